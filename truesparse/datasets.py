@@ -1,0 +1,118 @@
+"""The data sets of the benchmarks and examples, from local archives or from OpenML.
+
+An archive ``<name>.npz`` is looked for in the directory that the environment variable ``TRUESPARSE_DATA`` names, then
+in ``../shared/data`` beside the working directory's project. Sets that are not found there come from OpenML through
+`sklearn.datasets.fetch_openml`, which keeps a cache of its own. Nothing else here uses the network.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.datasets import fetch_openml
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set in two parts.
+
+    Parameters
+    ----------
+    X_train, X_test : (n_samples, n_features) float32, or csr_array
+    y_train, y_test : (n_samples,) int
+    """
+
+    X_train: np.ndarray | csr_array
+    y_train: np.ndarray
+    X_test: np.ndarray | csr_array
+    y_test: np.ndarray
+
+
+# Name of the archive, name and version on OpenML (None where it is not there), samples of the test part or None where
+# there is no official split: then a fifth, stratified, with seed 42.
+_SOURCES = {
+    "madelon": ("madelon_uci", ("madelon", 1), None),
+    "isolet": ("isolet", ("isolet", 1), None),
+    "pcmac": ("pcmac", None, None),
+    "mnist": ("mnist", ("mnist_784", 1), 10_000),
+    "fashion_mnist": ("fashion_mnist", ("Fashion-MNIST", 1), 10_000),
+    "cifar10": ("cifar10", ("CIFAR_10", 1), 10_000),
+}
+
+
+def load(name: str) -> Dataset:
+    """A data set, scaled as in the experiments of Atashgahi et al. (2022).
+
+    Features are standardised for Madelon and brought to [0, 1] otherwise, by the training part alone; sparse data
+    stay sparse. The official split is kept where there is one, else a fifth is set aside for the test, stratified,
+    with seed 42. Madelon from OpenML comes as one table without its official split, and is split that way too.
+
+    Parameters
+    ----------
+    name : {"madelon", "isolet", "pcmac", "mnist", "fashion_mnist", "cifar10"}
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        If there is no such data set.
+    FileNotFoundError
+        If it exists only as an archive, and there is none.
+    """
+    if name not in _SOURCES:
+        raise ValueError(f"name={name!r} is not a data set; there are {sorted(_SOURCES)}.")
+    archive, openml, n_test = _SOURCES[name]
+    path = _find(archive)
+    if path is not None:
+        X_train, y_train, X_test, y_test = _read(path)
+    elif openml is not None:
+        X_train, y_train, X_test, y_test = _fetch(*openml, n_test)
+    else:
+        raise FileNotFoundError(f"{archive}.npz was not found; set TRUESPARSE_DATA to the directory that holds it.")
+    if X_test is None:
+        X_train, X_test, y_train, y_test = train_test_split(
+            X_train, y_train, test_size=0.2, random_state=42, stratify=y_train
+        )
+    if isinstance(X_train, np.ndarray):
+        scaler = StandardScaler() if name == "madelon" else MinMaxScaler(clip=False)
+        X_train = scaler.fit_transform(X_train.astype(np.float32, copy=False))
+        X_test = scaler.transform(X_test.astype(np.float32, copy=False))
+    return Dataset(X_train, y_train, X_test, y_test)
+
+
+def _find(archive):
+    folders = [os.environ.get("TRUESPARSE_DATA"), Path("../shared/data"), Path(__file__).parents[2] / "shared/data"]
+    for folder in folders:
+        if folder and (path := Path(folder) / f"{archive}.npz").exists():
+            return path
+    return None
+
+
+def _read(path):
+    with np.load(path, allow_pickle=False) as archive:
+        if "x_train" in archive:
+            X_train, X_test = archive["x_train"], archive["x_test"]
+            return _flat(X_train), archive["y_train"].astype(int), _flat(X_test), archive["y_test"].astype(int)
+        if "indptr" in archive:
+            parts = archive["data"].astype(np.float32), archive["indices"], archive["indptr"]
+            return csr_array(parts, shape=tuple(archive["shape"])), archive["y"].astype(int), None, None
+        return archive["x"], archive["y"].astype(int), None, None
+
+
+def _fetch(name, version, n_test):
+    X, y = fetch_openml(name, version=version, return_X_y=True, as_frame=False, parser="liac-arff")
+    y = np.unique(y, return_inverse=True)[1]
+    if n_test is None:
+        return X, y, None, None
+    return X[:-n_test], y[:-n_test], X[-n_test:], y[-n_test:]
+
+
+def _flat(images):
+    return images.reshape(len(images), -1)

@@ -1,0 +1,109 @@
+"""A sparse multilayer perceptron for numbers."""
+
+import numpy as np
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import column_or_1d
+
+from truesparse.estimators.base import PARAMETERS_DOC, BaseSparseMLP
+from truesparse.losses import SquaredError
+
+
+class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
+    __doc__ = f"""A regressor whose network is sparse from the first to the last step of its training.
+
+    It minimises half the squared error, for one or several outputs. Targets should have a standard deviation of about
+    1; `sklearn.compose.TransformedTargetRegressor` scales others.
+
+    {PARAMETERS_DOC}
+    Attributes
+    ----------
+    coefs_ : list of csc_array, (fan_in, fan_out)
+        Weights of every layer.
+    intercepts_ : list of (fan_out,)
+        Biases of every layer.
+    n_iter_ : int
+        Epochs that have been trained.
+    loss_curve_ : list of float
+        Mean training loss of every epoch.
+    history_ : dict of list
+        ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
+        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch.
+    density_ : float
+        Stored weights as a share of all pairs.
+    n_features_in_ : int
+    feature_names_in_ : (n_features,)
+        Only if the features have names.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_friedman1
+    >>> from truesparse import SparseMLPRegressor
+    >>> X, y = make_friedman1(500, random_state=0)
+    >>> y = (y - y.mean()) / y.std()
+    >>> regressor = SparseMLPRegressor((200, 200), epsilon=5, random_state=0).fit(X[:400], y[:400])
+    >>> regressor.score(X[400:], y[400:]) > 0.7
+    True
+    """
+
+    _y_numeric = True
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array or SciPy sparse matrix, (n_samples, n_features)
+        y : (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not as described, or if the loss becomes infinite or NaN. An estimator that
+            was fitted before stays as it was.
+        """
+        return self._train(X, y, go_on=self.warm_start, n_epochs=None)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y):
+        """Train for one epoch over the given samples; arguments and errors as for `fit`."""
+        return self._train(X, y, go_on=True, n_epochs=1)
+
+    def predict(self, X):
+        """The outputs.
+
+        Parameters
+        ----------
+        X : array or SciPy sparse matrix, (n_samples, n_features)
+
+        Returns
+        -------
+        (n_samples,) or (n_samples, n_outputs), as `y` was
+        """
+        z, loss = self._forward(X)
+        predictions = loss.predictions(z)
+        return predictions[0] if self._single_output else np.ascontiguousarray(predictions.T)
+
+    def _encode(self, y, classes, *, first):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if first:
+            self._single_output, self._outputs = y.ndim == 1, n_outputs
+        elif (y.ndim == 1) != self._single_output or n_outputs != self._outputs:
+            raise ValueError(f"y has {n_outputs} outputs, but the network was made for {self._outputs}.")
+        return y.reshape(-1, n_outputs).astype(self.dtype)
+
+    def _make_loss(self):
+        return SquaredError()
+
+    def _n_outputs(self):
+        return self._outputs
+
+    def _score_predictions(self, predictions, target):
+        return r2_score(target, predictions.T)

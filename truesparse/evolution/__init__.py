@@ -1,0 +1,24 @@
+"""How the topology changes during training: prune × grow × schedule, and the methods made of them."""
+
+from truesparse.evolution.evolve import Evolution, Vacancy, evolve
+from truesparse.evolution.grow import AfterStall, Cosine, Random
+from truesparse.evolution.presets import PRESETS, paper_settings, preset
+from truesparse.evolution.prune import Magnitude, SignedMagnitude
+from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
+
+__all__ = [
+    "PRESETS",
+    "AfterStall",
+    "Constant",
+    "Cosine",
+    "CosineAnnealing",
+    "Evolution",
+    "Linear",
+    "Magnitude",
+    "Random",
+    "SignedMagnitude",
+    "Vacancy",
+    "evolve",
+    "paper_settings",
+    "preset",
+]

@@ -1,0 +1,195 @@
+"""One update of the topology: prune, then grow, the same number of connections in every layer.
+
+    n_drop = ⌊drop_fraction · nnz⌋            for every layer that is not full
+    prune picks n_drop stored weights, grow picks n_drop pairs among those absent after pruning
+
+The number of weights never changes. Where a grow rule finds fewer pairs than it was asked for, uniformly random
+absent pairs take the remaining places. A pair that is pruned and picked again at once was never away: its weight
+and optimiser state stay.
+
+Rules name the signals that they read, and get no other:
+
+| signal | what it is |
+|---|---|
+| ``activations`` | ``activations(n_samples)`` gives a stream of training samples that can be run through several times; each batch is a list of arrays (n_units, batch), from the inputs to the predictions |
+| ``progress`` | `truesparse.training.Progress`: steps, epochs, stalls so far |
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from truesparse._typing import Grow, IndexArray, Prune, Schedule
+from truesparse.evolution.grow import Cosine
+from truesparse.evolution.prune import Magnitude
+from truesparse.evolution.schedule import CosineAnnealing
+from truesparse.layers import Layer
+from truesparse.topology import Pattern, Rewiring
+from truesparse.topology.pattern import edge_keys
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """How the topology changes during training.
+
+    Parameters
+    ----------
+    prune : Prune
+        Which weights go.
+    grow : Grow
+        Which pairs become connections.
+    schedule : Schedule
+        When, and what share of the weights.
+    grow_init : "zeros" or float
+        Values of grown weights: zero, or drawn as fresh weights are, scaled by this factor.
+
+    Examples
+    --------
+    A rule of one's own is a dataclass with ``needs`` and ``__call__``. This one connects the output units to the
+    first inputs that they have no connection from:
+
+    >>> from dataclasses import dataclass
+    >>> from typing import ClassVar
+    >>> import numpy as np
+    >>> from truesparse import Evolution, SparseMLPClassifier
+    >>> @dataclass(frozen=True)
+    ... class FirstAbsent:
+    ...     needs: ClassVar = ()
+    ...     def __call__(self, vacancies, *, rng):
+    ...         edges = []
+    ...         for vacancy in vacancies:
+    ...             size = vacancy.pattern.nnz + vacancy.n_grow
+    ...             keys = np.setdiff1d(np.arange(size), vacancy.pattern.keys)[: vacancy.n_grow]
+    ...             edges.append(np.divmod(keys, vacancy.pattern.shape[1]))
+    ...         return edges
+    >>> classifier = SparseMLPClassifier((50,), evolution=Evolution(grow=FirstAbsent()), max_iter=10)
+    """
+
+    prune: Prune = field(default_factory=Magnitude)
+    grow: Grow = field(default_factory=Cosine)
+    schedule: Schedule = field(default_factory=CosineAnnealing)
+    grow_init: float | str = 1.0
+
+    def __post_init__(self):
+        if self.grow_init != "zeros" and not (isinstance(self.grow_init, (int, float)) and self.grow_init >= 0):
+            raise ValueError(f"grow_init={self.grow_init!r} must be 'zeros' or a number that is not negative.")
+        for name in ("prune", "grow", "schedule"):
+            if not callable(getattr(self, name)):
+                raise ValueError(f"{name}={getattr(self, name)!r} must be callable.")
+        for name in ("prune", "grow"):
+            if not hasattr(getattr(self, name), "needs"):
+                raise ValueError(f"{name}={getattr(self, name)!r} must name the signals it reads in 'needs', or ().")
+
+
+@dataclass(frozen=True, eq=False)
+class Vacancy:
+    """What a grow rule is asked to fill in one layer.
+
+    Parameters
+    ----------
+    layer : int
+        The layer's index: its inputs are ``activations[layer]``, its outputs ``activations[layer + 1]``.
+    pattern : Pattern
+        The connections that are left after pruning.
+    dropped_keys : (n_drop,) int64
+        Keys ``row · fan_in + column`` of the pairs that were dropped in this update, sorted.
+    n_grow : int
+        How many pairs to pick.
+    """
+
+    layer: int
+    pattern: Pattern
+    dropped_keys: IndexArray
+    n_grow: int
+
+
+def evolve(
+    layers: Sequence[Layer],
+    evolution: Evolution,
+    drop_fraction: float,
+    rng: np.random.Generator,
+    signals: Mapping[str, Any],
+) -> list[Rewiring | None]:
+    """Choose the next topology. Nothing is changed: the caller applies the rewirings.
+
+    Parameters
+    ----------
+    layers : list of Layer
+    evolution : Evolution
+    drop_fraction : float, in [0, 1]
+    rng : numpy.random.Generator
+    signals : dict
+        By name, what rules may ask for.
+
+    Returns
+    -------
+    One Rewiring per layer, None for a layer that stays as it is because it is full or too small.
+
+    Raises
+    ------
+    ValueError
+        If a rule asks for an unknown signal, or returns masks or edges that it must not.
+    """
+    n_drop = {i: int(drop_fraction * layer.nnz) for i, layer in enumerate(layers) if layer.is_sparse}
+    changing = [i for i, n in n_drop.items() if n > 0]
+    rewirings: list[Rewiring | None] = [None] * len(layers)
+    if not changing:
+        return rewirings
+    prune, grow = evolution.prune, evolution.grow
+    masks = prune(
+        [layers[i].weight for i in changing], [n_drop[i] for i in changing], **_asked_for(prune, signals)
+    )
+    _check_length(prune, masks, changing)
+    vacancies = []
+    for i, mask in zip(changing, masks, strict=True):
+        keys = layers[i].pattern.keys
+        _check_mask(prune, mask, keys.size, n_drop[i])
+        left = Pattern.from_keys(keys[~mask], layers[i].shape)
+        vacancies.append(Vacancy(i, left, keys[mask], n_drop[i]))
+    edges = grow(vacancies, rng=rng, **_asked_for(grow, signals))
+    _check_length(grow, edges, changing)
+    for vacancy, mask, picked in zip(vacancies, masks, edges, strict=True):
+        keys = _checked_keys(grow, picked, vacancy)
+        n_missing = vacancy.n_grow - keys.size
+        if n_missing:
+            taken = Pattern.from_keys(np.sort(np.concatenate([vacancy.pattern.keys, keys])), vacancy.pattern.shape)
+            keys = np.concatenate([keys, edge_keys(*taken.sample_absent(n_missing, rng), taken.shape)])
+        rewirings[vacancy.layer] = Rewiring.replace(layers[vacancy.layer].pattern, mask, keys)
+    return rewirings
+
+
+def _asked_for(rule, signals):
+    unknown = [name for name in rule.needs if name not in signals]
+    if unknown:
+        raise ValueError(f"{rule!r} needs the unknown signals {unknown}; there are {sorted(signals)}.")
+    return {name: signals[name] for name in rule.needs}
+
+
+def _check_length(rule, results, changing):
+    if len(results) != len(changing):
+        raise ValueError(f"{rule!r} returned results for {len(results)} layers, asked for {len(changing)}.")
+
+
+def _check_mask(rule, mask, nnz, n_drop):
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.shape != (nnz,) or np.count_nonzero(mask) != n_drop:
+        raise ValueError(
+            f"{rule!r} must return a bool mask of shape ({nnz},) with exactly {n_drop} True, got dtype {mask.dtype}, "
+            f"shape {mask.shape}, {np.count_nonzero(mask)} True."
+        )
+
+
+def _checked_keys(rule, edges, vacancy):
+    try:
+        keys = edge_keys(*edges, vacancy.pattern.shape)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{rule!r} returned edges of layer {vacancy.layer} that cannot be grown: {error}") from error
+    if keys.size > vacancy.n_grow:
+        raise ValueError(f"{rule!r} returned {keys.size} edges for layer {vacancy.layer}, asked for {vacancy.n_grow}.")
+    if np.unique(keys).size < keys.size:
+        raise ValueError(f"{rule!r} returned an edge of layer {vacancy.layer} twice.")
+    if np.isin(keys, vacancy.pattern.keys).any():
+        raise ValueError(f"{rule!r} returned an edge of layer {vacancy.layer} that is already there.")
+    return keys

@@ -1,0 +1,116 @@
+"""Methods by name.
+
+`preset` gives a method with this library's settings, `paper_settings` the whole run as it was published.
+
+| name | prune | grow | source |
+|---|---|---|---|
+| ``static`` | – | – | Mocanu et al., 2018 |
+| ``set`` | `SignedMagnitude` | `Random` | Mocanu et al., 2018 |
+| ``cte`` | `Magnitude` | `Cosine` | Atashgahi et al., 2022 |
+| ``ctre_sim`` | `Magnitude` | `Cosine`, with random pairs instead of those just dropped | Atashgahi et al., 2022 |
+| ``ctre_seq`` | `Magnitude` | `Cosine` until training stalls, then `Random` | Atashgahi et al., 2022 |
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from truesparse.evolution.evolve import Evolution
+from truesparse.evolution.grow import AfterStall, Cosine, Random
+from truesparse.evolution.prune import SignedMagnitude
+from truesparse.evolution.schedule import Constant, CosineAnnealing
+
+PRESETS: dict[str, Evolution | None] = {
+    "static": None,
+    # Random newborns start best at zero, where they disturb nothing; similar ones at full size.
+    "set": Evolution(prune=SignedMagnitude(), grow=Random(), grow_init="zeros"),
+    "cte": Evolution(grow=Cosine()),
+    "ctre_sim": Evolution(grow=Cosine(regrow=False), schedule=CosineAnnealing(drop_fraction=0.5)),
+    "ctre_seq": Evolution(grow=AfterStall(first=Cosine(), then=Random(), patience=40)),
+}
+
+_PAPER_COSINE = Cosine(centred=False, n_samples=None)
+
+_PAPER_GROW = {
+    "set": Random(),
+    "cte": _PAPER_COSINE,
+    "ctre_sim": replace(_PAPER_COSINE, regrow=False),
+    "ctre_seq": AfterStall(first=_PAPER_COSINE, then=Random(), patience=40),
+}
+
+
+def preset(name: str) -> Evolution | None:
+    """The evolution of a method, with this library's settings; None for ``static``.
+
+    Parameters
+    ----------
+    name : {"static", "set", "cte", "ctre_sim", "ctre_seq"}
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from truesparse import preset
+    >>> from truesparse.evolution import Constant
+    >>> no_annealing = replace(preset("cte"), schedule=Constant(drop_fraction=0.2))
+    """
+    if name not in PRESETS:
+        raise ValueError(f"evolution={name!r} is not a preset; there are {sorted(PRESETS)}.")
+    return PRESETS[name]
+
+
+def paper_settings(name: str) -> dict:
+    """The published settings of a method, as parameters of the estimators.
+
+    Those of the experiments of Atashgahi et al. (2022), sections 4.1 and 4.2, which compare all of these methods:
+    three hidden layers of 1000 ReLU units, batches of 100, SGD with learning rate 0.01 and Nesterov momentum 0.9, L2
+    1e-4, a fifth of the weights replaced after every epoch, a tenth of the training data for validation, the best
+    epoch's network in the end. ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller.
+
+    Parameters
+    ----------
+    name : {"static", "set", "cte", "ctre_sim", "ctre_seq"}
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> from truesparse import SparseMLPClassifier, paper_settings
+    >>> classifier = SparseMLPClassifier(**paper_settings("cte"), epsilon=1, max_iter=150)
+    """
+    evolution = preset(name)
+    if evolution is not None:
+        evolution = replace(
+            evolution,
+            grow=_PAPER_GROW[name],
+            schedule=Constant(drop_fraction=0.2, update_every="epoch"),
+            grow_init=1.0,
+        )
+    return {
+        "hidden_layer_sizes": (1000, 1000, 1000),
+        "evolution": evolution,
+        "weight_init": "dense",
+        "topology_init": "erdos_renyi",
+        "activation": "relu",
+        "solver": "sgd",
+        "alpha": 1e-4,
+        "batch_size": 100,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.01,
+        "momentum": 0.9,
+        "nesterovs_momentum": True,
+        "early_stopping": True,
+        "validation_fraction": 0.1,
+        "n_iter_no_change": np.inf,
+    }

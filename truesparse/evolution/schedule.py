@@ -1,0 +1,96 @@
+"""When the topology changes, and how much of it.
+
+A schedule is called with the number of steps done so far and returns the share of each layer's weights that is
+replaced before the next step: 0 where no update is due, so that nothing changes before the first step or after
+the last.
+
+| schedule | share at step t, between begin and end |
+|---|---|
+| `Constant` | drop_fraction |
+| `CosineAnnealing` | ½ · drop_fraction · (1 + cos(π · (t − begin) / (end − begin))) (Dettmers & Zettlemoyer, 2019) |
+| `Linear` | drop_fraction · (1 − (t − begin) / (end − begin)) |
+"""
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same share at every update.
+
+    Parameters
+    ----------
+    drop_fraction : float, in [0, 1]
+        The share of a layer's weights that an update replaces (ζ in SET, α in RigL).
+    update_every : int or "epoch"
+        Steps between updates.
+    begin_step, end_step : int or float
+        No update before the one nor from the other on. An int counts steps; a float is a share of the steps that
+        are planned for the whole training.
+
+    Examples
+    --------
+    >>> from truesparse.evolution import Constant
+    >>> schedule = Constant(drop_fraction=0.2, update_every=10, end_step=0.5)
+    >>> [schedule(step, steps_per_epoch=25, total_steps=100) for step in (0, 5, 10, 40, 50)]
+    [0.0, 0.0, 0.2, 0.2, 0.0]
+    """
+
+    drop_fraction: float = 0.3
+    update_every: int | str = 50
+    begin_step: int | float = 0
+    end_step: int | float = 1.0
+
+    def __post_init__(self):
+        if not (isinstance(self.drop_fraction, Real) and 0 <= self.drop_fraction <= 1):
+            raise ValueError(f"drop_fraction={self.drop_fraction!r} must be a number in [0, 1].")
+        every = self.update_every
+        if every != "epoch" and not (isinstance(every, Integral) and every >= 1):
+            raise ValueError(f"update_every={every!r} must be a number of steps, at least 1, or 'epoch'.")
+        for name, step in (("begin_step", self.begin_step), ("end_step", self.end_step)):
+            if isinstance(step, Integral):
+                allowed = step >= 0
+            else:
+                allowed = isinstance(step, Real) and 0 <= step <= 1
+            if not allowed:
+                raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
+
+    def __call__(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
+        """The share of weights to replace after `step` steps; 0 where no update is due."""
+        begin, end = _in_steps(self.begin_step, total_steps), _in_steps(self.end_step, total_steps)
+        every = steps_per_epoch if self.update_every == "epoch" else self.update_every
+        if step == 0 or step % every or not begin <= step < end:
+            return 0.0
+        return self.drop_fraction * self.annealing((step - begin) / (end - begin))
+
+    def annealing(self, progress: float) -> float:
+        """The factor of ``drop_fraction`` between begin (`progress` 0) and end (1)."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class CosineAnnealing(Constant):
+    """From ``drop_fraction`` to 0 along half a cosine; parameters as for `Constant`."""
+
+    end_step: int | float = 0.75
+
+    def annealing(self, progress: float) -> float:
+        """As `Constant.annealing`."""
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Linear(Constant):
+    """From ``drop_fraction`` to 0 along a line; parameters as for `Constant`."""
+
+    end_step: int | float = 0.75
+
+    def annealing(self, progress: float) -> float:
+        """As `Constant.annealing`."""
+        return 1 - progress
+
+
+def _in_steps(step, total_steps):
+    return step if isinstance(step, Integral) else step * total_steps

@@ -1,0 +1,73 @@
+"""Optimiser steps: one pass over the flat parameter vector of a whole network, in place.
+
+The first ``n_penalised`` parameters are weights and carry the L2 penalty ``alpha / 2 · ‖w‖²``, whose gradient
+``alpha · w`` is added to theirs; biases follow and carry none.
+
+Numbers below the smallest normal one are flushed to zero: arithmetic with subnormals is many times slower, and
+weights that no sample reaches would decay into them.
+"""
+
+import numpy as np
+from numba import prange
+
+from truesparse.kernels.jit import parallel
+
+
+def smallest_normal(dtype):
+    """The smallest normal number of a floating dtype, as a scalar of that dtype."""
+    return np.finfo(dtype).tiny
+
+
+@parallel()
+def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny):
+    """v ← momentum · v − learning_rate · g;  w ← w + v, or w + momentum · v − learning_rate · g with Nesterov.
+
+    Parameters
+    ----------
+    params, gradient, velocity : (n_params,), `params` and `velocity` are updated in place
+    learning_rate, momentum, alpha, tiny : scalars of the same dtype
+    nesterov : bool
+    n_penalised : int, how many leading parameters carry the L2 penalty
+    """
+    for i in prange(params.size):
+        g = gradient[i]
+        if i < n_penalised:
+            g += alpha * params[i]
+        v = momentum * velocity[i] - learning_rate * g
+        if abs(v) < tiny:
+            v = params.dtype.type(0)
+        velocity[i] = v
+        w = params[i] + (momentum * v - learning_rate * g if nesterov else v)
+        params[i] = w if not abs(w) < tiny else params.dtype.type(0)
+
+
+@parallel()
+def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny):
+    """Adam (Kingma & Ba, 2015, Algorithm 1 in the efficient form of section 2).
+
+    m ← β₁m + (1 − β₁)g;  v ← β₂v + (1 − β₂)g²;  w ← w − step_size · m / (√v + root_eps)
+
+    Parameters
+    ----------
+    params, gradient, mean, square : (n_params,), all but `gradient` are updated in place
+    step_size : learning rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ)
+    beta1, beta2, alpha, tiny : scalars of the same dtype
+    root_eps : ε · √(1 − β₂ᵗ)
+    n_penalised : int, how many leading parameters carry the L2 penalty
+    """
+    one = params.dtype.type(1)
+    zero = params.dtype.type(0)
+    for i in prange(params.size):
+        g = gradient[i]
+        if i < n_penalised:
+            g += alpha * params[i]
+        m = beta1 * mean[i] + (one - beta1) * g
+        v = beta2 * square[i] + (one - beta2) * g * g
+        if abs(m) < tiny:
+            m = zero
+        if abs(v) < tiny:
+            v = zero
+        mean[i] = m
+        square[i] = v
+        w = params[i] - step_size * m / (np.sqrt(v) + root_eps)
+        params[i] = w if not abs(w) < tiny else zero

@@ -1,0 +1,6 @@
+"""Which weights exist: densities, patterns, and the change from one pattern to the next."""
+
+from truesparse.topology.pattern import Pattern
+from truesparse.topology.rewiring import Rewiring
+
+__all__ = ["Pattern", "Rewiring"]

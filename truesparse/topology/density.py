@@ -1,0 +1,111 @@
+"""How many connections each layer gets.
+
+Erdős–Rényi (Mocanu et al., 2018, eq. 3): a layer of shape (fan_out, fan_in) gets
+
+    nnz = min(fan_in · fan_out, ⌊epsilon · (fan_in + fan_out) + ½⌋)
+
+so wide layers are sparser than narrow ones and the cost of a network grows with its units, not with their
+products. Either ``epsilon`` is given, or the global ``density``, for which the ``epsilon`` that spends exactly that
+budget is found.
+"""
+
+import bisect
+from itertools import pairwise
+
+import numpy as np
+
+
+def layer_shapes(layer_sizes):
+    """The shapes (fan_out, fan_in) of the layers between units, e.g. [4, 3, 2] → [(3, 4), (2, 3)]."""
+    return [(fan_out, fan_in) for fan_in, fan_out in pairwise(layer_sizes)]
+
+
+def erdos_renyi(shapes, epsilon):
+    """Number of connections of each layer for Erdős–Rényi's `epsilon`.
+
+    Parameters
+    ----------
+    shapes : list of (fan_out, fan_in)
+    epsilon : float, positive
+
+    Returns
+    -------
+    list of int
+
+    Raises
+    ------
+    ValueError
+        If a layer would have no connection; the message names the smallest `epsilon` that works.
+
+    Examples
+    --------
+    >>> from truesparse.topology.density import erdos_renyi
+    >>> erdos_renyi([(1000, 784), (10, 1000)], epsilon=20)
+    [35680, 10000]
+    """
+    counts = _rounded(shapes, epsilon)
+    if min(counts) == 0:
+        smallest = 0.5 / min(sum(shape) for shape in shapes)
+        raise ValueError(
+            f"epsilon={epsilon!r} leaves a layer without a single connection; for the layer shapes "
+            f"(fan_out, fan_in) {shapes} it must be at least {smallest!r}."
+        )
+    return counts
+
+
+def global_density(shapes, density):
+    """Number of connections of each layer for a share of all pairs, spread as Erdős–Rényi does.
+
+    Parameters
+    ----------
+    shapes : list of (fan_out, fan_in)
+    density : float, in (0, 1]
+
+    Returns
+    -------
+    list of int, which add up to ``density`` times the number of all pairs, rounded
+
+    Raises
+    ------
+    ValueError
+        If a layer would have no connection; the message names the smallest `density` that works.
+
+    Examples
+    --------
+    >>> from truesparse.topology.density import global_density
+    >>> global_density([(100, 100), (10, 100)], density=0.1)
+    [710, 390]
+    """
+    n_pairs = sum(fan_out * fan_in for fan_out, fan_in in shapes)
+    counts = _spend(shapes, round(density * n_pairs))
+    if min(counts) == 0:
+        budgets = range(1, n_pairs + 1)
+        smallest = budgets[bisect.bisect_left(budgets, True, key=lambda budget: min(_spend(shapes, budget)) > 0)]
+        raise ValueError(
+            f"density={density!r} leaves a layer without a single connection; for the layer shapes "
+            f"(fan_out, fan_in) {shapes} it must be at least {smallest / n_pairs!r}."
+        )
+    return counts
+
+
+def _rounded(shapes, epsilon):
+    return [min(fan_out * fan_in, int(np.floor(epsilon * (fan_out + fan_in) + 0.5))) for fan_out, fan_in in shapes]
+
+
+def _spend(shapes, budget):
+    """The counts of the largest epsilon within the budget, plus what is left of it, to the first layers."""
+    low, high = 0.0, float(max(fan_out * fan_in for fan_out, fan_in in shapes))
+    while (middle := (low + high) / 2) not in (low, high):
+        if sum(_rounded(shapes, middle)) <= budget:
+            low = middle
+        else:
+            high = middle
+    counts = _rounded(shapes, low)
+    # Layers of one size reach their next connection at the same epsilon, so the budget may end between them.
+    reached = [after - before for before, after in zip(counts, _rounded(shapes, high), strict=True)]
+    left = budget - sum(counts)
+    for layer, extra in enumerate(reached):
+        taken = min(extra, left)
+        counts[layer] += taken
+        left -= taken
+    return counts

@@ -1,0 +1,247 @@
+"""Which connections a layer has: a canonical CSR pattern, and how one is sampled.
+
+A pattern is immutable. Evolution replaces it by another one through a `Rewiring`.
+
+Both ways of sampling give exactly ``nnz`` connections in O(nnz) time and memory:
+
+- *uniform* (Erdős–Rényi's G(n, M)): every set of ``nnz`` pairs is equally likely. Sorted random ranks are drawn
+  as a cumulated sum of exponentials and merged with the pairs that exist; what collides is drawn again among
+  those still absent.
+- *balanced*: all units of a side have the same number of connections, give or take one. At one connection
+  in five hundred, uniform sampling leaves many units with none.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from truesparse._typing import Edges, IndexArray
+from truesparse.kernels.select import nth_absent
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Positions of the stored weights of one layer, in canonical CSR form.
+
+    Parameters
+    ----------
+    shape : (fan_out, fan_in)
+    indptr : (fan_out + 1,) int32 or int64
+    indices : (nnz,) of the same dtype, sorted and unique within each row
+
+    The constructor trusts its arguments; `from_csr` and `from_edges` check theirs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from truesparse.topology import Pattern
+    >>> pattern = Pattern.sample((3, 4), nnz=5, rng=np.random.default_rng(0))
+    >>> pattern.nnz, pattern.density
+    (5, 0.4166666666666667)
+    """
+
+    shape: tuple[int, int]
+    indptr: IndexArray
+    indices: IndexArray
+
+    @classmethod
+    def from_keys(cls, keys: IndexArray, shape: tuple[int, int]) -> "Pattern":
+        """From sorted, unique keys ``row · fan_in + column``."""
+        fan_out, fan_in = shape
+        dtype = np.int32 if max(keys.size, fan_in) <= np.iinfo(np.int32).max else np.int64
+        rows, columns = np.divmod(keys, fan_in)
+        indptr = np.zeros(fan_out + 1, dtype=dtype)
+        np.cumsum(np.bincount(rows, minlength=fan_out), out=indptr[1:])
+        return cls(shape, indptr, columns.astype(dtype))
+
+    @classmethod
+    def from_edges(cls, rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> "Pattern":
+        """From pairs in any order.
+
+        Raises
+        ------
+        ValueError
+            If a pair lies outside of the shape or occurs twice.
+        """
+        keys = np.sort(edge_keys(rows, columns, shape))
+        if np.any(keys[1:] == keys[:-1]):
+            raise ValueError("The edges of a pattern must be distinct; at least one pair occurs twice.")
+        return cls.from_keys(keys, shape)
+
+    @classmethod
+    def from_csr(cls, matrix) -> "Pattern":
+        """The positions that a SciPy CSR matrix or array stores, explicit zeros included.
+
+        Raises
+        ------
+        ValueError
+            If its index arrays are damaged: SciPy itself accepts indices that lie outside of the shape.
+        """
+        matrix = csr_array(matrix)
+        matrix.check_format(full_check=True)
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        return cls.from_edges(rows, matrix.indices, matrix.shape)
+
+    @classmethod
+    def sample(
+        cls, shape: tuple[int, int], nnz: int, rng: np.random.Generator, *, balanced: bool = False
+    ) -> "Pattern":
+        """A random pattern with exactly `nnz` connections.
+
+        Parameters
+        ----------
+        shape : (fan_out, fan_in)
+        nnz : int, between 0 and fan_out · fan_in
+        rng : numpy.random.Generator
+        balanced : bool
+            Give all units of a side the same degree, give or take one, instead of sampling uniformly.
+        """
+        fan_out, fan_in = shape
+        if not 0 <= nnz <= fan_out * fan_in:
+            raise ValueError(f"nnz={nnz!r} must lie between 0 and fan_out · fan_in = {fan_out * fan_in}.")
+        if not balanced:
+            return cls.from_keys(_sample_keys(fan_out * fan_in, nnz, rng), shape)
+        if fan_out <= fan_in:
+            rows, columns = _deal(fan_out, fan_in, nnz, rng)
+        else:
+            columns, rows = _deal(fan_in, fan_out, nnz, rng)
+        return cls.from_edges(rows, columns, shape)
+
+    @property
+    def nnz(self) -> int:
+        """Number of connections."""
+        return self.indices.size
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs that could be connected, fan_out · fan_in."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def density(self) -> float:
+        """nnz / (fan_out · fan_in)."""
+        return self.nnz / self.n_pairs
+
+    @property
+    def sparsity(self) -> float:
+        """1 − density."""
+        return 1 - self.density
+
+    @property
+    def rows(self) -> IndexArray:
+        """The output unit of every slot, shape (nnz,)."""
+        return np.repeat(np.arange(self.shape[0], dtype=self.indices.dtype), self.out_units_fan_in)
+
+    @property
+    def keys(self) -> IndexArray:
+        """``row · fan_in + column`` of every slot, shape (nnz,), int64, sorted."""
+        return self.rows.astype(np.int64) * self.shape[1] + self.indices
+
+    @property
+    def out_units_fan_in(self) -> IndexArray:
+        """The number of inputs that each output unit really has, shape (fan_out,)."""
+        return np.diff(self.indptr)
+
+    @cached_property
+    def transposed_index(self) -> tuple[IndexArray, IndexArray, IndexArray]:
+        """``(rows_t, indptr_t, perm_t)``: the pattern by columns, and the CSR slot of each entry."""
+        slots = np.arange(self.nnz, dtype=self.indices.dtype)
+        by_column = csr_array((slots, self.indices, self.indptr), shape=self.shape).tocsc()
+        return by_column.indices, by_column.indptr, by_column.data
+
+    def sample_absent(self, n: int, rng: np.random.Generator) -> Edges:
+        """`n` distinct pairs that are not in the pattern, every set of them equally likely.
+
+        Raises
+        ------
+        ValueError
+            If fewer than `n` pairs are absent.
+        """
+        if n > self.n_pairs - self.nnz:
+            raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - self.nnz} are absent.")
+        return np.divmod(_sample_absent_keys(self.keys, self.n_pairs, n, rng), self.shape[1])
+
+
+def edge_keys(rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> IndexArray:
+    """Keys ``row · fan_in + column`` of pairs, int64.
+
+    Raises
+    ------
+    ValueError
+        If the two are not integer vectors of one length, or a pair lies outside of the shape.
+    """
+    rows, columns = np.asarray(rows), np.asarray(columns)
+    if rows.ndim != 1 or rows.shape != columns.shape:
+        raise ValueError(f"rows and columns must be vectors of one length, got shapes {rows.shape}, {columns.shape}.")
+    for name, values, size in (("rows", rows, shape[0]), ("columns", columns, shape[1])):
+        if values.size and not np.issubdtype(values.dtype, np.integer):
+            raise ValueError(f"{name} must be integers, got dtype {values.dtype}.")
+        if values.size and not (values.min() >= 0 and values.max() < size):
+            raise ValueError(f"{name} must lie in [0, {size}), got {values.min()} to {values.max()}.")
+    return rows.astype(np.int64) * shape[1] + columns.astype(np.int64)
+
+
+def _sample_keys(n_pairs, n, rng):
+    """`n` sorted distinct integers out of ``range(n_pairs)``, every set equally likely."""
+    nothing = np.empty(0, dtype=np.int64)
+    if n <= n_pairs // 2:
+        return _sample_absent_keys(nothing, n_pairs, n, rng)
+    left_out = _sample_absent_keys(nothing, n_pairs, n_pairs - n, rng)
+    return nth_absent(np.arange(n), left_out)
+
+
+def _sample_absent_keys(keys, n_pairs, n, rng):
+    """`n` sorted distinct integers out of ``range(n_pairs)`` that are not among the sorted `keys`."""
+    chosen = np.empty(0, dtype=np.int64)
+    taken = keys
+    while chosen.size < n:
+        ranks = _sorted_ranks(n_pairs - taken.size, n - chosen.size, rng)
+        found = nth_absent(ranks, taken)
+        chosen = merge_sorted(chosen, found)
+        taken = merge_sorted(taken, found)
+    return chosen
+
+
+def _sorted_ranks(n_ranks, n, rng):
+    """The distinct ones among `n` uniform draws from ``range(n_ranks)``, sorted without sorting.
+
+    The cumulated sum of n + 1 exponentials, divided by its last term, is distributed as n sorted uniforms.
+    """
+    spacings = np.cumsum(rng.standard_exponential(n + 1))
+    ranks = np.floor(spacings[:-1] / spacings[-1] * n_ranks).astype(np.int64)
+    np.minimum(ranks, n_ranks - 1, out=ranks)  # the quotient can round to 1
+    return ranks[np.concatenate([[True], ranks[1:] != ranks[:-1]])]
+
+
+def merge_sorted(a: IndexArray, b: IndexArray) -> IndexArray:
+    """One sorted array out of two; NumPy's stable sort merges sorted runs in linear time."""
+    return np.sort(np.concatenate([a, b]), kind="stable")
+
+
+def _deal(n_hands, n_cards, nnz, rng):
+    """Deal `nnz` cards from freshly shuffled decks of ``n_cards`` to ``n_hands`` ≤ ``n_cards`` hands in turn.
+
+    Hands hold equally many cards, give or take one, and so does every card occur. A hand that ends one deck and
+    begins the next could get a card twice: such a card changes places with a later one of the new deck.
+
+    Returns
+    -------
+    hands, cards : (nnz,) int64
+    """
+    sizes = np.full(n_hands, nnz // n_hands)
+    sizes[rng.choice(n_hands, nnz % n_hands, replace=False)] += 1
+    ends = np.cumsum(sizes)
+    cards = np.empty(nnz, dtype=np.int64)
+    for start in range(0, nnz, n_cards):
+        deck = rng.permutation(n_cards)
+        hand = np.searchsorted(ends, start, side="right")
+        held = cards[ends[hand] - sizes[hand] : start]
+        n_needed = ends[hand] - start
+        if held.size and np.intersect1d(deck[:n_needed], held).size:
+            new = ~np.isin(deck, held)
+            first = np.flatnonzero(new)[:n_needed]
+            deck = np.concatenate([deck[first], np.delete(deck, first)])
+        cards[start : start + n_cards] = deck[: nnz - start]
+    return np.repeat(np.arange(n_hands), sizes), cards

@@ -1,0 +1,84 @@
+"""The change from one pattern to the next.
+
+Everything that belongs to a weight (its value, its optimiser state) follows it through ``source``, the old slot of
+every new slot, or −1 for a connection that has been grown. Pruning and growing rules know nothing of optimisers,
+and optimisers nothing of rules.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from truesparse._typing import FloatArray, IndexArray
+from truesparse.topology.pattern import Pattern
+
+
+@dataclass(frozen=True, eq=False)
+class Rewiring:
+    """A new pattern and where each of its weights comes from.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        The new pattern, with as many connections as the old one.
+    source : (nnz,) int64
+        The old slot of each new slot, −1 where the connection was grown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from truesparse.topology import Pattern, Rewiring
+    >>> old = Pattern.from_edges(np.array([0, 1]), np.array([0, 1]), shape=(2, 2))
+    >>> rewiring = Rewiring.replace(old, dropped=np.array([True, False]), grown_keys=np.array([1]))
+    >>> rewiring.pattern.rows, rewiring.pattern.indices  # the pair (0, 0) made way for (0, 1)
+    (array([0, 1], dtype=int32), array([1, 1], dtype=int32))
+    >>> rewiring.carry(np.array([5.0, 7.0]))
+    array([0., 7.])
+    """
+
+    pattern: Pattern
+    source: IndexArray
+
+    @classmethod
+    def replace(cls, old: Pattern, dropped: NDArray[np.bool_], grown_keys: IndexArray) -> "Rewiring":
+        """Drop the marked slots of a pattern and grow the pairs with the given keys.
+
+        A pair that is dropped and grown again at once was never away: it keeps its slot's value and state.
+
+        Parameters
+        ----------
+        old : Pattern
+        dropped : (nnz,) bool
+        grown_keys : (n,) int64, distinct, absent from what is kept of `old`
+        """
+        old_keys = old.keys
+        kept = np.flatnonzero(~dropped)
+        at = np.searchsorted(old_keys[:-1], grown_keys)
+        returning = np.where(old_keys[at] == grown_keys, at, -1)
+        keys = np.concatenate([old_keys[kept], grown_keys])
+        order = np.argsort(keys, kind="stable")
+        return cls(Pattern.from_keys(keys[order], old.shape), np.concatenate([kept, returning])[order])
+
+    @property
+    def grown(self) -> NDArray[np.bool_]:
+        """Mask of the new slots whose connection was absent before, shape (nnz,)."""
+        return self.source < 0
+
+    @property
+    def n_replaced(self) -> int:
+        """How many connections were replaced by others."""
+        return int(np.count_nonzero(self.grown))
+
+    def carry(self, values: FloatArray) -> FloatArray:
+        """Per-weight numbers of the old pattern in the order of the new one, zero where grown.
+
+        Parameters
+        ----------
+        values : (nnz,)
+
+        Returns
+        -------
+        (nnz,), a new array of the same dtype
+        """
+        return np.where(self.grown, values.dtype.type(0), values[self.source])

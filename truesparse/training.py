@@ -1,0 +1,352 @@
+"""The training loop.
+
+Before each step, the topology may evolve; then forward, loss, backward, step. An update that falls on the end of an
+epoch is made at the start of the next one, so that every epoch's scores are those of the network that was trained,
+and no training ends with connections that nothing has trained.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from truesparse._typing import FloatArray, Optimizer
+from truesparse.batches import BatchReader, in_batches
+from truesparse.callbacks import Callback
+from truesparse.evolution import Evolution, evolve
+from truesparse.initializers import Initializer, draw
+from truesparse.losses import Loss
+from truesparse.lr_schedules import LearningRate
+from truesparse.network import MLP, Workspace
+from truesparse.randomness import RandomStreams
+from truesparse.signals import ActivationStream, draw_samples
+
+
+@dataclass
+class Progress:
+    """Where a training run stands.
+
+    Parameters
+    ----------
+    step, epoch : int
+        Steps and epochs done, over all calls of `Trainer.train`.
+    start : int
+        The step at which the schedules begin.
+    steps_per_epoch, total_steps : int
+        Of the run that is planned from ``start`` on.
+    best : float
+        Best value of what is monitored: the validation score, else minus the training loss.
+    stall, longest_stall : int
+        Epochs since ``best`` improved, now and at most.
+    settled : int
+        Epochs since a connection was last replaced.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    start: int = 0
+    steps_per_epoch: int = 1
+    total_steps: int = 1
+    best: float = -math.inf
+    stall: int = 0
+    longest_stall: int = 0
+    settled: int = 0
+
+    @property
+    def scheduled(self) -> tuple[int, int]:
+        """Steps done since ``start``, and steps planned."""
+        return self.step - self.start, self.total_steps
+
+    def observe(self, value: float, tol: float) -> None:
+        """Take note of an epoch's value."""
+        self.stall = 0 if value > self.best + tol else self.stall + 1
+        self.longest_stall = max(self.longest_stall, self.stall)
+        self.best = max(self.best, value)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What is known of an epoch at its end; losses are means over samples, lists have one entry per layer.
+
+    Without validation data the validation loss and score are NaN.
+    """
+
+    epoch: int
+    train_loss: float
+    validation_loss: float
+    validation_score: float
+    learning_rate: float
+    nnz: list[int]
+    edges_replaced: list[int]
+    seconds: float
+
+
+class History(list):
+    """The records of all epochs, oldest first."""
+
+    def as_dict(self) -> dict[str, list]:
+        """One list per field, e.g. for ``pandas.DataFrame``."""
+        return {field.name: [getattr(record, field.name) for record in self] for field in fields(EpochRecord)}
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Data to watch the training by, and the score to judge it.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features), as for training
+    target : (n_samples, …)
+    score : callable
+        ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better.
+    """
+
+    X: object
+    target: np.ndarray
+    score: Callable[[FloatArray, np.ndarray], float]
+
+
+@dataclass
+class TrainingState:
+    """What a training run holds besides the network's parameters; with both, it can go on.
+
+    Parameters
+    ----------
+    optimizer_state : dict of (n_params,)
+    progress : Progress
+    history : History
+    """
+
+    optimizer_state: dict[str, FloatArray]
+    progress: Progress = field(default_factory=Progress)
+    history: History = field(default_factory=History)
+
+
+class Trainer:
+    """Trains a network.
+
+    Parameters
+    ----------
+    network : MLP
+    loss : Loss
+    optimizer : Optimizer
+    learning_rate : float
+    lr_schedule : LearningRate
+    evolution : Evolution or None
+        None leaves the topology as it is.
+    initializer : Initializer
+        Scale of grown weights.
+    batch_size : int
+    shuffle : bool
+        Whether every epoch takes the samples in a new order.
+    streams : RandomStreams
+    state : TrainingState, optional
+        Where an earlier training of the same network ended. Moments of another kind of optimiser start anew.
+    """
+
+    def __init__(
+        self,
+        network: MLP,
+        loss: Loss,
+        *,
+        optimizer: Optimizer,
+        learning_rate: float,
+        lr_schedule: LearningRate,
+        evolution: Evolution | None,
+        initializer: Initializer,
+        batch_size: int,
+        shuffle: bool,
+        streams: RandomStreams,
+        state: TrainingState | None = None,
+    ):
+        self.network = network
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.lr_schedule = lr_schedule
+        self.evolution = evolution
+        self.initializer = initializer
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.streams = streams
+        self.state = state or TrainingState(optimizer.init(network.params))
+        if self.state.optimizer_state.keys() != optimizer.init(network.params).keys():
+            self.state.optimizer_state = optimizer.init(network.params)
+
+    def train(
+        self,
+        X,
+        target: np.ndarray,
+        *,
+        n_epochs: int,
+        planned_epochs: int | None = None,
+        validation: Validation | None = None,
+        patience: float = math.inf,
+        tol: float = 0.0,
+        callbacks: Iterable[Callback] = (),
+    ) -> None:
+        """Run some epochs.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
+        target : (n_samples, …), as the loss wants it
+        n_epochs : int
+            Epochs to run, unless training stops before.
+        planned_epochs : int, optional
+            Go on with the schedules of a training that is planned to have so many epochs in all its calls. By
+            default this call is a training of its own, and its schedules begin anew.
+        validation : Validation, optional
+            If given, the network of the epoch with the best score is restored in the end.
+        patience : float
+            Epochs without improvement by more than `tol` after which training stops. Without validation data the
+            training loss is watched, and only epochs count in which no connection was replaced.
+        tol : float
+        callbacks : iterable of Callback
+
+        Raises
+        ------
+        ValueError
+            If the loss or a parameter becomes infinite or NaN.
+        """
+        batch_size = min(self.batch_size, X.shape[0])
+        steps_per_epoch = -(-X.shape[0] // batch_size)
+        progress = self.state.progress
+        progress.steps_per_epoch = steps_per_epoch
+        progress.total_steps = steps_per_epoch * (planned_epochs or n_epochs)
+        progress.start = 0 if planned_epochs else progress.step
+        progress.best, progress.stall, progress.longest_stall = -math.inf, 0, 0
+        reader, workspace = BatchReader(X, batch_size), Workspace(self.network, batch_size)
+        best_network = None
+        for _ in range(n_epochs):
+            record = self._epoch(reader, workspace, target, batch_size, validation)
+            self.state.history.append(record)
+            value = -record.train_loss if validation is None else record.validation_score
+            if validation is not None and value > progress.best:
+                best_network = self.network.snapshot()
+            progress.observe(value, tol)
+            for callback in callbacks:
+                callback.on_epoch_end(record)
+            if (progress.stall if validation is not None else min(progress.stall, progress.settled)) >= patience:
+                break
+        if best_network is not None:
+            self.network.restore(best_network)
+
+    def _epoch(self, reader, workspace, target, batch_size, validation) -> EpochRecord:
+        started = time.perf_counter()
+        progress, network = self.state.progress, self.network
+        samples = np.arange(reader.n_samples)
+        if self.shuffle:
+            self.streams("shuffle", progress.epoch).shuffle(samples)
+        delta = np.empty(network.layer_sizes[-1] * batch_size, dtype=network.dtype)
+        replaced = np.zeros(len(network.layers), dtype=np.int64)
+        summed_loss = 0.0
+        for batch in in_batches(samples, batch_size):
+            if self.evolution is not None:
+                replaced += self._evolve(reader, workspace, batch_size)
+            x = reader.read(batch)
+            z = network.forward(x, workspace, self._dropout_rng())
+            batch_delta = delta[: z.size].reshape(z.shape)
+            loss = self.loss(z, target[batch], batch_delta)
+            network.backward(batch_delta, workspace)
+            learning_rate = self._step()
+            summed_loss += loss * batch.size
+            self._check_finite(loss, learning_rate)
+        self._check_finite(network.params, learning_rate)
+        progress.epoch += 1
+        progress.settled = 0 if replaced.any() else progress.settled + 1
+        validation_loss, validation_score = self._validate(validation)
+        return EpochRecord(
+            epoch=progress.epoch,
+            train_loss=summed_loss / reader.n_samples,
+            validation_loss=validation_loss,
+            validation_score=validation_score,
+            learning_rate=learning_rate,
+            nnz=[layer.nnz for layer in network.layers],
+            edges_replaced=replaced.tolist(),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _step(self) -> float:
+        """One step of the optimiser along the gradient; returns the learning rate it had."""
+        learning_rate = self.learning_rate * self.lr_schedule.factor(*self.state.progress.scheduled)
+        self.state.progress.step += 1
+        self.optimizer.step(
+            self.network.params,
+            self.network.gradient,
+            self.state.optimizer_state,
+            learning_rate=learning_rate,
+            n_weights=self.network.n_weights,
+            n_steps=self.state.progress.step,
+        )
+        return learning_rate
+
+    def _evolve(self, reader, workspace, batch_size) -> np.ndarray:
+        """Change the topology if an update is due; returns how many connections of each layer were replaced."""
+        progress, network = self.state.progress, self.network
+        step, total_steps = progress.scheduled
+        drop_fraction = self.evolution.schedule(step, progress.steps_per_epoch, total_steps)
+        if not drop_fraction:
+            return np.zeros(len(network.layers), dtype=np.int64)
+
+        def activations(n_samples):
+            samples = draw_samples(reader.n_samples, n_samples, self.streams("signal samples", progress.step))
+            return ActivationStream(network, self.loss, reader, workspace, samples, batch_size)
+
+        rewirings = evolve(
+            network.layers,
+            self.evolution,
+            drop_fraction,
+            self.streams("evolve", progress.step),
+            {"activations": activations, "progress": progress},
+        )
+        network.rewire(rewirings, *self.state.optimizer_state.values())
+        if self.evolution.grow_init != "zeros":
+            rng = self.streams("grown weights", progress.step)
+            for layer, rewiring in zip(network.layers, rewirings, strict=True):
+                if rewiring is not None:
+                    fresh = draw(self.initializer, layer.pattern, rewiring.grown, rng)
+                    layer.data[rewiring.grown] = self.evolution.grow_init * fresh
+        return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
+
+    def _dropout_rng(self):
+        return self.streams("dropout", self.state.progress.step) if self.network.dropout > 0 else None
+
+    def _validate(self, validation) -> tuple[float, float]:
+        if validation is None:
+            return math.nan, math.nan
+        z = forward_all(self.network, validation.X)
+        loss = self.loss(z, validation.target, np.empty_like(z))
+        return loss, float(validation.score(self.loss.predictions(z), validation.target))
+
+    def _check_finite(self, values, learning_rate) -> None:
+        if not np.all(np.isfinite(values)):
+            what = "training loss" if np.ndim(values) == 0 else "weights"
+            raise ValueError(
+                f"The {what} became infinite or NaN in epoch {self.state.progress.epoch + 1}, step {self.state.progress.step}, at a "
+                f"learning rate of {learning_rate:g}. Lower learning_rate_init, or scale the features (and for "
+                "regression the targets) to a standard deviation of about 1."
+            )
+
+
+def forward_all(network: MLP, X, batch_size: int = 256) -> FloatArray:
+    """The last layer's sums for all samples, in batches, so that memory is bounded by the batch.
+
+    Parameters
+    ----------
+    network : MLP
+    X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
+    batch_size : int
+
+    Returns
+    -------
+    (n_outputs, n_samples)
+    """
+    batch_size = max(1, min(batch_size, X.shape[0]))
+    reader, workspace = BatchReader(X, batch_size), Workspace(network, batch_size)
+    z = np.empty((network.layer_sizes[-1], X.shape[0]), dtype=network.dtype)
+    for batch in in_batches(np.arange(X.shape[0]), batch_size):
+        z[:, batch[0] : batch[-1] + 1] = network.forward(reader.read(batch), workspace)
+    return z
