@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
+from numbers import Real
 
 import numpy as np
 
@@ -137,7 +138,7 @@ class Trainer:
     evolution : Evolution or None
         None leaves the topology as it is.
     initializer : Initializer
-        Scale of grown weights.
+        Scale of fresh weights, of which the evolution's ``grow_init`` may be a share.
     batch_size : int
     shuffle : bool
         Whether every epoch takes the samples in a new order.
@@ -303,13 +304,19 @@ class Trainer:
             {"activations": activations, "progress": progress},
         )
         network.rewire(rewirings, *self.state.optimizer_state.values())
-        if self.evolution.grow_init != "zeros":
-            rng = self.streams("grown weights", progress.step)
-            for layer, rewiring in zip(network.layers, rewirings, strict=True):
-                if rewiring is not None:
-                    fresh = draw(self.initializer, layer.pattern, rewiring.grown, rng)
-                    layer.data[rewiring.grown] = self.evolution.grow_init * fresh
+        self._initialise_grown(rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
+
+    def _initialise_grown(self, rewirings) -> None:
+        """Give grown weights, which are zero so far, their first values."""
+        grow_init = self.evolution.grow_init
+        if grow_init == "zeros":
+            return
+        initializer, factor = (self.initializer, grow_init) if isinstance(grow_init, Real) else (grow_init, 1.0)
+        rng = self.streams("grown weights", self.state.progress.step)
+        for layer, rewiring in zip(self.network.layers, rewirings, strict=True):
+            if rewiring is not None:
+                layer.data[rewiring.grown] = factor * draw(initializer, layer.pattern, rewiring.grown, rng)
 
     def _dropout_rng(self):
         return self.streams("dropout", self.state.progress.step) if self.network.dropout > 0 else None

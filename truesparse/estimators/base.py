@@ -52,9 +52,9 @@ PARAMETERS_DOC = """Parameters
         First weights, uniform in ±bound. ``"fan_in"``: ``0.5 * sqrt(6 / n)`` with the number n of inputs that the unit
         really has. ``"dense"``: ``sqrt(6 / fan_in)``, and ``"glorot"``: ``sqrt(6 / (fan_in + fan_out))``, as if all
         pairs were connected. For other gains, `truesparse.initializers.FanIn`, ``Dense`` or ``Glorot``.
-    grow_init : "zeros" or float, default=None
-        Values of grown weights: zero, or drawn as first weights are, times this factor. None leaves the method's own.
-        Not used if the topology never changes.
+    grow_init : "zeros", float or object, default=None
+        Values of grown weights: zero; drawn as first weights are, times this factor; or drawn by an initializer of
+        their own. None leaves the method's own. Not used if the topology never changes.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "identity"} or object, default="relu"
         Of the hidden units; with other slopes from `truesparse.activations`.
     solver : {"adam", "sgd"}, default="adam"
@@ -114,7 +114,7 @@ class BaseSparseMLP(BaseEstimator):
         "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
         "topology_init": [StrOptions({"balanced", "erdos_renyi"})],
         "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds")],
-        "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), None],
+        "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), HasMethods("bounds"), None],
         "activation": [StrOptions(set(ACTIVATIONS)), PiecewiseLinear, Tanh, Logistic],
         "solver": [StrOptions({"adam", "sgd"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -344,7 +344,7 @@ class BaseSparseMLP(BaseEstimator):
     def _threads(self):
         """Our kernels and BLAS on `n_jobs` threads; both settings are restored afterwards."""
         n_threads = effective_n_jobs(self.n_jobs)
-        with threads(n_threads), threadpool_limits(limits=n_threads, user_api="blas"):
+        with threads(n_threads), threadpool_limits(limits=1, user_api="blas"):
             yield
 
     def __sklearn_is_fitted__(self):

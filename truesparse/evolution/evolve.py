@@ -15,8 +15,10 @@ Rules name the signals that they read, and get no other:
 | ``progress`` | `truesparse.training.Progress`: steps, epochs, stalls so far |
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,7 @@ from truesparse._typing import Grow, IndexArray, Prune, Schedule
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude
 from truesparse.evolution.schedule import CosineAnnealing
+from truesparse.initializers import Initializer
 from truesparse.layers import Layer
 from truesparse.topology import Pattern, Rewiring
 from truesparse.topology.pattern import edge_keys
@@ -42,8 +45,9 @@ class Evolution:
         Which pairs become connections.
     schedule : Schedule
         When, and what share of the weights.
-    grow_init : "zeros" or float
-        Values of grown weights: zero, or drawn as fresh weights are, scaled by this factor.
+    grow_init : "zeros", float or Initializer
+        Values of grown weights: zero; drawn as the network's first weights, times this factor; or drawn by an
+        initializer of their own (see `truesparse.initializers`).
 
     Examples
     --------
@@ -70,11 +74,13 @@ class Evolution:
     prune: Prune = field(default_factory=Magnitude)
     grow: Grow = field(default_factory=Cosine)
     schedule: Schedule = field(default_factory=CosineAnnealing)
-    grow_init: float | str = 1.0
+    grow_init: float | str | Initializer = 1.0
 
     def __post_init__(self):
-        if self.grow_init != "zeros" and not (isinstance(self.grow_init, (int, float)) and self.grow_init >= 0):
-            raise ValueError(f"grow_init={self.grow_init!r} must be 'zeros' or a number that is not negative.")
+        grow_init = self.grow_init
+        a_factor = isinstance(grow_init, Real) and 0 <= grow_init < math.inf
+        if not (grow_init == "zeros" or a_factor or hasattr(grow_init, "bounds")):
+            raise ValueError(f"grow_init={grow_init!r} must be 'zeros', a number that is not negative, or an initializer.")
         for name in ("prune", "grow", "schedule"):
             if not callable(getattr(self, name)):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be callable.")

@@ -19,6 +19,7 @@ from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.grow import AfterStall, Cosine, Random
 from truesparse.evolution.prune import SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing
+from truesparse.initializers import Dense
 
 PRESETS: dict[str, Evolution | None] = {
     "static": None,
@@ -67,8 +68,8 @@ def paper_settings(name: str) -> dict:
     """The published settings of a method, as parameters of the estimators.
 
     Those of the experiments of Atashgahi et al. (2022), sections 4.1 and 4.2, which compare all of these methods:
-    three hidden layers of 1000 ReLU units, batches of 100, SGD with learning rate 0.01 and Nesterov momentum 0.9, L2
-    1e-4, a fifth of the weights replaced after every epoch, a tenth of the training data for validation, the best
+    three hidden layers of 1000 ReLU units, first weights scaled for a dense network (±√(6 / (n_in + n_out)), grown ones
+    ±√(6 / n_in)), batches of 100, SGD with learning rate 0.01 and Nesterov momentum 0.9, L2 1e-4, a fifth of the weights replaced after every epoch, a tenth of the training data for validation, the best
     epoch's network in the end. ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller.
 
     Parameters
@@ -95,12 +96,12 @@ def paper_settings(name: str) -> dict:
             evolution,
             grow=_PAPER_GROW[name],
             schedule=Constant(drop_fraction=0.2, update_every="epoch"),
-            grow_init=1.0,
+            grow_init=Dense(),
         )
     return {
         "hidden_layer_sizes": (1000, 1000, 1000),
         "evolution": evolution,
-        "weight_init": "dense",
+        "weight_init": "glorot",
         "topology_init": "erdos_renyi",
         "activation": "relu",
         "solver": "sgd",
