@@ -13,7 +13,7 @@ Arrays of outputs are features-major, (n_outputs, batch), as everywhere inside; 
 """
 
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax
+from scipy.special import expit, log_softmax
 
 from truesparse._typing import FloatArray
 
@@ -24,10 +24,6 @@ class SoftmaxCrossEntropy:
     def predictions(self, z: FloatArray) -> FloatArray:
         """Probabilities of the classes, same shape as `z`."""
         return np.exp(log_softmax(z, axis=0))
-
-    def log_predictions(self, z: FloatArray) -> FloatArray:
-        """Their logarithms, exact where a probability itself would round to 0."""
-        return log_softmax(z, axis=0)
 
     def __call__(self, z: FloatArray, target: np.ndarray, gradient: FloatArray) -> float:
         """The mean loss of a batch; its gradient with respect to `z` is written into `gradient`."""
@@ -45,10 +41,6 @@ class BinaryCrossEntropy:
     def predictions(self, z: FloatArray) -> FloatArray:
         """Probability of each label, same shape as `z`."""
         return expit(z)
-
-    def log_predictions(self, z: FloatArray) -> FloatArray:
-        """Their logarithms, exact where a probability itself would round to 0."""
-        return log_expit(z)
 
     def __call__(self, z: FloatArray, target: np.ndarray, gradient: FloatArray) -> float:
         """As `SoftmaxCrossEntropy`; the losses of a sample's labels are added up."""

@@ -338,8 +338,11 @@ class Trainer:
             )
 
 
-def forward_all(network: MLP, X, batch_size: int = 256) -> FloatArray:
+def forward_all(network: MLP, X, batch_size: int = 128) -> FloatArray:
     """The last layer's sums for all samples, in batches, so that memory is bounded by the batch.
+
+    Every batch is filled up to `batch_size`, by repeating its last sample: a sample's result then has the same bytes
+    wherever and with whatever others it stands, because vector instructions never meet a remainder.
 
     Parameters
     ----------
@@ -351,9 +354,11 @@ def forward_all(network: MLP, X, batch_size: int = 256) -> FloatArray:
     -------
     (n_outputs, n_samples)
     """
-    batch_size = max(1, min(batch_size, X.shape[0]))
     reader, workspace = BatchReader(X, batch_size), Workspace(network, batch_size)
-    z = np.empty((network.layer_sizes[-1], X.shape[0]), dtype=network.dtype)
-    for batch in in_batches(np.arange(X.shape[0]), batch_size):
-        z[:, batch[0] : batch[-1] + 1] = network.forward(reader.read(batch), workspace)
+    n_samples = X.shape[0]
+    z = np.empty((network.layer_sizes[-1], n_samples), dtype=network.dtype)
+    for start in range(0, n_samples, batch_size):
+        stop = min(start + batch_size, n_samples)
+        samples = np.minimum(np.arange(start, start + batch_size), n_samples - 1)
+        z[:, start:stop] = network.forward(reader.read(samples), workspace)[:, : stop - start]
     return z

@@ -132,7 +132,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         return np.ascontiguousarray(loss.predictions(z).T)
 
     def predict_log_proba(self, X):
-        """Logarithms of `predict_proba`, finite even where a probability rounds to 0.
+        """Logarithms of `predict_proba`; −inf where a probability rounds to 0.
 
         Parameters
         ----------
@@ -142,8 +142,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         -------
         (n_samples, n_classes)
         """
-        z, loss = self._forward(X)
-        return np.ascontiguousarray(loss.log_predictions(z).T)
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def _encode(self, y, classes, *, first):
         check_classification_targets(y)

@@ -1,0 +1,61 @@
+"""How long does it take until the first fit is done?
+
+Each figure is the median over fresh processes: importing the package; the first fit (digits, one epoch, with updates of
+the topology, so that every kernel is used) with an empty kernel cache, where everything is compiled; and with a warm
+one. A fit contains no import.
+
+    python benchmarks/startup.py [--repeats 5]
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from _machine import machine
+
+PROGRAM = """
+import time
+started = time.perf_counter()
+import truesparse
+imported = time.perf_counter()
+from sklearn.datasets import load_digits
+X, y = load_digits(return_X_y=True)
+loaded = time.perf_counter()
+truesparse.SparseMLPClassifier(max_iter=1, update_every=5, random_state=0).fit(X / 16, y)
+print(imported - started, time.perf_counter() - loaded)
+"""
+
+
+def run(cache):
+    """Seconds of the import and of the first fit in a new process with this kernel cache."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    )
+    return [float(seconds) for seconds in result.stdout.split()]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=5)
+    repeats = parser.parse_args().repeats
+    imports, cold, warm = [], [], []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as cache:
+            cold.append(run(cache)[1])
+            imported, fitted = run(cache)
+            imports.append(imported)
+            warm.append(fitted)
+    print(machine())
+    print(f"median (worst) of {repeats} fresh processes:")
+    for name, values in (
+        ("import truesparse", imports), ("first fit, empty kernel cache", cold), ("first fit, warm cache", warm)
+    ):  # fmt: skip
+        print(f"  {name:<30} {np.median(values):6.2f} s  ({max(values):.2f} s)")
+
+
+if __name__ == "__main__":
+    main()
