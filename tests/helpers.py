@@ -1,0 +1,30 @@
+"""Small makers of things that many tests need."""
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from truesparse.topology import Pattern
+
+
+def random_csr(shape, density, rng, dtype=np.float64):
+    """A canonical csr_array with int32 indices; some rows and columns are empty at low densities."""
+    pattern = Pattern.sample(shape, round(density * shape[0] * shape[1]), rng)
+    return csr_array((rng.standard_normal(pattern.nnz).astype(dtype), pattern.indices, pattern.indptr), shape=shape)
+
+
+def pattern_of(matrix):
+    """The pattern of the non-zero entries of a dense matrix."""
+    return Pattern.from_edges(*np.nonzero(np.asarray(matrix)), np.shape(matrix))
+
+
+def read_only(*arrays):
+    """Copies that must not be written."""
+    copies = [np.array(array) for array in arrays]
+    for array in copies:
+        array.flags.writeable = False
+    return copies
+
+
+def tolerance(dtype):
+    """Relative error to allow for sums of some hundred terms."""
+    return {"rtol": 2e-5, "atol": 2e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
