@@ -1,0 +1,192 @@
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers import random_csr
+from numpy.testing import assert_array_equal
+
+from truesparse.evolution import AfterStall, Cosine, Random
+from truesparse.evolution.evolve import Vacancy
+from truesparse.kernels import reference
+from truesparse.topology import Pattern
+
+
+class Stream:
+    """Given activations, in batches, as `truesparse.signals.ActivationStream` gives a network's."""
+
+    def __init__(self, layers, batch_size=32):
+        self.layers, self.batch_size = [np.ascontiguousarray(layer) for layer in layers], batch_size
+        self.layer_sizes = [len(layer) for layer in layers]
+        self.n_samples = layers[0].shape[1]
+        self.dtype = layers[0].dtype
+
+    def __iter__(self):
+        for start in range(0, self.n_samples, self.batch_size):
+            yield [np.ascontiguousarray(layer[:, start : start + self.batch_size]) for layer in self.layers]
+
+
+def no_subset(stream):
+    return lambda n_samples: stream
+
+
+def similarity(a, z, centred):
+    """The dense matrix of |cos|, (fan_out, fan_in), that the search never makes."""
+    a, z = a.astype(np.float64), z.astype(np.float64)
+    if centred:
+        a, z = a - a.mean(axis=1, keepdims=True), z - z.mean(axis=1, keepdims=True)
+    norms = np.outer(np.linalg.norm(z, axis=1), np.linalg.norm(a, axis=1))
+    return np.abs(np.divide(z @ a.T, norms, out=np.zeros(norms.shape), where=norms > 1e-9))
+
+
+@pytest.fixture
+def layers(rng):
+    """Activations of three layers of units with a common cause, shifted, and one constant unit in each."""
+    cause = rng.standard_normal((5, 700))
+    layers = [np.maximum(rng.standard_normal((n, 5)) @ cause + 0.5, 0) + 1 for n in (30, 40, 20)]
+    for layer in layers:
+        layer[3] = 2.5
+    return [layer.astype(np.float32) for layer in layers]
+
+
+def vacancies_for(layers, rng, n_grow=25):
+    result = []
+    for index in range(len(layers) - 1):
+        shape = len(layers[index + 1]), len(layers[index])
+        result.append(Vacancy(index, Pattern.sample(shape, 100, rng), np.array([], dtype=np.int64), n_grow))
+    return result
+
+
+def best_keys(scores, vacancy, n):
+    rows = reference.rows_of(vacancy.pattern.indptr)
+    scores = scores.copy()
+    scores[rows, vacancy.pattern.indices] = -1
+    return set(np.argsort(-scores, axis=None, kind="stable")[:n].tolist())
+
+
+def keys_of(edges, vacancy):
+    rows, columns = edges
+    return set((rows * vacancy.pattern.shape[1] + columns).tolist())
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_exact_search_finds_the_most_similar_absent_pairs(layers, centred, rng):
+    vacancies = vacancies_for(layers, rng)
+    rule = Cosine(centred=centred, search="exact", n_samples=None)
+    edges = rule(vacancies, rng=rng, activations=no_subset(Stream(layers)))
+    for vacancy, found in zip(vacancies, edges, strict=True):
+        scores = similarity(layers[vacancy.layer], layers[vacancy.layer + 1], centred)
+        assert keys_of(found, vacancy) == best_keys(scores, vacancy, 25)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_sketched_search_with_enough_candidates_is_exact(layers, centred, rng):
+    """The second stage scores exactly: if all pairs are candidates, the sketch decides nothing."""
+    vacancies = vacancies_for(layers, rng)
+    rule = Cosine(centred=centred, width=64, candidates=100, n_samples=None)
+    edges = rule(vacancies, rng=rng, activations=no_subset(Stream(layers)))
+    for vacancy, found in zip(vacancies, edges, strict=True):
+        scores = similarity(layers[vacancy.layer], layers[vacancy.layer + 1], centred)
+        assert keys_of(found, vacancy) == best_keys(scores, vacancy, 25)
+
+
+def test_sketched_search_finds_strong_pairs_among_noise(rng):
+    """Twenty inputs cause twenty outputs; 200 × 300 pairs, recall of the planted ones."""
+    a = rng.standard_normal((300, 2000)).astype(np.float32)
+    z = rng.standard_normal((200, 2000)).astype(np.float32)
+    z[:20] = a[:20] * -3 + 0.5 * rng.standard_normal((20, 2000)) + 7
+    vacancy = Vacancy(0, Pattern.sample((200, 300), 0, rng), np.array([], dtype=np.int64), 20)
+    rows, columns = Cosine(n_samples=None)([vacancy], rng=rng, activations=no_subset(Stream([a, z])))[0]
+    assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {(i, i) for i in range(20)}
+
+
+def test_constant_units_are_never_grown_when_centred(layers, rng):
+    vacancies = vacancies_for(layers, rng, n_grow=600)
+    for search in ("sketch", "exact"):
+        rule = Cosine(search=search, n_samples=None)
+        edges = rule(vacancies, rng=rng, activations=no_subset(Stream(layers)))
+        for rows, columns in edges:
+            assert 3 not in rows
+            assert 3 not in columns
+
+
+def test_large_means_do_not_cancel_the_digits(rng):
+    """Features such as years: the mean is a thousand times the deviation, in float32."""
+    signal = rng.standard_normal(1000)
+    a = (2000 + rng.standard_normal((50, 1000))).astype(np.float32)
+    a[7] = 2000 + signal
+    z = (signal + 0.1 * rng.standard_normal((1, 1000))).astype(np.float32)
+    vacancy = Vacancy(0, Pattern.sample((1, 50), 0, rng), np.array([], dtype=np.int64), 1)
+    _, columns = Cosine(n_samples=None, candidates=50)([vacancy], rng=rng, activations=no_subset(Stream([a, z])))[0]
+    assert columns.tolist() == [7]
+
+
+@pytest.mark.parametrize("search", ["sketch", "exact"])
+def test_without_regrow_pairs_just_dropped_are_left_out(layers, search, rng):
+    vacancies = vacancies_for(layers, rng)
+    call = partial(Cosine(search=search, candidates=100, n_samples=None), activations=no_subset(Stream(layers)))
+    picked = [keys_of(edges, v) for edges, v in zip(call(vacancies, rng=rng), vacancies, strict=True)]
+    dropped = [np.array(sorted(keys)[:10]) for keys in picked]
+    vacancies = [Vacancy(v.layer, v.pattern, keys, v.n_grow) for v, keys in zip(vacancies, dropped, strict=True)]
+    assert [keys_of(e, v) for e, v in zip(call(vacancies, rng=rng), vacancies, strict=True)] == picked
+    sim = Cosine(search=search, candidates=100, n_samples=None, regrow=False)
+    edges = sim(vacancies, rng=rng, activations=no_subset(Stream(layers)))
+    for found, vacancy, keys, before in zip(edges, vacancies, dropped, picked, strict=True):
+        assert keys_of(found, vacancy) == before - set(keys.tolist())  # fewer: evolve fills up at random
+
+
+def test_samples_are_asked_for(layers, rng):
+    asked = []
+
+    def activations(n_samples):
+        asked.append(n_samples)
+        return Stream(layers)
+
+    Cosine(n_samples=123)(vacancies_for(layers, rng), rng=rng, activations=activations)
+    assert asked == [123]
+
+
+def test_random_picks_absent_pairs(rng):
+    pattern = Pattern.from_csr(random_csr((6, 5), 0.5, rng))
+    vacancy = Vacancy(0, pattern, np.array([], dtype=np.int64), 7)
+    rows, columns = Random()([vacancy], rng=rng)[0]
+    assert rows.size == 7
+    assert not np.isin(rows * 5 + columns, pattern.keys).any()
+
+
+def test_after_stall_changes_the_rule_for_good():
+    def rule(name, *needs):
+        def call(vacancies, *, rng, **signals):
+            assert tuple(signals) == needs
+            return name
+
+        call.needs = needs
+        return call
+
+    both = AfterStall(first=rule("first", "activations"), then=rule("then"), patience=40)
+    assert both.needs == ("progress", "activations")
+    for stall, expected in ((0, "first"), (39, "first"), (40, "then"), (90, "then")):
+        progress = SimpleNamespace(longest_stall=stall, stall=0)
+        assert both([], rng=None, progress=progress, activations=None) == expected
+
+
+@pytest.mark.parametrize(
+    "bad", [{"search": "fast"}, {"n_samples": 0}, {"width": 0}, {"candidates": -1}, {"width": 1.5}]
+)
+def test_bad_values_are_named(bad):
+    ((name, value),) = bad.items()
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        Cosine(**bad)
+    with pytest.raises(ValueError, match="patience=0"):
+        AfterStall(patience=0)
+
+
+def test_signature_of_ones_matches_a_unit_that_is_one(rng):
+    """Centring subtracts mean · signature(1): a shifted copy must have the same direction as the original."""
+    from truesparse.evolution.grow import _observe
+
+    a = rng.standard_normal((1, 300))
+    units = _observe(Stream([np.concatenate([a, a + 5])]), 32, rng)[0]
+    directions = units.directions(centred=True)
+    np.testing.assert_allclose(directions[0], directions[1], atol=1e-10)
+    assert_array_equal(units.shift(False), [0, 0])
