@@ -1,0 +1,159 @@
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from truesparse.evolution import Constant, Cosine, Evolution, Magnitude, Random, SignedMagnitude, evolve
+from truesparse.layers import DenseLinear, SparseLinear
+from truesparse.network import MLP
+from truesparse.topology import Pattern
+
+
+@pytest.fixture
+def network(rng):
+    """Three sparse layers and a full one, with random weights."""
+    from truesparse.activations import ACTIVATIONS
+
+    layers = [SparseLinear(Pattern.sample(shape, nnz, rng)) for shape, nnz in (((30, 20), 100), ((25, 30), 61))]
+    network = MLP([*layers, DenseLinear((4, 25))], ACTIVATIONS["relu"], dtype=np.float64)
+    network.params[:] = rng.standard_normal(network.params.size)
+    return network
+
+
+@pytest.mark.parametrize("prune", [Magnitude(), SignedMagnitude()])
+@pytest.mark.parametrize("drop_fraction", [0.1, 0.333, 0.9, 1.0])
+def test_invariants(network, prune, drop_fraction, rng):
+    rewirings = evolve(network.layers, Evolution(prune=prune, grow=Random()), drop_fraction, rng, {})
+    assert rewirings[2] is None  # full
+    for layer, rewiring in zip(network.layers[:2], rewirings[:2], strict=True):
+        n_drop = int(drop_fraction * layer.nnz)
+        new = rewiring.pattern
+        assert new.nnz == layer.nnz
+        assert np.all(np.diff(new.keys) > 0)
+        assert rewiring.n_replaced <= n_drop
+        kept = rewiring.source[~rewiring.grown]
+        assert np.unique(kept).size == kept.size
+        # What is kept stands at the same pair with the same weight; what is grown was absent.
+        assert_array_equal(layer.pattern.keys[kept], new.keys[~rewiring.grown])
+        assert_array_equal(layer.data[kept], rewiring.carry(layer.data)[~rewiring.grown])
+        assert not np.isin(new.keys[rewiring.grown], layer.pattern.keys).any()
+        assert not rewiring.carry(layer.data)[rewiring.grown].any()
+
+
+def test_nothing_is_changed_by_evolve_itself(network, rng):
+    before, keys = network.params.copy(), [layer.pattern.keys for layer in network.layers]
+    evolve(network.layers, Evolution(grow=Random()), 0.5, rng, {})
+    assert_array_equal(network.params, before)
+    for layer, old in zip(network.layers, keys, strict=True):
+        assert_array_equal(layer.pattern.keys, old)
+
+
+def test_drop_fraction_zero_does_nothing(network, rng):
+    assert evolve(network.layers, Evolution(grow=Random()), 0.0, rng, {}) == [None, None, None]
+
+
+def test_a_layer_too_small_for_the_share_stays(network, rng):
+    assert evolve(network.layers, Evolution(grow=Random()), 0.016, rng, {})[1] is None  # 0.016 · 61 < 1
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Grows given pairs."""
+
+    edges: tuple
+    needs: ClassVar = ()
+
+    def __call__(self, vacancies, *, rng):
+        return [tuple(np.array(part) for part in self.edges) for _ in vacancies]
+
+
+def single_layer(rng):
+    layer = SparseLinear(Pattern.from_edges(np.array([0, 0, 1, 1]), np.array([0, 1, 2, 3]), (2, 5)))
+    layer.bind(np.array([1.0, 2.0, 3.0, 4.0]), np.zeros(2), np.zeros(4), np.zeros(2))
+    return layer
+
+
+def test_by_hand(rng):
+    """Weights 1 to 4; half of them goes, the smallest two: pairs (0, 0) and (0, 1). Two named pairs come."""
+    layer = single_layer(rng)
+    (rewiring,) = evolve([layer], Evolution(grow=Fixed(((1, 0), (0, 4)))), 0.5, rng, {})
+    assert_array_equal(rewiring.pattern.rows, [0, 1, 1, 1])
+    assert_array_equal(rewiring.pattern.indices, [4, 0, 2, 3])
+    assert_array_equal(rewiring.carry(layer.data), [0, 0, 3, 4])
+
+
+def test_a_pair_pruned_and_picked_again_keeps_its_weight(rng):
+    layer = single_layer(rng)
+    (rewiring,) = evolve([layer], Evolution(grow=Fixed(((0, 0), (0, 4)))), 0.5, rng, {})
+    assert_array_equal(rewiring.pattern.keys, [0, 4, 7, 8])
+    assert_array_equal(rewiring.carry(layer.data), [1, 0, 3, 4])
+    assert rewiring.n_replaced == 1
+
+
+def test_missing_picks_are_filled_at_random(rng):
+    layer = single_layer(rng)
+    seen = np.zeros(10, dtype=int)
+    for _ in range(300):
+        (rewiring,) = evolve([layer], Evolution(grow=Fixed(((1,), (0,)))), 0.5, rng, {})
+        assert rewiring.pattern.nnz == 4
+        assert {5, 7, 8} <= set(rewiring.pattern.keys.tolist())
+        seen[rewiring.pattern.keys] += 1
+    others = np.delete(seen, [5, 7, 8])
+    assert others.sum() == 300
+    assert others.min() > 20  # 43 expected for each of seven
+
+
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        (((2,), (0,)), r"rows must lie in \[0, 2\)"),
+        (((0,), (-1,)), r"columns must lie in \[0, 5\)"),
+        (((0, 0), (4, 4)), "twice"),
+        (((1,), (2,)), "already there"),
+        (((0, 0, 0), (2, 3, 4)), "3 edges for layer 0, asked for 2"),
+        (((0.0,), (1.0,)), "integers"),
+        (((0, 1), (1,)), "one length"),
+        (((0,),), "cannot be grown"),
+    ],
+)
+def test_edges_of_a_custom_rule_are_checked(edges, message, rng):
+    with pytest.raises(ValueError, match=message):
+        evolve([single_layer(rng)], Evolution(grow=Fixed(edges)), 0.5, rng, {})
+
+
+@pytest.mark.parametrize(
+    "mask", [np.ones(4, bool), np.zeros(4, bool), np.array([1, 1, 0, 0]), np.array([True, True])]
+)
+def test_masks_of_a_custom_rule_are_checked(mask, rng):
+    def prune(weights, n_drop):
+        return [mask]
+
+    prune.needs = ()
+    with pytest.raises(ValueError, match="exactly 2 True"):
+        evolve([single_layer(rng)], Evolution(prune=prune, grow=Random()), 0.5, rng, {})
+
+
+def test_a_rule_gets_the_signals_it_names_and_no_other(rng):
+    with pytest.raises(ValueError, match=r"unknown signals \['activations'\]; there are \['progress'\]"):
+        evolve([single_layer(rng)], Evolution(grow=Cosine()), 0.5, rng, {"progress": None})
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"grow_init": "ones"}, "grow_init='ones'"),
+        ({"grow_init": -1}, "grow_init=-1"),
+        ({"grow": 3}, "grow=3 must be callable"),
+        ({"prune": lambda weights, n_drop: []}, "needs"),
+    ],
+)
+def test_bad_values_are_named(bad, message):
+    with pytest.raises(ValueError, match=message):
+        Evolution(**bad)
+
+
+def test_evolution_is_a_value():
+    assert Evolution() == Evolution()
+    assert replace(Evolution(), schedule=Constant()) != Evolution()

@@ -1,0 +1,37 @@
+import pytest
+
+from truesparse import SparseMLPClassifier, paper_settings, preset
+from truesparse.evolution import PRESETS, AfterStall, Constant, Cosine, Magnitude, Random, SignedMagnitude
+from truesparse.initializers import Dense
+
+
+def test_each_name_is_the_method_of_its_paper():
+    assert preset("static") is None
+    assert (preset("set").prune, preset("set").grow) == (SignedMagnitude(), Random())
+    assert (preset("cte").prune, preset("cte").grow) == (Magnitude(), Cosine())
+    assert not preset("ctre_sim").grow.regrow
+    assert isinstance(preset("ctre_seq").grow, AfterStall)
+    assert preset("ctre_seq").grow.patience == 40
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_paper_settings_are_parameters_of_the_estimator(name):
+    settings = paper_settings(name)
+    classifier = SparseMLPClassifier(**settings, epsilon=1, max_iter=150)
+    assert classifier.get_params()["solver"] == "sgd"
+    assert (settings["learning_rate_init"], settings["momentum"], settings["batch_size"]) == (0.01, 0.9, 100)
+    evolution = settings["evolution"]
+    if name == "static":
+        assert evolution is None
+    else:
+        assert evolution.schedule == Constant(drop_fraction=0.2, update_every="epoch")
+        assert evolution.grow_init == Dense()
+    if name.startswith("ct"):
+        cosine = evolution.grow.first if name == "ctre_seq" else evolution.grow
+        assert (cosine.centred, cosine.n_samples) == (False, None)
+
+
+@pytest.mark.parametrize("function", [preset, paper_settings])
+def test_unknown_name(function):
+    with pytest.raises(ValueError, match=r"'ctre' is not a preset; there are \['cte', 'ctre_seq'"):
+        function("ctre")

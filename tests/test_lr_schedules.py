@@ -1,0 +1,20 @@
+import pytest
+from numpy.testing import assert_allclose
+
+from truesparse.lr_schedules import Constant, Cosine, Step
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factors"),
+    [
+        (Constant(), [1, 1, 1, 1, 1]),
+        (Step(milestones=(0.5, 0.75), gamma=0.1), [1, 1, 0.1, 0.01, 0.01]),
+        (Cosine(), [1, 0.8535533905932737, 0.5, 0.14644660940672627, 0]),
+    ],
+)
+def test_by_hand(schedule, factors):
+    assert_allclose([schedule.factor(step, 40) for step in (0, 10, 20, 30, 40)], factors, atol=1e-12)
+
+
+def test_cosine_stays_at_zero_when_training_goes_on_longer_than_planned():
+    assert Cosine().factor(50, 40) == 0

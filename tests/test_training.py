@@ -1,0 +1,230 @@
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from test_network import loss_and_gradient, make
+
+from truesparse.batches import BatchReader
+from truesparse.evolution import Constant as EveryStep
+from truesparse.evolution import Evolution, Random, preset
+from truesparse.initializers import Dense, FanIn
+from truesparse.losses import SoftmaxCrossEntropy
+from truesparse.lr_schedules import Constant, Cosine
+from truesparse.network import Workspace
+from truesparse.optimizers import SGD, Adam
+from truesparse.randomness import RandomStreams
+from truesparse.training import Progress, Trainer, TrainingState, Validation, forward_all
+
+
+def trainer_for(network, **changes):
+    settings = {
+        "optimizer": Adam(), "learning_rate": 0.01, "lr_schedule": Constant(), "evolution": None, "initializer": FanIn(),
+        "batch_size": 16, "shuffle": True, "streams": RandomStreams(3),
+    }  # fmt: skip
+    return Trainer(network, SoftmaxCrossEntropy(), **{**settings, **changes})
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.standard_normal((50, 6))
+    return X, (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+
+
+def test_learns(data, rng):
+    network = make(rng, sizes=(6, 50, 50, 3))
+    trainer = trainer_for(network)
+    trainer.train(*data, n_epochs=100)
+    losses = [record.train_loss for record in trainer.state.history]
+    assert losses[-1] < 0.1 < losses[0]
+
+
+def test_an_epoch_is_forward_loss_backward_step_on_each_batch(data, rng):
+    """The loop once more, by hand and without shuffling."""
+    network, twin = make(np.random.default_rng(1)), make(np.random.default_rng(1))
+    trainer = trainer_for(network, shuffle=False, lr_schedule=Cosine())
+    trainer.train(*data, n_epochs=1)
+    optimizer, state, losses = Adam(), Adam().init(twin.params), []
+    X, y = data
+    for step, start in enumerate(range(0, 50, 16)):
+        batch = slice(start, min(start + 16, 50))
+        loss, _ = loss_and_gradient(twin, SoftmaxCrossEntropy(), np.ascontiguousarray(X[batch].T), y[batch])
+        losses.append(loss * (batch.stop - batch.start))
+        optimizer.step(
+            twin.params, twin.gradient, state, learning_rate=0.01 * Cosine().factor(step, 4),
+            n_weights=twin.n_weights, n_steps=step + 1,
+        )  # fmt: skip
+    assert_allclose(network.params, twin.params, rtol=1e-12, atol=1e-14)
+    assert_allclose(trainer.state.history[0].train_loss, sum(losses) / 50)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Grows at random, and notes what it saw."""
+
+    seen: list = field(default_factory=list)
+    needs: ClassVar = ("activations", "progress")
+
+    def __call__(self, vacancies, *, rng, activations, progress):
+        stream = activations(20)
+        self.seen.append((progress.step, [a.shape for batch in stream for a in batch][:2], stream.n_samples))
+        return Random()(vacancies, rng=rng)
+
+
+def test_topology_changes_before_the_step_that_follows_the_schedule(data, rng):
+    rule = Recorder()
+    evolution = Evolution(grow=rule, schedule=EveryStep(drop_fraction=0.5, update_every="epoch"))
+    trainer = trainer_for(make(rng), evolution=evolution)
+    trainer.train(*data, n_epochs=4)
+    assert [step for step, _, _ in rule.seen] == [4, 8, 12]  # four steps an epoch; nothing after the last
+    assert rule.seen[0][1:] == ([(6, 16), (9, 16)], 20)
+    replaced = np.array([record.edges_replaced for record in trainer.state.history])
+    assert not replaced[0].any()
+    assert (replaced[1:, :2] > 0).all()
+    assert not replaced[:, 2].any()  # the full layer
+    assert all(record.nnz == trainer.state.history[0].nnz for record in trainer.state.history)
+
+
+@pytest.mark.parametrize(
+    ("grow_init", "bounds"),
+    [("zeros", lambda p: 0 * FanIn().bounds(p)), (1.0, FanIn().bounds), (0.5, lambda p: 0.5 * FanIn().bounds(p)),
+     (Dense(), Dense().bounds)],
+)  # fmt: skip
+def test_values_and_moments_of_grown_weights(grow_init, bounds, data, rng):
+    network = make(rng, sizes=(30, 60, 60, 3), density=0.1)
+    X = rng.standard_normal((16, 30))
+    before = {}
+
+    def grow(vacancies, *, rng):
+        before["patterns"] = [layer.pattern for layer in network.layers]
+        before["params"] = network.params.copy()
+        return Random()(vacancies, rng=rng)
+
+    grow.needs = ()
+    evolution = Evolution(grow=grow, grow_init=grow_init, schedule=EveryStep(drop_fraction=0.3, update_every=1))
+    trainer = trainer_for(network, evolution=evolution)
+    trainer.train(X, np.zeros(16, dtype=int), n_epochs=1)
+    trainer.state.progress.total_steps = 3
+    trainer._evolve(BatchReader(X, 16), Workspace(network, 16), 16)
+    for layer, old, slots in zip(network.layers[:2], before["patterns"], network.weight_slices(), strict=False):
+        grown = ~np.isin(layer.pattern.keys, old.keys)
+        assert grown.sum() > 20
+        limit = bounds(layer.pattern)[layer.pattern.rows[grown]]
+        assert np.all(np.abs(layer.data[grown]) <= limit)
+        if grow_init != "zeros":
+            assert np.max(np.abs(layer.data[grown]) / limit) > 0.9
+        for moment in trainer.state.optimizer_state.values():
+            assert not moment[slots][grown].any()
+            assert moment[slots][~grown].any()
+        kept = np.isin(old.keys, layer.pattern.keys)
+        assert_array_equal(layer.data[~grown], before["params"][slots][kept])
+
+
+def test_best_validation_epoch_is_restored(data, rng):
+    scores = iter([0.1, 0.5, 0.3, 0.5, 0.2])
+    network = make(rng)
+    snapshots = []
+    evolution = replace(preset("set"), schedule=EveryStep(drop_fraction=0.3, update_every=1))
+    trainer = trainer_for(network, evolution=evolution)
+
+    def score(predictions, target):
+        snapshots.append((network.params.copy(), network.layers[0].pattern.keys))
+        return next(scores)
+
+    trainer.train(*data, n_epochs=5, validation=Validation(*data, score))
+    assert_array_equal(network.params, snapshots[1][0])  # the first of the two best
+    assert_array_equal(network.layers[0].pattern.keys, snapshots[1][1])
+    assert [record.validation_score for record in trainer.state.history] == [0.1, 0.5, 0.3, 0.5, 0.2]
+    assert np.isfinite([record.validation_loss for record in trainer.state.history]).all()
+
+
+def test_stops_when_validation_has_stalled(data, rng):
+    scores = iter([0.1, 0.5, 0.5005, 0.5, 0.4, 0.9])
+    trainer = trainer_for(make(rng))
+    trainer.train(*data, n_epochs=6, validation=Validation(*data, lambda p, t: next(scores)), patience=3, tol=1e-3)
+    assert len(trainer.state.history) == 5
+    assert trainer.state.progress.longest_stall == 3
+
+
+def test_training_loss_stops_training_only_once_the_topology_rests(data, rng):
+    """A learning rate of nothing: no epoch improves, but connections are replaced until the fifth."""
+    schedule = EveryStep(drop_fraction=0.3, update_every="epoch", end_step=20)
+    for evolution, n_epochs in ((None, 4), (replace(preset("set"), schedule=schedule), 8)):
+        trainer = trainer_for(make(rng), learning_rate=1e-30, evolution=evolution)
+        trainer.train(*data, n_epochs=30, patience=3, tol=10.0)
+        assert len(trainer.state.history) == n_epochs
+
+
+def test_progress_counts_stalls():
+    progress = Progress()
+    for value in (1, 2, 2, 1, 3, 3, 3, 3):
+        progress.observe(value, tol=0.5)
+    assert (progress.best, progress.stall, progress.longest_stall) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("evolution", [None, preset("set"), preset("cte")])
+def test_two_calls_that_go_on_equal_one(evolution, data):
+    results = []
+    for parts in ((6,), (2, 4)):
+        network = make(np.random.default_rng(1), dropout=0.2)
+        changed = evolution and replace(evolution, schedule=replace(evolution.schedule, update_every=3))
+        trainer = trainer_for(network, evolution=changed)
+        for n_epochs in parts:
+            trainer.train(*data, n_epochs=n_epochs, planned_epochs=6)
+        results.append(network)
+    assert_array_equal(results[0].params, results[1].params)
+
+
+def test_schedules_begin_anew_for_each_training_of_its_own(data, rng):
+    trainer = trainer_for(make(rng), lr_schedule=Cosine(), evolution=replace(preset("set"), schedule=EveryStep()))
+    for _ in range(2):
+        trainer.train(*data, n_epochs=3)
+    rates = [record.learning_rate for record in trainer.state.history]
+    assert rates[:3] == rates[3:]
+    assert rates[0] > rates[2]
+    assert [record.epoch for record in trainer.state.history] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("what", "n_samples", "learning_rate"), [("training loss", 50, 1e200), ("weights", 16, 1e308)])
+def test_non_finite_training_is_an_error_that_says_where_and_what_to_do(what, n_samples, learning_rate, data, rng):
+    """With one batch an epoch, the weights are infinite while every loss so far was finite."""
+    X, y = data
+    trainer = trainer_for(make(rng), optimizer=SGD(alpha=10), learning_rate=learning_rate)
+    message = rf"The {what} became infinite or NaN in epoch \d+, step \d+.*Lower learning_rate_init"
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=message):
+        trainer.train(X[:n_samples], y[:n_samples], n_epochs=50)
+
+
+def test_moments_of_another_solver_start_anew(rng):
+    network = make(rng)
+    state = TrainingState(Adam().init(network.params))
+    assert set(trainer_for(network, optimizer=SGD(), state=state).state.optimizer_state) == {"velocity"}
+    velocity = SGD().init(network.params)
+    kept = trainer_for(network, optimizer=SGD(), state=TrainingState(velocity)).state.optimizer_state
+    assert kept is velocity
+
+
+def test_forward_all_is_the_same_bytes_alone_and_among_others(rng):
+    network = make(rng, sizes=(6, 50, 50, 3), dtype=np.float32)
+    X = rng.standard_normal((300, 6)).astype(np.float32)
+    together = forward_all(network, X)
+    assert together.shape == (3, 300)
+    for sample in (0, 17, 299):
+        assert_array_equal(forward_all(network, X[sample : sample + 1])[:, 0], together[:, sample])
+    order = rng.permutation(300)
+    assert_array_equal(forward_all(network, X[order]), together[:, order])
+
+
+def test_callbacks_see_every_epoch(data, rng):
+    class Collect(list):
+        def on_epoch_end(self, record):
+            self.append(record)
+
+    seen = Collect()
+    trainer = trainer_for(make(rng))
+    trainer.train(*data, n_epochs=3, callbacks=[seen])
+    assert seen == trainer.state.history
+    assert set(trainer.state.history.as_dict()) == {
+        "epoch", "train_loss", "validation_loss", "validation_score", "learning_rate", "nnz", "edges_replaced", "seconds",
+    }  # fmt: skip
