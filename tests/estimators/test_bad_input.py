@@ -1,0 +1,172 @@
+"""Bad input is refused by name, before anything is trained, and a fitted estimator stays as it was."""
+
+import pickle
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
+from truesparse.evolution import Random
+
+PARAMETERS = {
+    "hidden_layer_sizes": [0, (10, 0), (10, -1), (10, 2.5), "wide", None],
+    "evolution": ["ctre", 3, Random()],
+    "epsilon": [0, -1, float("nan"), "1", None],
+    "density": [0, -0.1, 1.1, "a"],
+    "drop_fraction": [-0.1, 1.5, "half"],
+    "update_every": [0, -1, 1.5, "step"],
+    "topology_init": ["random"],
+    "weight_init": ["he", 3],
+    "grow_init": ["ones", -1],
+    "activation": ["gelu", 1],
+    "solver": ["lbfgs", None],
+    "alpha": [-1, None],
+    "batch_size": [0, -5, 1.5, "auto"],
+    "learning_rate": ["adaptive", 0.1],
+    "learning_rate_init": [0, -0.1],
+    "momentum": [1, -0.1],
+    "nesterovs_momentum": ["yes"],
+    "dropout": [1, -0.1],
+    "max_iter": [0, -1, 1.5],
+    "shuffle": ["no"],
+    "random_state": ["seed", -1],
+    "tol": [-1],
+    "verbose": ["loud"],
+    "warm_start": [2.5],
+    "early_stopping": ["never"],
+    "validation_fraction": [0, 1],
+    "n_iter_no_change": [0, 2.5],
+    "n_jobs": [1.5, "all"],
+    "dtype": ["float16", "int"],
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((40, 5)), rng.integers(3, size=40)
+
+
+@pytest.fixture
+def fitted(data):
+    return SparseMLPClassifier((10,), epsilon=5, max_iter=2, random_state=0).fit(*data)
+
+
+def assert_unchanged(model, do, match):
+    """`do` raises, and nothing that was learnt has changed."""
+    before = {name: value for name, value in vars(model).items() if name not in model.get_params()}
+    bytes_before = pickle.dumps(before)
+    with pytest.raises((ValueError, TypeError), match=match):
+        do()
+    after = {name: value for name, value in vars(model).items() if name not in model.get_params()}
+    assert pickle.dumps(after) == bytes_before
+
+
+def test_every_parameter_is_covered():
+    assert set(PARAMETERS) == set(SparseMLPClassifier().get_params())
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in PARAMETERS.items() for value in values])
+def test_parameters(name, value, data, fitted):
+    fitted.set_params(**{name: value})
+    try:
+        shown = re.escape(repr(value))
+    except TypeError:
+        shown = ""
+    if name == "random_state" and value == -1:
+        shown = ""  # NumPy's own message: "Seed must be between 0 and 2**32 - 1"
+    assert_unchanged(fitted, lambda: fitted.fit(*data), f"(?s)({name}.*{shown}|Seed must be between)")
+    assert fitted.classes_.size == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda X, y: (np.where(X > 1, np.nan, X), y), "NaN"),
+        (lambda X, y: (np.where(X > 1, np.inf, X), y), "infinity"),
+        (lambda X, y: (X * 1e300, y), "infinity or a value too large"),
+        (lambda X, y: (X[:0], y[:0]), "0 sample"),
+        (lambda X, y: (X[:, :0], y), "0 feature"),
+        (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+        (lambda X, y: (X, np.zeros_like(y)), r"at least two classes, got only one class: \[0\]"),
+        (lambda X, y: (X, y + 0.5), "continuous"),
+        (lambda X, y: (X[:, 0], y), "2D"),
+        (lambda X, y: (X.astype(complex), y), "Complex"),
+        (lambda X, y: (X.astype(str), np.full(40, None)), ""),
+        (lambda X, y: (X, None), "y"),
+    ],
+)
+def test_data(change, match, data, fitted):
+    assert_unchanged(fitted, lambda: fitted.fit(*change(*data)), match)
+
+
+def test_predict_with_another_number_of_features(data, fitted):
+    X, _ = data
+    for method in (fitted.predict, fitted.predict_proba):
+        assert_unchanged(fitted, lambda method=method: method(X[:, :4]), "X has 4 features, but .* expecting 5")
+
+
+def test_partial_fit(data, fitted):
+    X, y = data
+    with pytest.raises(ValueError, match="classes=None: the first call"):
+        SparseMLPClassifier().partial_fit(X, y)
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X, y + 1), r"y holds the classes \[3\], which are not among \[0, 1, 2\]")
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X, y, classes=[0, 1]), r"classes=\[0, 1\] differ")
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X[:, :3], y), "X has 3 features")
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X, np.eye(3, dtype=int)[y]), "y changed between classes")
+    first = SparseMLPClassifier((10,), epsilon=5)
+    with pytest.raises(ValueError, match=r"y holds the classes \[2\]"):
+        first.partial_fit(X, y, classes=[0, 1])
+    assert not hasattr(first, "classes_")
+
+
+@pytest.mark.parametrize("name", ["epsilon", "density"])
+def test_a_layer_without_connections_names_the_smallest_value_that_works(name, data):
+    with pytest.raises(ValueError, match=f"{name}=1e-06 leaves a layer without a single connection") as error:
+        SparseMLPClassifier((10, 10), **{name: 1e-6}).fit(*data)
+    smallest = float(re.search(r"at least ([0-9.e-]+)\.$", str(error.value)).group(1))
+    model = SparseMLPClassifier((10, 10), **{name: smallest}, max_iter=1).fit(*data)
+    assert min(coef.nnz for coef in model.coefs_) == 1
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_training_that_explodes_leaves_the_model_as_it_was(partial, data, fitted):
+    X, y = data
+    fitted.set_params(learning_rate_init=1e30, solver="sgd")
+    before = fitted.predict_proba(X)
+    with np.errstate(all="ignore"):
+        assert_unchanged(
+            fitted,
+            lambda: [fitted.partial_fit(X, y) if partial else fitted.fit(X, y) for _ in range(50)],
+            "became infinite or NaN in epoch .* Lower learning_rate_init",
+        )
+    assert_array_equal(fitted.predict_proba(X), before)
+
+
+def test_a_rule_that_fails_in_the_middle_leaves_the_model_as_it_was(data, fitted):
+    def grow(vacancies, *, rng):
+        raise ZeroDivisionError
+
+    grow.needs = ()
+    fitted.set_params(evolution=Evolution(grow=grow), update_every=1, warm_start=True)
+    before = fitted.predict_proba(data[0])
+    with pytest.raises(ZeroDivisionError):
+        fitted.fit(*data)
+    assert_array_equal(fitted.predict_proba(data[0]), before)
+    assert fitted.n_iter_ == 2
+
+
+def test_regression_targets(data):
+    X, y = data
+    for target, match in ((np.where(y > 1, np.nan, y), "NaN"), (y[:-1], "inconsistent"), (y.astype(str), "")):
+        with pytest.raises(ValueError, match=match):
+            SparseMLPRegressor((10,), epsilon=5).fit(X, target)
+
+
+def test_validation_part_too_small_for_its_classes(data):
+    X, y = data
+    rare = np.where(np.arange(40) == 0, 3, y)
+    with pytest.raises(ValueError, match="least populated class"):
+        SparseMLPClassifier((10,), epsilon=5, early_stopping=True).fit(X, rare)

@@ -1,0 +1,310 @@
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix, issparse
+from sklearn.base import clone
+from sklearn.datasets import make_multilabel_classification
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import truesparse
+from truesparse import Evolution, SparseMLPClassifier, preset
+from truesparse.activations import AllReLU, PiecewiseLinear
+from truesparse.evolution import PRESETS, Constant, CosineAnnealing, Random
+from truesparse.initializers import Dense, FanIn
+from truesparse.lr_schedules import Step
+
+
+def small(**parameters):
+    return SparseMLPClassifier((60, 40), **{"max_iter": 5, "epsilon": 5, "random_state": 0, **parameters})
+
+
+@pytest.mark.parametrize("evolution", sorted(PRESETS))
+def test_every_preset_learns_digits_at_99_7_percent_sparsity(evolution, digits):
+    X_train, X_test, y_train, y_test = digits
+    model = SparseMLPClassifier(evolution=evolution, epsilon=2, max_iter=60, random_state=0).fit(X_train, y_train)
+    assert model.density_ < 0.006
+    assert model.score(X_test, y_test) > 0.9
+    replaced = np.array(model.history_["edges_replaced"])
+    assert replaced.any() == (evolution != "static")
+
+
+def test_fitted_attributes(digits):
+    X, _, y, _ = digits
+    names = np.array(list("abcdefghij"))
+    model = small().fit(X, names[y])
+    assert_array_equal(model.classes_, names)
+    assert [coef.shape for coef in model.coefs_] == [(64, 60), (60, 40), (40, 10)]
+    assert all(issparse(coef) for coef in model.coefs_)
+    assert [coef.nnz for coef in model.coefs_] == [5 * 124, 5 * 100, 5 * 50]
+    assert [bias.shape for bias in model.intercepts_] == [(60,), (40,), (10,)]
+    assert model.n_iter_ == 5 == len(model.loss_curve_)
+    assert model.n_features_in_ == 64
+    assert model.density_ == sum(coef.nnz for coef in model.coefs_) / (64 * 60 + 60 * 40 + 40 * 10)
+    history = model.history_
+    assert history["epoch"] == [1, 2, 3, 4, 5]
+    assert history["train_loss"] == model.loss_curve_
+    assert history["nnz"] == [[620, 500, 250]] * 5
+    assert history["learning_rate"] == [0.003] * 5
+    assert all(seconds > 0 for seconds in history["seconds"])
+    assert np.isnan(history["validation_score"]).all()
+
+
+def test_probabilities_are_those_of_the_coefficients(digits):
+    """The forward pass once more from what the user can see, in dense double precision."""
+    X, _, y, _ = digits
+    model = small(dtype="float64").fit(X, y)
+    a = X
+    for coef, intercept in zip(model.coefs_[:-1], model.intercepts_[:-1], strict=True):
+        a = np.maximum(a @ coef.toarray() + intercept, 0)
+    z = a @ model.coefs_[-1].toarray() + model.intercepts_[-1]
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert_allclose(model.predict_proba(X), p, rtol=1e-9, atol=1e-12)
+    assert_allclose(model.predict_log_proba(X), np.log(p), rtol=1e-9, atol=1e-9)
+    assert_array_equal(model.predict(X), p.argmax(axis=1))
+
+
+def test_coefs_are_copies_that_do_not_change_the_model(digits):
+    X, _, y, _ = digits
+    model = small().fit(X, y)
+    before = model.predict_proba(X)
+    model.coefs_[0].data[:] = 0
+    model.intercepts_[0][:] = 9
+    assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("container", [csr_matrix, csr_array, csc_matrix, coo_array])
+def test_sparse_input(container, digits):
+    X, X_test, y, _ = digits
+    dense, sparse = small().fit(X, y), small().fit(container(X), y)
+    assert_array_equal(sparse.predict_proba(container(X_test)), dense.predict_proba(X_test))
+
+
+def test_sparse_input_is_never_dense_as_a_whole():
+    """As dense float32, these data would take 40 GB."""
+    rng = np.random.default_rng(0)
+    n_samples, n_features = 200, 50_000_000
+    X = csr_array(
+        (np.ones(2000, dtype=np.float32), rng.integers(n_features, size=2000), np.arange(0, 2001, 10)),
+        shape=(n_samples, n_features),
+    )
+    model = SparseMLPClassifier((5,), evolution="static", epsilon=0.02, batch_size=2, max_iter=1, topology_init="erdos_renyi")
+    model.fit(X[:4], [0, 1, 0, 1])
+    assert model.n_features_in_ == n_features
+
+
+def test_damaged_sparse_input_is_refused_before_a_kernel_sees_it(digits):
+    X, _, y, _ = digits
+    model = small().fit(X, y)
+    damaged = csr_array(X)
+    damaged.indices[5] = 10**6
+    for call in (lambda: small().fit(damaged, y), lambda: model.predict(damaged)):
+        with pytest.raises(ValueError, match="indices"):
+            call()
+
+
+def test_the_users_matrix_is_not_changed(digits):
+    X, _, y, _ = digits
+    X = csr_matrix(X)
+    X.data.flags.writeable = X.indices.flags.writeable = X.indptr.flags.writeable = False
+    small().fit(X, y).predict(X)
+
+
+def test_duplicate_unsorted_and_zero_entries_mean_their_sum():
+    X = csr_array((np.array([3.0, 1.0, 2.0, 0.0]), np.array([1, 0, 1, 0]), np.array([0, 3, 4])), shape=(2, 2))
+    dense = np.array([[1.0, 5.0], [0.0, 0.0]])
+    parameters = {"epsilon": 50, "batch_size": 2}
+    assert_array_equal(
+        small(**parameters).fit(X, [0, 1]).predict_proba(X), small(**parameters).fit(dense, [0, 1]).predict_proba(dense)
+    )
+
+
+def test_multilabel():
+    X, Y = make_multilabel_classification(600, n_features=20, n_classes=4, random_state=0)
+    X = StandardScaler().fit_transform(X)
+    model = SparseMLPClassifier((80, 80), epsilon=10, max_iter=60, random_state=0, early_stopping=True).fit(X[:500], Y[:500])
+    p = model.predict_proba(X[500:])
+    assert p.shape == (100, 4)
+    assert_array_equal(model.predict(X[500:]), p > 0.5)
+    assert np.mean(model.predict(X[500:]) == Y[500:]) > 0.8
+    assert_array_equal(model.classes_, [0, 1, 2, 3])
+    assert model.history_["validation_score"][-1] > 0
+
+
+def test_binary_with_labels_that_are_no_numbers(digits):
+    X, X_test, y, y_test = digits
+    labels = np.array(["low", "high"])
+    model = SparseMLPClassifier((80, 80), epsilon=10, max_iter=30, random_state=0).fit(X, labels[(y > 4).astype(int)])
+    assert model.score(X_test, labels[(y_test > 4).astype(int)]) > 0.9
+    assert model.predict_proba(X_test).shape[1] == 2
+
+
+def test_pipeline_grid_search_cross_validation_clone_and_pickle(digits):
+    X, X_test, y, y_test = digits
+    X, y = X[:400], y[:400]
+    pipeline = make_pipeline(StandardScaler(), small(evolution=preset("set")))
+    search = GridSearchCV(
+        pipeline,
+        {"sparsemlpclassifier__epsilon": [2, 8], "sparsemlpclassifier__evolution": ["set", None]},
+        cv=2, error_score="raise",
+    ).fit(X, y)  # fmt: skip
+    assert search.best_params_["sparsemlpclassifier__epsilon"] == 8
+    scores = cross_val_score(small(max_iter=20), X, y, cv=2, n_jobs=2, error_score="raise")
+    assert scores.min() > 0.5
+    model = small(evolution=Evolution(grow=Random())).fit(X, y)
+    assert clone(model).get_params() == model.get_params()
+    other = pickle.loads(pickle.dumps(model))
+    assert_array_equal(other.predict_proba(X_test), model.predict_proba(X_test))
+    other.partial_fit(X, y)
+    assert_array_equal(model.predict(X_test), small(evolution=Evolution(grow=Random())).fit(X, y).predict(X_test))
+
+
+def test_partial_fit_learns_and_replaces_connections(digits):
+    X, X_test, y, y_test = digits
+    model = small(max_iter=30, update_every=5)
+    for _ in range(30):
+        model.partial_fit(X, y, classes=range(10))
+    assert model.score(X_test, y_test) > 0.9
+    assert model.n_iter_ == 30
+    replaced = np.array(model.history_["edges_replaced"]).sum(axis=1)
+    assert (replaced[1:20] > 0).all()
+    assert not replaced[23:].any()  # annealed to nothing at three quarters of max_iter calls
+    assert_array_equal(model.classes_, range(10))
+
+
+def test_partial_fit_sequence_equals_fit(digits):
+    X, _, y, _ = digits
+    whole = small(max_iter=4, update_every=5).fit(X, y)
+    parts = small(max_iter=4, update_every=5)
+    for _ in range(4):
+        parts.partial_fit(X, y, classes=range(10))
+    assert_array_equal(parts.predict_proba(X), whole.predict_proba(X))
+
+
+def test_warm_start_goes_on(digits):
+    X, _, y, _ = digits
+    model = small(warm_start=True, max_iter=3).fit(X, y)
+    loss = model.loss_curve_[-1]
+    model.fit(X, y)
+    assert model.n_iter_ == 6
+    assert model.loss_curve_[3] < loss
+    cold = small(max_iter=3).fit(X, y).fit(X, y)
+    assert cold.n_iter_ == 3
+
+
+def test_early_stopping_restores_the_best_epoch(digits):
+    X, _, y, _ = digits
+    model = small(early_stopping=True, max_iter=60, n_iter_no_change=5, learning_rate_init=0.03).fit(X, y)
+    scores = model.history_["validation_score"]
+    assert len(scores) == model.n_iter_ < 60
+    assert max(scores[-5:]) <= max(scores)
+    from sklearn.model_selection import train_test_split
+
+    _, X_val, _, y_val = train_test_split(X, y, test_size=0.1, random_state=model._seed, stratify=y)
+    assert model.score(X_val, y_val) == pytest.approx(max(scores))
+
+
+def test_ctre_seq_turns_random_after_its_patience(digits):
+    X, _, y, _ = digits
+    from dataclasses import replace
+
+    evolution = preset("ctre_seq")
+    evolution = replace(evolution, grow=replace(evolution.grow, patience=1), schedule=Constant(update_every="epoch"))
+    model = small(evolution=evolution, max_iter=20, early_stopping=True, learning_rate_init=1e-9)
+    model.fit(X, y)  # never improves: random from the third epoch on
+    always = small(evolution=replace(evolution, grow=evolution.grow.first), max_iter=20, early_stopping=True,
+                   learning_rate_init=1e-9).fit(X, y)  # fmt: skip
+    replaced = [np.sum(m.history_["edges_replaced"], axis=1) for m in (model, always)]
+    assert replaced[0][2] == replaced[1][2]
+    assert replaced[0][5] > 2 * replaced[1][5]  # similar pairs that were just pruned return at once; random ones do not
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"activation": "all_relu"}, {"activation": AllReLU(0.3)}, {"activation": PiecewiseLinear(0.2)},
+        {"activation": "tanh"}, {"activation": "logistic", "learning_rate_init": 0.03}, {"activation": "leaky_relu"},
+        {"solver": "sgd", "learning_rate_init": 0.1}, {"learning_rate": "step"}, {"learning_rate": "cosine"},
+        {"learning_rate": Step((0.3,), 0.5)}, {"weight_init": "dense"}, {"weight_init": "glorot"},
+        {"weight_init": FanIn(1.0)}, {"topology_init": "erdos_renyi"}, {"dropout": 0.2}, {"density": 0.05},
+        {"grow_init": "zeros"}, {"grow_init": 0.5}, {"grow_init": Dense()}, {"shuffle": False},
+        {"dtype": "float64"}, {"batch_size": 17}, {"batch_size": 10_000, "learning_rate_init": 0.02}, {"alpha": 0.0},
+        {"hidden_layer_sizes": 80}, {"hidden_layer_sizes": []}, {"hidden_layer_sizes": np.array([80])},
+        {"solver": "sgd", "nesterovs_momentum": False, "momentum": 0.5, "learning_rate_init": 0.2}, {"n_jobs": 2},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_parameter_trains_and_matters(parameters, digits):
+    X, X_test, y, y_test = digits
+    base = {"hidden_layer_sizes": (80, 60), "epsilon": 8, "max_iter": 40, "random_state": 0, "update_every": 20}
+    model = SparseMLPClassifier(**{**base, **parameters}).fit(X, y)
+    assert model.score(X_test, y_test) > 0.85
+    if parameters != {"n_jobs": 2}:
+        other = SparseMLPClassifier(**base).fit(X, y)
+        different = model.predict_proba(X_test).shape != other.predict_proba(X_test).shape or not np.array_equal(
+            model.predict_proba(X_test), other.predict_proba(X_test)
+        )
+        assert different
+
+
+def test_drop_fraction_and_update_every_override_the_methods_own(digits):
+    X, _, y, _ = digits
+    model = small(evolution="set", max_iter=2, drop_fraction=1.0, update_every="epoch").fit(X, y)
+    assert np.array(model.history_["edges_replaced"][0]).sum() == 0
+    # 14 of 28 steps, of an annealing that ends at 21: half of (1 + cos(2π/3)) = a quarter of the weights.
+    assert model.history_["edges_replaced"][1] == pytest.approx(np.array([620, 500, 250]) / 4, abs=12)
+
+
+def test_own_schedule_without_such_fields(digits):
+    X, _, y, _ = digits
+    own = Evolution(grow=Random(), schedule=lambda step, steps_per_epoch, total_steps: 0.1 * (step == 3))
+    model = small(evolution=own).fit(X, y)
+    assert np.sum(model.history_["edges_replaced"]) > 0
+    with pytest.raises(ValueError, match="drop_fraction cannot be set"):
+        small(evolution=own, drop_fraction=0.2).fit(X, y)
+
+
+def test_verbose_prints_a_line_per_epoch(digits, capsys):
+    X, _, y, _ = digits
+    small(verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    assert lines[2].startswith("epoch    3/5  loss ")
+    small().fit(X, y)
+    assert capsys.readouterr().out == ""
+
+
+def test_silent_by_default(digits):
+    X, _, y, _ = digits
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small().fit(X, y).predict(X)
+
+
+def test_threads_of_the_process_are_what_they_were(digits):
+    import numba
+    from threadpoolctl import threadpool_info
+
+    X, _, y, _ = digits
+    before = numba.get_num_threads(), [pool["num_threads"] for pool in threadpool_info()]
+    small(n_jobs=2).fit(X, y).predict(X)
+    assert before == (numba.get_num_threads(), [pool["num_threads"] for pool in threadpool_info()])
+
+
+def test_attributes_do_not_exist_before_fit():
+    model = SparseMLPClassifier()
+    for name in ("coefs_", "intercepts_", "n_iter_", "loss_curve_", "history_", "density_", "classes_"):
+        assert not hasattr(model, name)
+    with pytest.raises(NotFittedError):
+        model.predict([[1.0]])
+
+
+def test_public_names():
+    assert set(truesparse.__all__) <= set(dir(truesparse))
+    assert truesparse.__version__
+    assert isinstance(Evolution().schedule, CosineAnnealing)

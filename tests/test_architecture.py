@@ -1,0 +1,116 @@
+"""The rules of the house, read off the source: who may import whom, and who may make what."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "truesparse"
+
+# Lowest first; a module imports only from modules of lines above its own, or from its own line.
+ORDER = [
+    ["truesparse._version", "truesparse._typing", "truesparse.randomness"],
+    ["truesparse.kernels.jit", "truesparse.kernels.reference"],
+    ["truesparse.kernels"],
+    ["truesparse.topology.density", "truesparse.topology.pattern"],
+    ["truesparse.topology.rewiring"],
+    ["truesparse.topology"],
+    ["truesparse.activations", "truesparse.losses", "truesparse.initializers", "truesparse.batches"],
+    ["truesparse.layers"],
+    ["truesparse.network"],
+    ["truesparse.signals"],
+    ["truesparse.evolution.prune", "truesparse.evolution.grow", "truesparse.evolution.schedule"],
+    ["truesparse.evolution.evolve"],
+    ["truesparse.evolution.presets"],
+    ["truesparse.evolution"],
+    ["truesparse.optimizers", "truesparse.lr_schedules", "truesparse.callbacks"],
+    ["truesparse.training"],
+    ["truesparse.datasets"],
+    ["truesparse.estimators.base"],
+    ["truesparse.estimators"],
+    ["truesparse"],
+]
+
+
+def module_name(path):
+    parts = ["truesparse", *path.relative_to(PACKAGE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def rank(name):
+    """The line of the longest entry that is the module or one of its packages."""
+    matches = [
+        (len(entry), line)
+        for line, entries in enumerate(ORDER)
+        for entry in entries
+        if name == entry or (entry != "truesparse" and name.startswith(f"{entry}."))
+    ]
+    assert matches, f"{name} has no place in the plan"
+    return max(matches)[1]
+
+
+def imports(path):
+    """Modules that a file imports when it runs, not those that only a type checker sees."""
+    tree = ast.parse(path.read_text())
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_dependencies_point_one_way(name):
+    for imported in imports(MODULES[name]):
+        if imported.split(".")[0] == "truesparse":
+            assert rank(imported) <= rank(name), f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_kernels_import_numba(name):
+    packages = {imported.split(".")[0] for imported in imports(MODULES[name])}
+    assert "numba" not in packages or name.startswith("truesparse.kernels.")
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("truesparse.kernels.")])
+def test_no_kernel_calls_a_kernel_of_another_file(name):
+    """Numba's cache would not notice a change of the other file."""
+    for imported in imports(MODULES[name]):
+        assert not imported.startswith("truesparse.") or imported == "truesparse.kernels.jit"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith(".reference")])
+def test_nothing_sparse_is_made_dense(name):
+    calls = {
+        node.func.attr
+        for node in ast.walk(ast.parse(MODULES[name].read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert not calls & {"toarray", "todense"}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_everything_public_has_a_docstring(name):
+    tree = ast.parse(MODULES[name].read_text())
+    members = [child for node in [tree, *tree.body] if isinstance(node, ast.Module | ast.ClassDef) for child in node.body]
+    missing = [
+        node.name
+        for node in members
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and ast.get_docstring(node) is None
+        and not (isinstance(node, ast.ClassDef) and ast.unparse(node.body[0]).startswith("__doc__ ="))
+    ]
+    assert ast.get_docstring(tree)
+    assert not missing
