@@ -17,16 +17,15 @@ from _machine import machine
 from threadpoolctl import threadpool_limits
 
 from truesparse.activations import ACTIVATIONS
+from truesparse.batches import BatchReader
 from truesparse.initializers import FanIn, draw
 from truesparse.kernels.jit import threads
 from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.lr_schedules import Constant
 from truesparse.network import MLP, Workspace
 from truesparse.optimizers import SGD
 from truesparse.randomness import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, layer_shapes
-from truesparse.training import BatchReader, Trainer
 
 SIZES = [784, 1000, 1000, 1000, 10]
 BATCH = 128
@@ -43,18 +42,16 @@ def sparse_step(X, y, epsilon):
     network = MLP.from_patterns(patterns, ACTIVATIONS["relu"])
     for layer, pattern in zip(network.layers, patterns, strict=True):
         layer.data[:] = draw(FanIn(), pattern, slice(None), streams("weights"))
-    trainer = Trainer(
-        network, SoftmaxCrossEntropy(), optimizer=SGD(), learning_rate=0.01, lr_schedule=Constant(), evolution=None,
-        initializer=FanIn(), batch_size=BATCH, shuffle=False, streams=streams,
-    )  # fmt: skip
+    loss, sgd = SoftmaxCrossEntropy(), SGD()
+    state = sgd.init(network.params)
     reader, workspace, delta = BatchReader(X, BATCH), Workspace(network, BATCH), np.empty((10, BATCH), np.float32)
     samples = np.arange(BATCH)
 
     def step():
         z = network.forward(reader.read(samples), workspace)
-        trainer.loss(z, y[samples], delta)
+        loss(z, y[samples], delta)
         network.backward(delta, workspace)
-        trainer._step()
+        sgd.step(network.params, network.gradient, state, learning_rate=0.01, n_weights=network.n_weights, n_steps=1)
 
     return step, network.n_weights
 
@@ -121,11 +118,13 @@ def main():
             times["truesparse"].append(time_of(ours, arguments.steps))
             times["torch, dense with masks"].append(time_of(theirs, arguments.steps))
     print(f"{machine()}; {arguments.threads} threads")
-    print(f"training step, {'-'.join(map(str, SIZES))}, {n_weights} weights, batch {BATCH}, median of {arguments.rounds}:")
+    net = "-".join(map(str, SIZES))
+    print(f"training step, {net}, {n_weights} weights, batch {BATCH}, median (range) of {arguments.rounds}:")
     for name, values in times.items():
-        print(f"  {name:<26} {np.median(values) * 1e3:7.2f} ms  (from {min(values) * 1e3:.2f} to {max(values) * 1e3:.2f})")
+        milliseconds = np.array(values) * 1e3
+        print(f"  {name:<26} {np.median(milliseconds):7.2f} ms  ({milliseconds.min():.2f} to {milliseconds.max():.2f})")
     ratios = np.array(times["torch, dense with masks"]) / times["truesparse"]
-    print(f"  times faster               {np.median(ratios):7.2f}     (from {ratios.min():.2f} to {ratios.max():.2f})")
+    print(f"  {'times faster':<26} {np.median(ratios):7.2f}     ({ratios.min():.2f} to {ratios.max():.2f})")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="a tenth of the units")
     quick = parser.parse_args().quick
     print(machine())
-    print(f"{'hidden layers':<20} {'method':<8} {'weights':>10} {'before':>9} {'peak':>9} {'dense weights':>14} {'time':>8}")
+    print("hidden layers        method      weights    before      peak  dense weights     time")
     for hidden, method, n_features in CASES:
         hidden = tuple(size // 10 for size in hidden) if quick else hidden
         output = subprocess.run(

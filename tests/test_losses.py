@@ -49,5 +49,5 @@ def test_extreme_outputs_stay_finite(name, rng, dtype):
 
 @pytest.mark.parametrize("name", ["softmax", "binary", "squared"])
 def test_dtype_is_kept(name, rng):
-    loss, z, target = cases(rng)[name]
+    loss, z, _ = cases(rng)[name]
     assert loss.predictions(z.astype(np.float32)).dtype == np.float32

@@ -20,8 +20,8 @@ from truesparse.training import Progress, Trainer, TrainingState, Validation, fo
 
 def trainer_for(network, **changes):
     settings = {
-        "optimizer": Adam(), "learning_rate": 0.01, "lr_schedule": Constant(), "evolution": None, "initializer": FanIn(),
-        "batch_size": 16, "shuffle": True, "streams": RandomStreams(3),
+        "optimizer": Adam(), "learning_rate": 0.01, "lr_schedule": Constant(), "evolution": None,
+        "initializer": FanIn(), "batch_size": 16, "shuffle": True, "streams": RandomStreams(3),
     }  # fmt: skip
     return Trainer(network, SoftmaxCrossEntropy(), **{**settings, **changes})
 
@@ -226,5 +226,6 @@ def test_callbacks_see_every_epoch(data, rng):
     trainer.train(*data, n_epochs=3, callbacks=[seen])
     assert seen == trainer.state.history
     assert set(trainer.state.history.as_dict()) == {
-        "epoch", "train_loss", "validation_loss", "validation_score", "learning_rate", "nnz", "edges_replaced", "seconds",
+        "epoch", "train_loss", "validation_loss", "validation_score", "learning_rate", "nnz", "edges_replaced",
+        "seconds",
     }  # fmt: skip

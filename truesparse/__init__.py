@@ -4,6 +4,4 @@ from truesparse._version import __version__
 from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.evolution import Evolution, paper_settings, preset
 
-
-
 __all__ = ["Evolution", "SparseMLPClassifier", "SparseMLPRegressor", "__version__", "paper_settings", "preset"]

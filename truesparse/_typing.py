@@ -41,9 +41,7 @@ class Grow(Protocol):
 
     needs: tuple[str, ...]
 
-    def __call__(
-        self, vacancies: Sequence["Vacancy"], *, rng: np.random.Generator, **signals: Any
-    ) -> list[Edges]:
+    def __call__(self, vacancies: Sequence["Vacancy"], *, rng: np.random.Generator, **signals: Any) -> list[Edges]:
         """Edges per layer, at most ``vacancy.n_grow`` of them, distinct and absent from ``vacancy.pattern``."""
 
 

@@ -18,7 +18,7 @@ from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
 
 @dataclass(frozen=True)
 class SGD:
-    """v ← momentum · v − learning_rate · g;  w ← w + v, or with Nesterov's look-ahead w + momentum · v − learning_rate · g.
+    """v ← momentum · v − learning_rate · g;  w ← w + v, or with Nesterov w + momentum · v − learning_rate · g.
 
     Examples
     --------

@@ -331,8 +331,9 @@ class Trainer:
     def _check_finite(self, values, learning_rate) -> None:
         if not np.all(np.isfinite(values)):
             what = "training loss" if np.ndim(values) == 0 else "weights"
+            progress = self.state.progress
             raise ValueError(
-                f"The {what} became infinite or NaN in epoch {self.state.progress.epoch + 1}, step {self.state.progress.step}, at a "
+                f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}, at a "
                 f"learning rate of {learning_rate:g}. Lower learning_rate_init, or scale the features (and for "
                 "regression the targets) to a standard deviation of about 1."
             )

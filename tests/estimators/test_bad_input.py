@@ -94,7 +94,7 @@ def test_parameters(name, value, data, fitted):
         (lambda X, y: (X, y + 0.5), "continuous"),
         (lambda X, y: (X[:, 0], y), "2D"),
         (lambda X, y: (X.astype(complex), y), "Complex"),
-        (lambda X, y: (X.astype(str), np.full(40, None)), ""),
+        (lambda X, y: (np.full(X.shape, "a"), y), "convert"),
         (lambda X, y: (X, None), "y"),
     ],
 )
@@ -112,7 +112,8 @@ def test_partial_fit(data, fitted):
     X, y = data
     with pytest.raises(ValueError, match="classes=None: the first call"):
         SparseMLPClassifier().partial_fit(X, y)
-    assert_unchanged(fitted, lambda: fitted.partial_fit(X, y + 1), r"y holds the classes \[3\], which are not among \[0, 1, 2\]")
+    unseen = r"y holds the classes \[3\], which are not among \[0, 1, 2\]"
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X, y + 1), unseen)
     assert_unchanged(fitted, lambda: fitted.partial_fit(X, y, classes=[0, 1]), r"classes=\[0, 1\] differ")
     assert_unchanged(fitted, lambda: fitted.partial_fit(X[:, :3], y), "X has 3 features")
     assert_unchanged(fitted, lambda: fitted.partial_fit(X, np.eye(3, dtype=int)[y]), "y changed between classes")
@@ -134,18 +135,20 @@ def test_a_layer_without_connections_names_the_smallest_value_that_works(name, d
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_training_that_explodes_leaves_the_model_as_it_was(partial, data, fitted):
     X, y = data
-    fitted.set_params(learning_rate_init=1e30, solver="sgd")
+    fitted.set_params(learning_rate_init=1e30, solver="sgd", batch_size=5)
     before = fitted.predict_proba(X)
     with np.errstate(all="ignore"):
         assert_unchanged(
             fitted,
-            lambda: [fitted.partial_fit(X, y) if partial else fitted.fit(X, y) for _ in range(50)],
+            lambda: fitted.partial_fit(X, y) if partial else fitted.fit(X, y),
             "became infinite or NaN in epoch .* Lower learning_rate_init",
         )
     assert_array_equal(fitted.predict_proba(X), before)
 
 
-def test_a_rule_that_fails_in_the_middle_leaves_the_model_as_it_was(data, fitted):
+def test_a_rule_that_fails_in_the_middle_leaves_the_model_as_it_was(data):
+    fitted = SparseMLPClassifier((30,), epsilon=1, max_iter=10, random_state=0).fit(*data)
+
     def grow(vacancies, *, rng):
         raise ZeroDivisionError
 
@@ -155,12 +158,12 @@ def test_a_rule_that_fails_in_the_middle_leaves_the_model_as_it_was(data, fitted
     with pytest.raises(ZeroDivisionError):
         fitted.fit(*data)
     assert_array_equal(fitted.predict_proba(data[0]), before)
-    assert fitted.n_iter_ == 2
+    assert fitted.n_iter_ == 10
 
 
 def test_regression_targets(data):
     X, y = data
-    for target, match in ((np.where(y > 1, np.nan, y), "NaN"), (y[:-1], "inconsistent"), (y.astype(str), "")):
+    for target, match in ((np.where(y > 1, np.nan, y), "NaN"), (y[:-1], "inconsistent"), (np.full(40, "a"), "convert")):
         with pytest.raises(ValueError, match=match):
             SparseMLPRegressor((10,), epsilon=5).fit(X, target)
 

@@ -40,7 +40,7 @@ def test_predictions_are_those_of_the_coefficients(friedman):
 
 def test_linear_network_finds_least_squares(friedman):
     """No hidden layer, all connections, no penalty: the optimum is known."""
-    X_train, X_test, y_train, _ = friedman
+    X_train, _, y_train, _ = friedman
     A = np.column_stack([X_train, np.ones(len(X_train))])
     solution = np.linalg.lstsq(A, y_train, rcond=None)[0]
     model = SparseMLPRegressor(
@@ -54,8 +54,8 @@ def test_linear_network_finds_least_squares(friedman):
 def test_l2_shrinks(friedman):
     X_train, _, y_train, _ = friedman
     norms = [
-        sum((coef.data**2).sum() for coef in SparseMLPRegressor((50,), alpha=a, random_state=0).fit(X_train, y_train).coefs_)
-        for a in (0, 0.03)
+        sum((coef.data**2).sum() for coef in model.fit(X_train, y_train).coefs_)
+        for model in (SparseMLPRegressor((50,), alpha=alpha, random_state=0) for alpha in (0, 0.03))
     ]
     assert norms[1] < 0.5 * norms[0]
 

@@ -123,9 +123,7 @@ def test_edges_of_a_custom_rule_are_checked(edges, message, rng):
         evolve([single_layer(rng)], Evolution(grow=Fixed(edges)), 0.5, rng, {})
 
 
-@pytest.mark.parametrize(
-    "mask", [np.ones(4, bool), np.zeros(4, bool), np.array([1, 1, 0, 0]), np.array([True, True])]
-)
+@pytest.mark.parametrize("mask", [np.ones(4, bool), np.zeros(4, bool), np.array([1, 1, 0, 0]), np.array([True, True])])
 def test_masks_of_a_custom_rule_are_checked(mask, rng):
     def prune(weights, n_drop):
         return [mask]

@@ -9,9 +9,7 @@ from truesparse.kernels import reference
 from truesparse.kernels.select import k_smallest, nth_absent
 
 
-@given(
-    arrays(np.float32, st.integers(1, 60), elements=st.sampled_from([0.0, 0.5, 1.0, 2.0, np.inf, -1.0])), st.data()
-)
+@given(arrays(np.float32, st.integers(1, 60), elements=st.sampled_from([0.0, 0.5, 1.0, 2.0, np.inf, -1.0])), st.data())
 def test_k_smallest_takes_exactly_k_and_the_first_of_equals(scores, data):
     k = data.draw(st.integers(0, scores.size))
     assert_array_equal(k_smallest(scores, k), reference.k_smallest(scores, k))

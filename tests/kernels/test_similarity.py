@@ -27,9 +27,7 @@ def test_sketched_products_are_unbiased(rng):
     estimates = []
     for _ in range(4000):
         sketch = np.zeros((2, 16))
-        add_to_sketch(
-            a, rng.integers(16, size=50), rng.choice([-1.0, 1.0], size=50), sketch, np.zeros(2), np.zeros(2)
-        )
+        add_to_sketch(a, rng.integers(16, size=50), rng.choice([-1.0, 1.0], size=50), sketch, np.zeros(2), np.zeros(2))
         estimates.append(sketch[0] @ sketch[1])
     error = np.std(estimates) / np.sqrt(len(estimates))
     assert abs(np.mean(estimates) - a[0] @ a[1]) < 5 * error

@@ -45,9 +45,7 @@ def test_subnormal_numbers_are_flushed(dtype):
     assert_array_equal(velocity, 0)
     mean, square = np.full(4, tiny / 4, dtype=dtype), np.full(4, tiny / 4, dtype=dtype)
     params = np.array([tiny / 2, -tiny / 2, tiny * 4, 1], dtype=dtype)
-    adam_step(
-        params, np.zeros(4, dtype), mean, square, dtype(0), dtype(0.9), dtype(0.999), dtype(1), dtype(0), 4, tiny
-    )
+    adam_step(params, np.zeros(4, dtype), mean, square, dtype(0), dtype(0.9), dtype(0.999), dtype(1), dtype(0), 4, tiny)
     assert_array_equal(params, np.array([0, 0, tiny * 4, 1], dtype=dtype))
     assert not mean.any()
     assert not square.any()

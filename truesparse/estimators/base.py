@@ -6,6 +6,7 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -105,7 +106,7 @@ PARAMETERS_DOC = """Parameters
 class BaseSparseMLP(BaseEstimator):
     """Parameters, fitting and fitted attributes of both estimators."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "evolution": [StrOptions(set(PRESETS)), Evolution, None],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
@@ -224,7 +225,7 @@ class BaseSparseMLP(BaseEstimator):
         """Check everything, then train; the attributes change only if all of that succeeds."""
         go_on = go_on and hasattr(self, "_network")
         with _unchanged_on_error(self):
-            X, y = self._checked(X, y, reset=not go_on)
+            X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
             target = self._encode(y, classes, first=not go_on)
             target = target.astype(self.dtype, copy=False) if target.dtype.kind == "f" else target
             validation = None
@@ -278,10 +279,7 @@ class BaseSparseMLP(BaseEstimator):
         if not all(isinstance(size, Integral) and size > 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold positive integers only.")
         shapes = layer_shapes([n_features, *(int(size) for size in hidden), self._n_outputs()])
-        if self.density is None:
-            counts = erdos_renyi(shapes, self.epsilon)
-        else:
-            counts = global_density(shapes, self.density)
+        counts = erdos_renyi(shapes, self.epsilon) if self.density is None else global_density(shapes, self.density)
         balanced = self.topology_init == "balanced"
         patterns = [
             Pattern.sample(shape, nnz, streams("topology", layer), balanced=balanced)
@@ -316,29 +314,25 @@ class BaseSparseMLP(BaseEstimator):
         )
         return X, target, Validation(X_val, target_val, self._score_predictions)
 
-    def _checked(self, X, y, *, reset):
+    def _checked(self, X, *y, dtype, **options):
         """The data, dense and C-contiguous or CSR with sound indices, in the dtype of the network."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=np.dtype(self.dtype),
-            order="C",
-            multi_output=True,
-            y_numeric=self._y_numeric,
-        )
-        return _sound(X), y
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
+            checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
+        X, *y = checked if y else (checked,)
+        if issparse(X):
+            # Kernels do not check indices, and neither does scikit-learn.
+            X = csr_array(X)
+            X.check_format(full_check=True)
+        return X, *y
 
     # Using what was fitted.
 
     def _forward(self, X):
         """The last layer's sums, (n_outputs, n_samples), and the loss that turns them into predictions."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=self._network.dtype, order="C")
+        (X,) = self._checked(X, dtype=self._network.dtype, reset=False)
         with self._threads():
-            return forward_all(self._network, _sound(X)), self._make_loss()
+            return forward_all(self._network, X), self._make_loss()
 
     @contextmanager
     def _threads(self):
@@ -389,14 +383,6 @@ class BaseSparseMLP(BaseEstimator):
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no attribute {attribute!r} before it is fitted.")
         return self
-
-
-def _sound(X):
-    """A CSR matrix whose indices have been checked; kernels do not check them, and neither does scikit-learn."""
-    if issparse(X):
-        X = csr_array(X)
-        X.check_format(full_check=True)
-    return X
 
 
 @contextmanager

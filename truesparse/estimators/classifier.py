@@ -9,7 +9,7 @@ from truesparse.estimators.base import PARAMETERS_DOC, BaseSparseMLP
 from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 
 
-class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
+class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     __doc__ = f"""A classifier whose network is sparse from the first to the last step of its training.
 
     Two or more classes are predicted by softmax; a binary indicator matrix as `y` makes it predict any number of
@@ -53,7 +53,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     >>> classifier.score(X_test, y_test) > 0.9
     True
     >>> f"{{classifier.density_:.3f}}"
-    '0.079'
+    '0.080'
     """
 
     _y_numeric = False
@@ -156,7 +156,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
             if self.classes_.size < 2 and not multilabel:
                 raise ValueError(f"y must hold at least two classes, got only one class: {self.classes_.tolist()}.")
         elif multilabel != self._multilabel:
-            raise ValueError("y changed between classes (a vector) and labels (a matrix of 0 and 1) since the first fit.")
+            raise ValueError(
+                "y changed between classes (a vector) and labels (a matrix of 0 and 1) since the first fit."
+            )
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes={classes!r} differ from those of the first call, {self.classes_.tolist()}.")
         unseen = np.setdiff1d(found, self.classes_)

@@ -9,7 +9,7 @@ from truesparse.estimators.base import PARAMETERS_DOC, BaseSparseMLP
 from truesparse.losses import SquaredError
 
 
-class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
+class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     __doc__ = f"""A regressor whose network is sparse from the first to the last step of its training.
 
     It minimises half the squared error, for one or several outputs. Targets should have a standard deviation of about

@@ -80,7 +80,9 @@ class Evolution:
         grow_init = self.grow_init
         a_factor = isinstance(grow_init, Real) and 0 <= grow_init < math.inf
         if not (grow_init == "zeros" or a_factor or hasattr(grow_init, "bounds")):
-            raise ValueError(f"grow_init={grow_init!r} must be 'zeros', a number that is not negative, or an initializer.")
+            raise ValueError(
+                f"grow_init={grow_init!r} must be 'zeros', a number that is not negative, or an initializer."
+            )
         for name in ("prune", "grow", "schedule"):
             if not callable(getattr(self, name)):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be callable.")
@@ -144,9 +146,7 @@ def evolve(
     if not changing:
         return rewirings
     prune, grow = evolution.prune, evolution.grow
-    masks = prune(
-        [layers[i].weight for i in changing], [n_drop[i] for i in changing], **_asked_for(prune, signals)
-    )
+    masks = prune([layers[i].weight for i in changing], [n_drop[i] for i in changing], **_asked_for(prune, signals))
     _check_length(prune, masks, changing)
     vacancies = []
     for i, mask in zip(changing, masks, strict=True):

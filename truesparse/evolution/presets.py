@@ -68,9 +68,10 @@ def paper_settings(name: str) -> dict:
     """The published settings of a method, as parameters of the estimators.
 
     Those of the experiments of Atashgahi et al. (2022), sections 4.1 and 4.2, which compare all of these methods:
-    three hidden layers of 1000 ReLU units, first weights scaled for a dense network (±√(6 / (n_in + n_out)), grown ones
-    ±√(6 / n_in)), batches of 100, SGD with learning rate 0.01 and Nesterov momentum 0.9, L2 1e-4, a fifth of the weights replaced after every epoch, a tenth of the training data for validation, the best
-    epoch's network in the end. ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller.
+    three hidden layers of 1000 ReLU units; first weights scaled for a dense network, ±√(6 / (n_in + n_out)), grown ones
+    ±√(6 / n_in); batches of 100; SGD with learning rate 0.01 and Nesterov momentum 0.9; L2 1e-4; a fifth of the weights
+    replaced after every epoch; a tenth of the training data for validation, and the best epoch's network in the end.
+    ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller.
 
     Parameters
     ----------

@@ -50,11 +50,9 @@ class Constant:
         if every != "epoch" and not (isinstance(every, Integral) and every >= 1):
             raise ValueError(f"update_every={every!r} must be a number of steps, at least 1, or 'epoch'.")
         for name, step in (("begin_step", self.begin_step), ("end_step", self.end_step)):
-            if isinstance(step, Integral):
-                allowed = step >= 0
-            else:
-                allowed = isinstance(step, Real) and 0 <= step <= 1
-            if not allowed:
+            in_steps = isinstance(step, Integral) and step >= 0
+            as_share = isinstance(step, Real) and not isinstance(step, Integral) and 0 <= step <= 1
+            if not (in_steps or as_share):
                 raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
 
     def __call__(self, step: int, steps_per_epoch: int, total_steps: int) -> float:

@@ -85,9 +85,7 @@ class Pattern:
         return cls.from_edges(rows, matrix.indices, matrix.shape)
 
     @classmethod
-    def sample(
-        cls, shape: tuple[int, int], nnz: int, rng: np.random.Generator, *, balanced: bool = False
-    ) -> "Pattern":
+    def sample(cls, shape: tuple[int, int], nnz: int, rng: np.random.Generator, *, balanced: bool = False) -> "Pattern":
         """A random pattern with exactly `nnz` connections.
 
         Parameters

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import issparse
+
+from truesparse import datasets
+
+
+@pytest.fixture
+def archives(tmp_path, monkeypatch, rng):
+    """Small archives of each form, in a directory that the environment names."""
+    monkeypatch.setenv("TRUESPARSE_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "fetch_openml", None)
+    x, y = rng.integers(-50, 900, size=(50, 6)).astype(np.int16), np.arange(50, dtype=np.int8) % 2
+    np.savez(tmp_path / "madelon_uci.npz", x_train=x, y_train=y, x_test=x[:20] + 1, y_test=y[:20])
+    images = rng.integers(256, size=(30, 4, 5)).astype(np.uint8)
+    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=y[:30], x_test=images[:7], y_test=y[:7])
+    np.savez(tmp_path / "isolet.npz", x=x.astype(np.float32), y=y, classes=np.arange(2))
+    np.savez(
+        tmp_path / "pcmac.npz", data=np.ones(50, np.uint8), indices=np.arange(50) % 6, indptr=np.arange(51),
+        shape=np.array([50, 6]), y=y, classes=np.arange(2),
+    )  # fmt: skip
+    return tmp_path
+
+
+def test_official_split_standardised_by_the_training_part(archives):
+    data = datasets.load("madelon")
+    assert data.X_train.shape == (50, 6)
+    assert data.X_test.shape == (20, 6)
+    assert data.X_train.dtype == np.float32
+    assert_allclose(data.X_train.mean(axis=0), 0, atol=1e-5)
+    assert_allclose(data.X_train.std(axis=0), 1, atol=1e-5)
+    assert (data.X_test.mean(axis=0) != 0).all()
+    assert_array_equal(data.y_test, np.arange(20) % 2)
+
+
+def test_images_are_flattened_and_brought_to_the_unit_interval(archives):
+    data = datasets.load("mnist")
+    assert data.X_train.shape == (30, 20)
+    assert (data.X_train.min(), data.X_train.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["isolet", "pcmac"])
+def test_a_fifth_is_set_aside_where_there_is_no_split(name, archives):
+    first, again = datasets.load(name), datasets.load(name)
+    assert first.X_train.shape == (40, 6)
+    assert first.X_test.shape == (10, 6)
+    assert np.bincount(first.y_test).tolist() == [5, 5]
+    assert_array_equal(first.y_train, again.y_train)
+    assert issparse(first.X_train) == (name == "pcmac")
+
+
+def test_without_archive_the_set_comes_from_openml(monkeypatch, tmp_path, rng):
+    asked = []
+
+    def fetch(name, *, version, **options):
+        asked.append((name, version))
+        return rng.uniform(size=(10_040, 3)), np.array(["5", "7"] * 5020)
+
+    monkeypatch.setattr(datasets, "_find", lambda archive: None)
+    monkeypatch.setattr(datasets, "fetch_openml", fetch)
+    data = datasets.load("mnist")
+    assert asked == [("mnist_784", 1)]
+    assert data.X_train.shape == (40, 3)
+    assert data.X_test.shape == (10_000, 3)
+    assert set(data.y_train) == {0, 1}
+
+
+def test_unknown_and_missing(monkeypatch):
+    with pytest.raises(ValueError, match=r"name='minst' is not a data set; there are \['cifar10'"):
+        datasets.load("minst")
+    monkeypatch.setattr(datasets, "_find", lambda archive: None)
+    with pytest.raises(FileNotFoundError, match=r"pcmac\.npz was not found; set TRUESPARSE_DATA"):
+        datasets.load("pcmac")
