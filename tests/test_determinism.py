@@ -1,4 +1,4 @@
-"""Same seed, same bytes: in another process, with another number of threads, with another hash seed."""
+"""Same seed, same bytes: in another process, with other threads, another hash seed, freshly compiled kernels."""
 
 import hashlib
 import os
@@ -47,6 +47,13 @@ def test_across_processes_threads_and_hash_seeds():
     two = in_another_process(2, PYTHONHASHSEED="123", OPENBLAS_NUM_THREADS="2")
     assert len(set(one)) == 3
     assert one == two
+
+
+def test_kernels_compiled_now_and_kernels_read_from_the_cache(tmp_path):
+    """The two are different machine code: numba optimises what it reads from the cache as a whole."""
+    compiled = in_another_process(1, NUMBA_CACHE_DIR=str(tmp_path))
+    assert any(tmp_path.rglob("*.nbc"))
+    assert in_another_process(1, NUMBA_CACHE_DIR=str(tmp_path)) == compiled
 
 
 @pytest.mark.parametrize("evolution", sorted(PRESETS))

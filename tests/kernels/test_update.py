@@ -4,6 +4,7 @@ from helpers import tolerance
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels import reference
+from truesparse.kernels.jit import threads
 from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
 
 
@@ -33,6 +34,25 @@ def test_adam_is_the_reference(n_penalised, dtype, rng):
     adam_step(params, gradient, mean, square, *scalars)
     for actual, wanted in zip((params, mean, square), expected, strict=True):
         assert_allclose(actual, wanted, **tolerance(dtype))
+
+
+def test_same_bytes_for_every_number_of_threads(dtype, rng):
+    """A length that no vector and no thread divides evenly."""
+    start = vectors(rng, dtype, 10_007, 4)
+    start[3] = np.abs(start[3])
+    results = []
+    for n in (1, 2):
+        params, gradient, mean, square = (vector.copy() for vector in start)
+        with threads(n):
+            for step in (dtype(0.1), dtype(0.01)):
+                adam_step(
+                    params, gradient, mean, square, step, dtype(0.9), dtype(0.999), dtype(1e-8), dtype(0.01), 5000,
+                    smallest_normal(dtype),
+                )  # fmt: skip
+                sgd_step(params, gradient, mean, step, dtype(0.9), True, dtype(0.01), 5000, smallest_normal(dtype))
+        results.append((params, mean, square))
+    for one, two in zip(*results, strict=True):
+        assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -11,8 +11,11 @@ Rules name the signals that they read, and get no other:
 
 | signal | what it is |
 |---|---|
-| ``activations`` | ``activations(n_samples)`` gives a stream of training samples that can be run through several times; each batch is a list of arrays (n_units, batch), from the inputs to the predictions |
+| ``activations`` | ``activations(n_samples)``: a stream of training samples, see below |
 | ``progress`` | `truesparse.training.Progress`: steps, epochs, stalls so far |
+
+The stream can be run through several times. Each batch is a list of arrays (n_units, batch), from the features over
+all hidden layers to the predictions.
 """
 
 import math

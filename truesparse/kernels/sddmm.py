@@ -9,10 +9,10 @@ Cost: 2 · nnz · batch operations.
 
 from numba import prange
 
-from truesparse.kernels.jit import parallel
+from truesparse.kernels.jit import parallel_sums
 
 
-@parallel()
+@parallel_sums()
 def sddmm(indices, indptr, delta, x, out):
     """out[slot] = ⟨delta[row], x[column]⟩ for the pair (row, column) of every slot of the pattern.
 

@@ -18,14 +18,14 @@ Cost of the search: 2 · fan_in · fan_out · width operations, in BLAS.
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.jit import parallel_sums, serial
 
 _TILE_ROWS = 256
 _TILE_COLUMNS = 2048
 _ROOM = 65536
 
 
-@parallel()
+@parallel_sums()
 def add_to_sketch(a, bucket, sign, sketch, total, squares):
     """Add a batch to the count sketch of every unit, to its sum and to its sum of squares.
 
@@ -49,7 +49,7 @@ def add_to_sketch(a, bucket, sign, sketch, total, squares):
         squares[unit] += sums_of_squares
 
 
-@parallel()
+@parallel_sums()
 def pair_products(rows, columns, z, a, z_shift, a_shift, out):
     """out[p] += ⟨z[rows[p]] − z_shift[rows[p]], a[columns[p]] − a_shift[columns[p]]⟩ over a batch.
 

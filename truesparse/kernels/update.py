@@ -5,12 +5,18 @@ The first ``n_penalised`` parameters are weights and carry the L2 penalty ``alph
 
 Numbers below the smallest normal one are flushed to zero: arithmetic with subnormals is many times slower, and
 weights that no sample reaches would decay into them.
+
+Threads share the vector in blocks of a fixed size. Were the parts as many as the threads, the elements that
+a vector instruction leaves over would change with their number, and with them the last bits: scalar and vector
+code may round differently.
 """
 
 import numpy as np
 from numba import prange
 
 from truesparse.kernels.jit import parallel
+
+_BLOCK = 4096
 
 
 def smallest_normal(dtype):
@@ -29,16 +35,18 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
     nesterov : bool
     n_penalised : int, how many leading parameters carry the L2 penalty
     """
-    for i in prange(params.size):
-        g = gradient[i]
-        if i < n_penalised:
-            g += alpha * params[i]
-        v = momentum * velocity[i] - learning_rate * g
-        if abs(v) < tiny:
-            v = params.dtype.type(0)
-        velocity[i] = v
-        w = params[i] + (momentum * v - learning_rate * g if nesterov else v)
-        params[i] = w if not abs(w) < tiny else params.dtype.type(0)
+    zero = params.dtype.type(0)
+    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
+        for i in range(block * _BLOCK, min((block + 1) * _BLOCK, params.size)):
+            g = gradient[i]
+            if i < n_penalised:
+                g += alpha * params[i]
+            v = momentum * velocity[i] - learning_rate * g
+            if abs(v) < tiny:
+                v = zero
+            velocity[i] = v
+            w = params[i] + (momentum * v - learning_rate * g if nesterov else v)
+            params[i] = w if not abs(w) < tiny else zero
 
 
 @parallel()
@@ -57,17 +65,18 @@ def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps,
     """
     one = params.dtype.type(1)
     zero = params.dtype.type(0)
-    for i in prange(params.size):
-        g = gradient[i]
-        if i < n_penalised:
-            g += alpha * params[i]
-        m = beta1 * mean[i] + (one - beta1) * g
-        v = beta2 * square[i] + (one - beta2) * g * g
-        if abs(m) < tiny:
-            m = zero
-        if abs(v) < tiny:
-            v = zero
-        mean[i] = m
-        square[i] = v
-        w = params[i] - step_size * m / (np.sqrt(v) + root_eps)
-        params[i] = w if not abs(w) < tiny else zero
+    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
+        for i in range(block * _BLOCK, min((block + 1) * _BLOCK, params.size)):
+            g = gradient[i]
+            if i < n_penalised:
+                g += alpha * params[i]
+            m = beta1 * mean[i] + (one - beta1) * g
+            v = beta2 * square[i] + (one - beta2) * g * g
+            if abs(m) < tiny:
+                m = zero
+            if abs(v) < tiny:
+                v = zero
+            mean[i] = m
+            square[i] = v
+            w = params[i] - step_size * m / (np.sqrt(v) + root_eps)
+            params[i] = w if not abs(w) < tiny else zero
