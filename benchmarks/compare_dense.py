@@ -4,7 +4,7 @@
 dense baseline is what most sparse-training code does: full matrices in PyTorch, multiplied by 0/1 masks after every
 step. Both take turns in one process; each row is a median over rounds, each round a mean over steps.
 
-    python benchmarks/compare_dense.py [--threads 2] [--rounds 7] [--steps 20]
+    python benchmarks/compare_dense.py [--threads 2] [--rounds 7] [--steps 20] [--csv FILE]
 
 Needs torch: pip install "truesparse[benchmark]".
 """
@@ -13,7 +13,7 @@ import argparse
 import time
 
 import numpy as np
-from _machine import machine
+from _report import Table
 from threadpoolctl import threadpool_limits
 
 from truesparse.activations import ACTIVATIONS
@@ -103,6 +103,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--epsilon", type=float, default=20)
+    parser.add_argument("--csv")
     arguments = parser.parse_args()
     import torch
 
@@ -117,14 +118,19 @@ def main():
         for _ in range(arguments.rounds):
             times["truesparse"].append(time_of(ours, arguments.steps))
             times["torch, dense with masks"].append(time_of(theirs, arguments.steps))
-    print(f"{machine()}; {arguments.threads} threads")
-    net = "-".join(map(str, SIZES))
-    print(f"training step, {net}, {n_weights} weights, batch {BATCH}, median (range) of {arguments.rounds}:")
-    for name, values in times.items():
-        milliseconds = np.array(values) * 1e3
-        print(f"  {name:<26} {np.median(milliseconds):7.2f} ms  ({milliseconds.min():.2f} to {milliseconds.max():.2f})")
-    ratios = np.array(times["torch, dense with masks"]) / times["truesparse"]
-    print(f"  {'times faster':<26} {np.median(ratios):7.2f}     ({ratios.min():.2f} to {ratios.max():.2f})")
+    table = Table({"training step": 24, "weights": 8, "threads": 7, "ms, median": 10, "range": 16}, arguments.csv)
+    rows = [(name, np.array(values) * 1e3) for name, values in times.items()]
+    rows.append(("times faster", rows[1][1] / rows[0][1]))
+    for name, values in rows:
+        table.row(
+            **{
+                "training step": name,
+                "weights": n_weights,
+                "threads": arguments.threads,
+                "ms, median": f"{np.median(values):.2f}",
+                "range": f"{values.min():.2f} to {values.max():.2f}",
+            }
+        )
 
 
 if __name__ == "__main__":

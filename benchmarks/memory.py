@@ -3,14 +3,14 @@
 Each row trains in a fresh process for two epochs with an update of the topology, and reports the highest resident
 memory of that process beside what dense weights alone would take.
 
-    python benchmarks/memory.py [--quick]
+    python benchmarks/memory.py [--csv FILE] [--quick]
 """
 
 import argparse
 import subprocess
 import sys
 
-from _machine import machine
+from _report import Table
 
 PROGRAM = """
 import resource, sys, time
@@ -44,19 +44,28 @@ CASES = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--csv")
     parser.add_argument("--quick", action="store_true", help="a tenth of the units")
-    quick = parser.parse_args().quick
-    print(machine())
-    print("hidden layers        method      weights    before      peak  dense weights     time")
+    arguments = parser.parse_args()
+    table = Table({"hidden layers": 15, "method": 8, "weights": 9, "GB before": 9, "GB at the peak": 14,
+                   "GB of dense weights": 19, "seconds": 8}, arguments.csv)  # fmt: skip
     for hidden, method, n_features in CASES:
-        hidden = tuple(size // 10 for size in hidden) if quick else hidden
-        output = subprocess.run(
+        hidden = tuple(size // 10 for size in hidden) if arguments.quick else hidden
+        before, peak, dense, weights, seconds = subprocess.run(
             [sys.executable, "-c", PROGRAM, repr(hidden), method, str(n_features)],
             capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        before, peak, dense, weights, seconds = output.split()
-        name = "-".join(map(str, hidden))
-        print(f"{name:<20} {method:<8} {weights:>10} {before:>6} GB {peak:>6} GB {dense:>11} GB {seconds:>6} s")
+        ).stdout.split()  # fmt: skip
+        table.row(
+            **{
+                "hidden layers": "-".join(map(str, hidden)),
+                "method": method,
+                "weights": weights,
+                "GB before": before,
+                "GB at the peak": peak,
+                "GB of dense weights": dense,
+                "seconds": seconds,
+            }
+        )
 
 
 if __name__ == "__main__":

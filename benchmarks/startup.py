@@ -4,7 +4,7 @@ Each figure is the median over fresh processes: importing the package; the first
 the topology, so that every kernel is used) with an empty kernel cache, where everything is compiled; and with a warm
 one. A fit contains no import.
 
-    python benchmarks/startup.py [--repeats 5]
+    python benchmarks/startup.py [--repeats 5] [--csv FILE]
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 import numpy as np
-from _machine import machine
+from _report import Table
 
 PROGRAM = """
 import time
@@ -41,20 +41,25 @@ def run(cache):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
-    imports, cold, warm = [], [], []
-    for _ in range(repeats):
+    parser.add_argument("--csv")
+    arguments = parser.parse_args()
+    times = {"import truesparse": [], "first fit, empty kernel cache": [], "first fit, warm kernel cache": []}
+    for _ in range(arguments.repeats):
         with tempfile.TemporaryDirectory() as cache:
-            cold.append(run(cache)[1])
+            times["first fit, empty kernel cache"].append(run(cache)[1])
             imported, fitted = run(cache)
-            imports.append(imported)
-            warm.append(fitted)
-    print(machine())
-    print(f"median (worst) of {repeats} fresh processes:")
-    for name, values in (
-        ("import truesparse", imports), ("first fit, empty kernel cache", cold), ("first fit, warm cache", warm)
-    ):  # fmt: skip
-        print(f"  {name:<30} {np.median(values):6.2f} s  ({max(values):.2f} s)")
+            times["import truesparse"].append(imported)
+            times["first fit, warm kernel cache"].append(fitted)
+    table = Table({"what": 30, "seconds, median": 16, "worst": 6, "processes": 9}, arguments.csv)
+    for what, seconds in times.items():
+        table.row(
+            **{
+                "what": what,
+                "seconds, median": f"{np.median(seconds):.2f}",
+                "worst": f"{max(seconds):.2f}",
+                "processes": arguments.repeats,
+            }
+        )
 
 
 if __name__ == "__main__":

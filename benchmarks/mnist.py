@@ -1,0 +1,55 @@
+"""SET and others on the whole of MNIST: 784-1000-1000-1000-10 with about 125,000 weights, ten epochs.
+
+python benchmarks/mnist.py [--seeds 3] [--methods set cte static] [--csv FILE] [--quick]
+"""
+
+import argparse
+
+import numpy as np
+from _report import Table, mean_and_each
+
+from truesparse import SparseMLPClassifier, datasets
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", default=["set", "cte", "static"])
+    parser.add_argument("--epsilon", type=float, default=20)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--csv")
+    parser.add_argument("--quick", action="store_true", help="one seed, 3,000 images, two epochs")
+    arguments = parser.parse_args()
+    data = datasets.load("mnist")
+    n_train = 3000 if arguments.quick else len(data.X_train)
+    X, y = data.X_train[:n_train], data.y_train[:n_train]
+    table = Table(
+        {"method": 10, "test accuracy, mean (each seed)": 32, "weights": 8, "threads": 7, "seconds an epoch": 16},
+        arguments.csv,
+    )
+    for method in arguments.methods:
+        accuracies, seconds = [], []
+        for seed in range(1 if arguments.quick else arguments.seeds):
+            model = SparseMLPClassifier(
+                evolution=method,
+                epsilon=arguments.epsilon,
+                max_iter=2 if arguments.quick else arguments.epochs,
+                n_jobs=arguments.threads,
+                random_state=seed,
+            ).fit(X, y)
+            accuracies.append(model.score(data.X_test, data.y_test))
+            seconds += model.history_["seconds"]
+        table.row(
+            **{
+                "method": method,
+                "test accuracy, mean (each seed)": mean_and_each(accuracies),
+                "weights": sum(coef.nnz for coef in model.coefs_),
+                "threads": arguments.threads,
+                "seconds an epoch": f"{np.median(seconds):.2f}",
+            }
+        )
+
+
+if __name__ == "__main__":
+    main()
