@@ -1,0 +1,35 @@
+"""Train a network with 1.5 % of the weights, and compare it with scikit-learn's dense one.
+
+The data are scikit-learn's own digits, 8 × 8 pixels. Both networks have three hidden layers of 1000 units. The sparse
+one never holds more than the weights it ends with; which pairs of units they connect changes while it learns.
+
+    python examples/01_quickstart.py
+"""
+
+import time
+
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+
+from truesparse import SparseMLPClassifier
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.3, random_state=0, stratify=y)
+
+
+def report(name, model):
+    """Fit, and print accuracy, weights and time."""
+    started = time.perf_counter()
+    model.fit(X_train, y_train)
+    seconds = time.perf_counter() - started
+    weights = sum(getattr(coef, "nnz", coef.size) for coef in model.coefs_)
+    print(f"{name:<32} {model.score(X_test, y_test):>8.3f} {weights:>10,} {seconds:>8.1f} s")
+    return weights
+
+
+SparseMLPClassifier(max_iter=1, update_every=5).fit(X_train, y_train)  # compiles the kernels, once per machine
+print(f"{'':<32} {'accuracy':>8} {'weights':>10} {'time':>10}")
+sparse = report("truesparse SparseMLPClassifier", SparseMLPClassifier(epsilon=5, random_state=0))
+dense = report("scikit-learn MLPClassifier", MLPClassifier((1000, 1000, 1000), random_state=0))
+print(f"{1 - sparse / dense:.1%} of the weights were never there.")

@@ -1,0 +1,58 @@
+"""Watch a sparse network find the 20 features that matter among 500.
+
+Madelon is made such that 20 of its 500 features tell the class, none of them alone, and 480 are noise. A network with
+three hidden layers of 1000 units gets 6,502 weights, spread evenly over all features. Random growth of connections
+hardly learns anything; growth between similar units moves the connections to the features that matter.
+
+    python examples/02_madelon.py [picture.png]
+
+The data come from the directory that TRUESPARSE_DATA names, or from OpenML. The picture needs matplotlib.
+"""
+
+import sys
+
+import numpy as np
+
+from truesparse import SparseMLPClassifier, datasets
+
+data = datasets.load("madelon")
+
+# The features that matter are those that correlate with another one; the noise correlates with nothing.
+correlation = np.abs(np.corrcoef(data.X_train.T))
+np.fill_diagonal(correlation, 0)
+informative = np.flatnonzero(correlation.max(axis=0) > 0.3)
+
+connections = {}
+for evolution in ("set", "cte"):
+    model = SparseMLPClassifier(evolution=evolution, epsilon=1, random_state=0).fit(data.X_train, data.y_train)
+    first_layer = model.coefs_[0].tocsr()  # (500 features, 1000 units)
+    connections[evolution] = np.diff(first_layer.indptr)  # connections of each feature
+    top = np.argsort(connections[evolution])[-informative.size :]
+    print(
+        f"{evolution}: test accuracy {model.score(data.X_test, data.y_test):.3f} at {1 - model.density_:.2%} sparsity; "
+        f"the {informative.size} informative features hold {connections[evolution][informative].sum()} of "
+        f"{first_layer.nnz} connections, {np.isin(top, informative).sum()} of them are among the {top.size} with most"
+    )
+
+try:
+    import matplotlib as mpl
+except ImportError:
+    sys.exit("matplotlib is not installed: no picture.")
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+figure, panels = plt.subplots(2, 1, figsize=(9, 5), sharex=True, sharey=True, layout="constrained")
+titles = {"set": "random growth (SET)", "cte": "growth between similar units (CTRE)"}
+for panel, (evolution, counts) in zip(panels, connections.items(), strict=True):
+    noise = np.setdiff1d(np.arange(counts.size), informative)
+    panel.vlines(noise, 0, counts[noise], color="0.7", linewidth=1, label="480 features of noise")
+    panel.vlines(informative, 0, counts[informative], color="C3", linewidth=1.8, label="20 informative features")
+    panel.set(title=titles[evolution], ylabel="connections", xlim=(-2, counts.size + 1))
+    panel.set_ylim(bottom=0)
+panels[0].legend(loc="upper right", frameon=False)
+panels[1].set_xlabel("input feature")
+figure.suptitle("Madelon: where 1,500 input connections ended up")
+path = sys.argv[1] if len(sys.argv) > 1 else "madelon_connections.png"
+figure.savefig(path, dpi=120)
+print(f"The picture is in {path}.")

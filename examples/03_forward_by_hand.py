@@ -1,0 +1,64 @@
+"""One training step on a network small enough to print: forward, loss, backward, update.
+
+Follow the numbers with a pencil. Every result is computed twice, by the library's kernels and by dense matrices.
+
+    python examples/03_forward_by_hand.py
+"""
+
+import numpy as np
+
+from truesparse.activations import ACTIVATIONS
+from truesparse.losses import SoftmaxCrossEntropy
+from truesparse.network import MLP, Workspace
+from truesparse.optimizers import SGD
+from truesparse.topology import Pattern
+
+
+def show(title, values):
+    """Print an array under a title."""
+    print(f"\n{title}\n{np.array2string(np.asarray(values), precision=4, suppress_small=True)}")
+
+
+# Three features, four hidden units, two classes; 5 of 12 and 4 of 8 pairs are connected.
+hidden = Pattern.from_edges(rows=np.array([0, 1, 1, 2, 3]), columns=np.array([0, 0, 2, 1, 2]), shape=(4, 3))
+output = Pattern.from_edges(rows=np.array([0, 0, 1, 1]), columns=np.array([0, 2, 1, 3]), shape=(2, 4))
+network = MLP.from_patterns([hidden, output], ACTIVATIONS["relu"], dtype=np.float64)
+network.params[: network.n_weights] = [1.0, -1.0, 0.5, 2.0, -0.5, 0.5, 1.0, -1.0, 1.5]
+
+print("A layer stores its weights row by row (CSR): row j holds what flows into unit j.")
+weight = network.layers[0].weight
+for name in ("data", "indices", "indptr"):
+    print(f"  {name:<8} {getattr(weight, name)}")
+dense = [layer.weight.toarray() for layer in network.layers]
+show("The same matrix with its zeros, which the library never makes:", dense[0])
+
+# Samples are columns: a stored weight then multiplies a whole row of numbers that lie side by side.
+x = np.array([[1.0, -1.0], [0.5, 2.0], [2.0, 1.0]])  # (3 features, 2 samples)
+target = np.array([0, 1])
+show("Two samples, as columns:", x)
+
+workspace = Workspace(network, batch_size=2)
+z = network.forward(x, workspace)
+a = np.maximum(dense[0] @ x, 0)
+show("Hidden activations, max(W₁x, 0):", a)
+show("Sums of the output layer, W₂a:", z)
+assert np.allclose(z, dense[1] @ a)
+
+loss, delta = SoftmaxCrossEntropy(), np.empty_like(z)
+value = loss(z, target, delta)
+print(f"\nLoss: {value:.4f}, the mean of −log softmax(z) at the right class")
+show("Its gradient with respect to the sums, (softmax(z) − target) / 2 samples:", delta)
+
+network.backward(delta, workspace)
+delta_hidden = (dense[1].T @ delta) * (a > 0)
+show("The dense gradient of the hidden layer would have 12 numbers:", delta_hidden @ x.T)
+show("The library computes the 5 that are stored:", network.layers[0].data_gradient)
+assert np.allclose(network.layers[0].data_gradient, (delta_hidden @ x.T)[hidden.rows, hidden.indices])
+
+sgd = SGD(momentum=0.9, nesterov=False)
+state = sgd.init(network.params)
+before = network.params.copy()
+sgd.step(network.params, network.gradient, state, learning_rate=0.1, n_weights=network.n_weights, n_steps=1)
+show("All parameters are one vector, weights first, then biases; one step moves it by −0.1 · gradient:", network.params)
+assert np.allclose(network.params, before - 0.1 * network.gradient)
+print(f"\nLoss after the step: {loss(network.forward(x, workspace), target, delta):.4f}")

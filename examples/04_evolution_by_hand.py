@@ -1,0 +1,74 @@
+"""One update of the topology on a layer small enough to print: prune the weakest, grow between similar units.
+
+python examples/04_evolution_by_hand.py
+"""
+
+import numpy as np
+
+from truesparse.evolution import Cosine, Evolution, Magnitude, evolve
+from truesparse.layers import SparseLinear
+from truesparse.topology import Pattern
+
+rng = np.random.default_rng(0)
+
+# Four inputs, three outputs, six of twelve pairs connected.
+pattern = Pattern.from_edges(rows=np.array([0, 0, 1, 1, 2, 2]), columns=np.array([0, 3, 1, 2, 0, 3]), shape=(3, 4))
+layer = SparseLinear(pattern)
+weights = np.array([0.9, -0.05, 0.8, 0.4, -0.7, 0.02])
+layer.bind(weights, np.zeros(3), np.zeros(6), np.zeros(3))
+
+
+def show(layer_pattern, values, title):
+    """Print a layer as a table, a dot for each pair that is not connected."""
+    print(f"\n{title}\n          " + "".join(f"input {i:<4}" for i in range(4)))
+    stored = dict(zip(zip(layer_pattern.rows, layer_pattern.indices, strict=True), values, strict=True))
+    for j in range(3):
+        cells = (f"{stored[j, i]:+.2f}" if (j, i) in stored else "  .  " for i in range(4))
+        print((f"output {j}  " + "".join(f"{cell:<10}" for cell in cells)).rstrip())
+
+
+show(pattern, weights, "Before:")
+
+# 1. Prune: a third of the six weights goes, the two smallest magnitudes.
+(dropped,) = Magnitude()([layer.weight], n_drop=[2])
+print(
+    "\nDropped pairs (output, input):",
+    [(int(j), int(i)) for j, i in zip(pattern.rows[dropped], pattern.indices[dropped], strict=True)],
+)
+
+# 2. Score: how similar are the activations of an input and an output over the samples? Output 0 follows input 2,
+#    output 2 follows input 1 with its sign turned; the rest is noise.
+a = rng.standard_normal((4, 200))
+z = 0.3 * rng.standard_normal((3, 200))
+z[0] += a[2]
+z[2] -= a[1]
+
+
+class Activations:
+    """A stream of one batch: what a layer gets from the network during training."""
+
+    layer_sizes, n_samples, dtype = [4, 3], 200, np.dtype(float)
+
+    def __iter__(self):
+        yield [a, z]
+
+
+centred_a, centred_z = a - a.mean(axis=1, keepdims=True), z - z.mean(axis=1, keepdims=True)
+norms = np.outer(np.linalg.norm(centred_z, axis=1), np.linalg.norm(centred_a, axis=1))
+print("\n|cos| of all pairs, which the library never makes as a whole:")
+print(np.array2string(np.abs(centred_z @ centred_a.T) / norms, precision=2))
+
+# 3. Grow: the two absent pairs with the highest scores. `evolve` does all three, and changes nothing itself: it
+#    returns a Rewiring that says for each new slot where its weight comes from, −1 for a grown one.
+(rewiring,) = evolve(
+    [layer],
+    Evolution(prune=Magnitude(), grow=Cosine(search="exact")),
+    drop_fraction=1 / 3 + 1e-9,
+    rng=rng,
+    signals={"activations": lambda n_samples: Activations()},
+)
+print("\nNew slots come from the old slots", rewiring.source)
+show(rewiring.pattern, rewiring.carry(weights), "After, grown weights still zero:")
+grown = list(zip(rewiring.pattern.rows[rewiring.grown], rewiring.pattern.indices[rewiring.grown], strict=True))
+assert grown == [(0, 2), (2, 1)]
+print("\nThe connections that were missing are there: output 0 – input 2, output 2 – input 1.")
