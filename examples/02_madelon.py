@@ -49,7 +49,7 @@ for panel, (evolution, counts) in zip(panels, connections.items(), strict=True):
     panel.vlines(noise, 0, counts[noise], color="0.7", linewidth=1, label="480 features of noise")
     panel.vlines(informative, 0, counts[informative], color="C3", linewidth=1.8, label="20 informative features")
     panel.set(title=titles[evolution], ylabel="connections", xlim=(-2, counts.size + 1))
-    panel.set_ylim(bottom=0)
+panels[0].set_ylim(0, 1.1 * max(counts.max() for counts in connections.values()))
 panels[0].legend(loc="upper right", frameon=False)
 panels[1].set_xlabel("input feature")
 figure.suptitle("Madelon: where 1,500 input connections ended up")
