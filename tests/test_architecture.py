@@ -12,6 +12,7 @@ ORDER = [
     ["truesparse._version", "truesparse._typing", "truesparse.randomness"],
     ["truesparse.kernels.jit", "truesparse.kernels.reference"],
     ["truesparse.kernels"],
+    ["truesparse.parallelism"],
     ["truesparse.topology.density", "truesparse.topology.pattern"],
     ["truesparse.topology.rewiring"],
     ["truesparse.topology"],

@@ -16,16 +16,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, Tanh
 from truesparse.callbacks import EpochPrinter
 from truesparse.evolution import PRESETS, Evolution, preset
 from truesparse.initializers import INITIALIZERS, draw
-from truesparse.kernels.jit import threads
 from truesparse.lr_schedules import LEARNING_RATES
 from truesparse.network import MLP
 from truesparse.optimizers import SGD, Adam
+from truesparse.parallelism import threads
 from truesparse.randomness import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
@@ -233,7 +232,7 @@ class BaseSparseMLP(BaseEstimator):
             if self.early_stopping and n_epochs is None:
                 X, target, validation = self._split(X, target, seed)
             trainer = self._make_trainer(X.shape[1], seed, go_on)
-            with self._threads():
+            with threads(effective_n_jobs(self.n_jobs)):
                 trainer.train(
                     X,
                     target,
@@ -331,15 +330,8 @@ class BaseSparseMLP(BaseEstimator):
         """The last layer's sums, (n_outputs, n_samples), and the loss that turns them into predictions."""
         check_is_fitted(self)
         (X,) = self._checked(X, dtype=self._network.dtype, reset=False)
-        with self._threads():
+        with threads(effective_n_jobs(self.n_jobs)):
             return forward_all(self._network, X), self._make_loss()
-
-    @contextmanager
-    def _threads(self):
-        """Our kernels and BLAS on `n_jobs` threads; both settings are restored afterwards."""
-        n_threads = effective_n_jobs(self.n_jobs)
-        with threads(n_threads), threadpool_limits(limits=1, user_api="blas"):
-            yield
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_network")
