@@ -1,9 +1,11 @@
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from truesparse import SparseMLPClassifier
 from truesparse.parallelism import threads
 
 
@@ -22,23 +24,11 @@ def test_both_settings_hold_inside_and_are_restored():
     assert (numba.get_num_threads(), blas_threads()) == before
 
 
-def test_threads_that_overlap_restore_what_was_before_all_of_them():
-    """A enters, B enters, A leaves, B leaves: restoring each its own would leave BLAS with one thread for good."""
-    before = blas_threads()
-    entered, leave = threading.Barrier(3), threading.Event()
-
-    def use():
-        with threads(1):
-            entered.wait()
-            leave.wait()
-
-    users = [threading.Thread(target=use) for _ in range(2)]
-    for user in users:
-        user.start()
-    entered.wait()
-    with threads(1):
-        leave.set()
-        users[0].join()
-        users[1].join()
-        assert set(blas_threads().values()) == {1}
+def test_predictions_of_several_threads_at_a_time_agree_and_leave_blas_as_it_was(digits):
+    X, _, y, _ = digits
+    model = SparseMLPClassifier((100,), epsilon=30, max_iter=3, random_state=0).fit(X, y)  # the last layer is full
+    before, expected = blas_threads(), model.predict_proba(X)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: model.predict_proba(X), range(40)))
+    assert all(np.array_equal(result, expected) for result in results)
     assert blas_threads() == before
