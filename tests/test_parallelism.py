@@ -24,6 +24,19 @@ def test_both_settings_hold_inside_and_are_restored():
     assert (numba.get_num_threads(), blas_threads()) == before
 
 
+def test_users_that_overlap_restore_what_was_before_all_of_them():
+    """The first one leaves first: restoring each its own would leave BLAS with one thread for good."""
+    before = blas_threads()
+    first, second = threads(1), threads(1)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+        one.submit(first.__enter__).result()
+        two.submit(second.__enter__).result()
+        one.submit(first.__exit__, None, None, None).result()
+        assert set(blas_threads().values()) == {1}
+        two.submit(second.__exit__, None, None, None).result()
+    assert blas_threads() == before
+
+
 def test_predictions_of_several_threads_at_a_time_agree_and_leave_blas_as_it_was(digits):
     X, _, y, _ = digits
     model = SparseMLPClassifier((100,), epsilon=30, max_iter=3, random_state=0).fit(X, y)  # the last layer is full
