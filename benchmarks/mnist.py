@@ -19,7 +19,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--csv")
-    parser.add_argument("--quick", action="store_true", help="one seed, 3,000 images, two epochs")
+    parser.add_argument("--quick", action="store_true", help="one seed, 3,000 images, three epochs")
     arguments = parser.parse_args()
     data = datasets.load("mnist")
     n_train = 3000 if arguments.quick else len(data.X_train)
@@ -34,7 +34,7 @@ def main():
             model = SparseMLPClassifier(
                 evolution=method,
                 epsilon=arguments.epsilon,
-                max_iter=2 if arguments.quick else arguments.epochs,
+                max_iter=3 if arguments.quick else arguments.epochs,
                 n_jobs=arguments.threads,
                 random_state=seed,
             ).fit(X, y)
