@@ -28,11 +28,10 @@ for evolution in ("set", "cte"):
     first_layer = model.coefs_[0].tocsr()  # (500 features, 1000 units)
     connections[evolution] = np.diff(first_layer.indptr)  # connections of each feature
     top = np.argsort(connections[evolution])[-informative.size :]
-    print(
-        f"{evolution}: test accuracy {model.score(data.X_test, data.y_test):.3f} at {1 - model.density_:.2%} sparsity; "
-        f"the {informative.size} informative features hold {connections[evolution][informative].sum()} of "
-        f"{first_layer.nnz} connections, {np.isin(top, informative).sum()} of them are among the {top.size} with most"
-    )
+    print(f"evolution={evolution!r}, {sum(coef.nnz for coef in model.coefs_):,} weights")
+    print(f"  test accuracy                                     {model.score(data.X_test, data.y_test):.3f}")
+    print(f"  input connections at the informative features     {connections[evolution][informative].sum()} of 1500")
+    print(f"  informative among the 20 features with most       {np.isin(top, informative).sum()}")
 
 try:
     import matplotlib as mpl

@@ -30,7 +30,8 @@ weight = network.layers[0].weight
 for name in ("data", "indices", "indptr"):
     print(f"  {name:<8} {getattr(weight, name)}")
 dense = [layer.weight.toarray() for layer in network.layers]
-show("The same matrix with its zeros, which the library never makes:", dense[0])
+show("The same matrix with its zeros, which the library never makes, is W₁:", dense[0])
+show("W₂, between the hidden units and the two classes:", dense[1])
 
 # Samples are columns: a stored weight then multiplies a whole row of numbers that lie side by side.
 x = np.array([[1.0, -1.0], [0.5, 2.0], [2.0, 1.0]])  # (3 features, 2 samples)
@@ -46,7 +47,7 @@ assert np.allclose(z, dense[1] @ a)
 
 loss, delta = SoftmaxCrossEntropy(), np.empty_like(z)
 value = loss(z, target, delta)
-print(f"\nLoss: {value:.4f}, the mean of −log softmax(z) at the right class")
+print(f"\nLoss: {value:.4f}, the mean of −log softmax(z) at the right classes, {target[0]} and {target[1]}")
 show("Its gradient with respect to the sums, (softmax(z) − target) / 2 samples:", delta)
 
 network.backward(delta, workspace)
@@ -59,6 +60,9 @@ sgd = SGD(momentum=0.9, nesterov=False)
 state = sgd.init(network.params)
 before = network.params.copy()
 sgd.step(network.params, network.gradient, state, learning_rate=0.1, n_weights=network.n_weights, n_steps=1)
-show("All parameters are one vector, weights first, then biases; one step moves it by −0.1 · gradient:", network.params)
+print("\nAll parameters are one vector: W₁, W₂, then the biases. One step moves it by −0.1 · gradient:")
+names = ("W₁", "W₂", "hidden biases", "output biases")
+for name, part in zip(names, [*network.weight_slices(), *network.bias_slices()], strict=True):
+    print(f"  {name:<14} {np.array2string(network.params[part], precision=4, suppress_small=True)}")
 assert np.allclose(network.params, before - 0.1 * network.gradient)
 print(f"\nLoss after the step: {loss(network.forward(x, workspace), target, delta):.4f}")

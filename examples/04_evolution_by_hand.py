@@ -20,7 +20,7 @@ layer.bind(weights, np.zeros(3), np.zeros(6), np.zeros(3))
 
 def show(layer_pattern, values, title):
     """Print a layer as a table, a dot for each pair that is not connected."""
-    print(f"\n{title}\n          " + "".join(f"input {i:<4}" for i in range(4)))
+    print(f"{title}\n          " + "".join(f"input {i:<4}" for i in range(4)))
     stored = dict(zip(zip(layer_pattern.rows, layer_pattern.indices, strict=True), values, strict=True))
     for j in range(3):
         cells = (f"{stored[j, i]:+.2f}" if (j, i) in stored else "  .  " for i in range(4))
@@ -55,8 +55,9 @@ class Activations:
 
 centred_a, centred_z = a - a.mean(axis=1, keepdims=True), z - z.mean(axis=1, keepdims=True)
 norms = np.outer(np.linalg.norm(centred_z, axis=1), np.linalg.norm(centred_a, axis=1))
-print("\n|cos| of all pairs, which the library never makes as a whole:")
+print("\n|cos| of all pairs, outputs in rows, which the library never makes as a whole:")
 print(np.array2string(np.abs(centred_z @ centred_a.T) / norms, precision=2))
+print("Pairs that are connected are left out; of the others, the two largest are grown.")
 
 # 3. Grow: the two absent pairs with the highest scores. `evolve` does all three, and changes nothing itself: it
 #    returns a Rewiring that says for each new slot where its weight comes from, −1 for a grown one.
@@ -67,8 +68,8 @@ print(np.array2string(np.abs(centred_z @ centred_a.T) / norms, precision=2))
     rng=rng,
     signals={"activations": lambda n_samples: Activations()},
 )
-print("\nNew slots come from the old slots", rewiring.source)
-show(rewiring.pattern, rewiring.carry(weights), "After, grown weights still zero:")
+print("\nEach weight comes from this old slot, −1 where its connection was grown:", rewiring.source)
+show(rewiring.pattern, rewiring.carry(weights), "\nAfter, grown weights still zero:")
 grown = list(zip(rewiring.pattern.rows[rewiring.grown], rewiring.pattern.indices[rewiring.grown], strict=True))
 assert grown == [(0, 2), (2, 1)]
 print("\nThe connections that were missing are there: output 0 – input 2, output 2 – input 1.")

@@ -40,6 +40,11 @@ def test_the_input_is_kept_where_the_derivative_needs_it():
     assert AllReLU().at_layer(1).in_place
 
 
+def test_bad_slopes_are_named():
+    with pytest.raises(ValueError, match="slope=nan"):
+        PiecewiseLinear(float("nan"))
+
+
 def test_logistic_does_not_overflow():
     z = np.array([[-1000.0, 1000.0]], dtype=np.float32)
     ACTIVATIONS["logistic"].forward(z, z)

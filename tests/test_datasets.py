@@ -1,3 +1,5 @@
+from urllib.error import URLError
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -64,6 +66,22 @@ def test_without_archive_the_set_comes_from_openml(monkeypatch, tmp_path, rng):
     assert data.X_train.shape == (40, 3)
     assert data.X_test.shape == (10_000, 3)
     assert set(data.y_train) == {0, 1}
+
+
+def test_without_archive_and_network_both_are_said(monkeypatch, tmp_path):
+    def fetch(*arguments, **options):
+        raise URLError("no route")
+
+    monkeypatch.setattr(datasets, "_find", lambda archive: None)
+    monkeypatch.setattr(datasets, "fetch_openml", fetch)
+    with pytest.raises(FileNotFoundError, match=r"madelon_uci\.npz was not found; set TRUESPARSE_DATA .* no route"):
+        datasets.load("madelon")
+
+
+def test_a_directory_that_does_not_exist_is_said(monkeypatch):
+    monkeypatch.setenv("TRUESPARSE_DATA", "/nowhere")
+    with pytest.raises(FileNotFoundError, match="TRUESPARSE_DATA='/nowhere' is not a directory"):
+        datasets.load("madelon")
 
 
 def test_unknown_and_missing(monkeypatch):

@@ -30,6 +30,13 @@ def test_draws_are_uniform_within_the_bounds_of_their_rows(rng):
     assert_allclose(draws.mean(axis=0), 0, atol=0.1)
 
 
+@pytest.mark.parametrize("initializer", [FanIn, Dense, Glorot])
+@pytest.mark.parametrize("gain", [float("nan"), -1, float("inf"), "a"])
+def test_bad_gains_are_named(initializer, gain):
+    with pytest.raises(ValueError, match=f"gain={gain!r}"):
+        initializer(gain)
+
+
 def test_some_slots_only(rng):
     assert draw(Dense(), PATTERN, np.array([False, True, False, True]), rng).shape == (2,)
 

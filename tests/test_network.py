@@ -178,12 +178,15 @@ def test_rewire_moves_weights_and_moments_together(rng):
 
 def test_snapshot_and_restore(rng):
     network = make(rng)
-    snapshot, before = network.snapshot(), network.params.copy()
+    moments = rng.standard_normal(network.params.size)
+    snapshot, before, moments_before = network.snapshot(moments), network.params.copy(), moments.copy()
     pattern = network.layers[0].pattern
     network.params += 1
     network.layers[0].pattern = Pattern.sample((9, 6), pattern.nnz, rng)
-    network.restore(snapshot)
+    moments[:] = 0
+    network.restore(snapshot, moments)
     assert_array_equal(network.params, before)
+    assert_array_equal(moments, moments_before)
     assert network.layers[0].pattern is pattern
     assert np.shares_memory(network.layers[0].data, network.params)
 

@@ -105,7 +105,7 @@ def test_values_and_moments_of_grown_weights(grow_init, bounds, data, rng):
     evolution = Evolution(grow=grow, grow_init=grow_init, schedule=EveryStep(drop_fraction=0.3, update_every=1))
     trainer = trainer_for(network, evolution=evolution)
     trainer.train(X, np.zeros(16, dtype=int), n_epochs=1)
-    trainer.state.progress.total_steps = 3
+    trainer.state.progress.planned_steps = 3
     trainer._evolve(BatchReader(X, 16), Workspace(network, 16), 16)
     for layer, old, slots in zip(network.layers[:2], before["patterns"], network.weight_slices(), strict=False):
         grown = ~np.isin(layer.pattern.keys, old.keys)
@@ -124,17 +124,20 @@ def test_values_and_moments_of_grown_weights(grow_init, bounds, data, rng):
 def test_best_validation_epoch_is_restored(data, rng):
     scores = iter([0.1, 0.5, 0.3, 0.5, 0.2])
     network = make(rng)
-    snapshots = []
+    snapshots, moments = [], []
     evolution = replace(preset("set"), schedule=EveryStep(drop_fraction=0.3, update_every=1))
     trainer = trainer_for(network, evolution=evolution)
 
     def score(predictions, target):
         snapshots.append((network.params.copy(), network.layers[0].pattern.keys))
+        moments.append((trainer.state.optimizer_state["mean"].copy(), trainer.state.optimizer_steps))
         return next(scores)
 
     trainer.train(*data, n_epochs=5, validation=Validation(*data, score))
     assert_array_equal(network.params, snapshots[1][0])  # the first of the two best
     assert_array_equal(network.layers[0].pattern.keys, snapshots[1][1])
+    assert_array_equal(trainer.state.optimizer_state["mean"], moments[1][0])  # in the order of that pattern
+    assert trainer.state.optimizer_steps == moments[1][1] == 8
     assert [record.validation_score for record in trainer.state.history] == [0.1, 0.5, 0.3, 0.5, 0.2]
     assert np.isfinite([record.validation_loss for record in trainer.state.history]).all()
 
@@ -176,6 +179,48 @@ def test_two_calls_that_go_on_equal_one(evolution, data):
     assert_array_equal(results[0].params, results[1].params)
 
 
+def test_calls_that_go_on_after_a_training_of_its_own_begin_a_plan(data, rng):
+    """Else a learning rate that has fallen to nothing would stay there."""
+    trainer = trainer_for(make(rng), lr_schedule=Cosine())
+    trainer.train(*data, n_epochs=3)
+    for _ in range(2):
+        trainer.train(*data, n_epochs=1, planned_epochs=2)
+    rates = [record.learning_rate for record in trainer.state.history]
+    assert rates[3] > rates[2]
+    assert 0 < rates[4] < rates[3]
+
+
+def test_stalls_are_counted_over_calls_that_go_on(data, rng):
+    trainer = trainer_for(make(rng), learning_rate=1e-30)
+    for _ in range(5):
+        trainer.train(*data, n_epochs=1, planned_epochs=10, tol=10.0)
+    assert trainer.state.progress.longest_stall == 4
+    trainer.train(*data, n_epochs=1)
+    assert trainer.state.progress.longest_stall == 0
+
+
+def test_parts_of_changing_sizes_follow_one_plan(data, rng):
+    X, y = data
+    rule = Recorder()
+    evolution = Evolution(grow=rule, schedule=EveryStep(drop_fraction=0.5, update_every="epoch", end_step=0.5))
+    trainer = trainer_for(make(rng), evolution=evolution)
+    for call in range(8):
+        n = 50 if call % 2 else 20  # four steps, or two
+        trainer.train(X[:n], y[:n], n_epochs=1, planned_epochs=8)
+    assert trainer.state.progress.step == 24
+    assert [step for step, _, _ in rule.seen] == [2, 6, 8]  # at the start of the second, third and fourth call
+
+
+def test_a_callback_may_ask_to_stop(data, rng):
+    class Stop:
+        def on_epoch_end(self, record):
+            return record.epoch == 2
+
+    trainer = trainer_for(make(rng))
+    trainer.train(*data, n_epochs=5, callbacks=[Stop()])
+    assert len(trainer.state.history) == 2
+
+
 def test_schedules_begin_anew_for_each_training_of_its_own(data, rng):
     trainer = trainer_for(make(rng), lr_schedule=Cosine(), evolution=replace(preset("set"), schedule=EveryStep()))
     for _ in range(2):
@@ -196,10 +241,29 @@ def test_non_finite_training_is_an_error_that_says_where_and_what_to_do(what, n_
         trainer.train(X[:n_samples], y[:n_samples], n_epochs=50)
 
 
-def test_moments_of_another_solver_start_anew(rng):
+def test_weights_that_are_not_finite_never_meet_a_rule(data, rng):
+    """The loss of a step was finite, its update was not, and the topology changes before the next one."""
+    evolution = replace(preset("cte"), schedule=EveryStep(drop_fraction=0.3, update_every=1))
+    trainer = trainer_for(make(rng), optimizer=SGD(), learning_rate=1e308, evolution=evolution)
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="The weights became infinite or NaN in epoch 1"):
+        trainer.train(*data, n_epochs=5)
+
+
+def test_learning_rate_schedules_are_checked(data, rng):
+    class Broken:
+        def factor(self, step, total_steps):
+            return float("nan")
+
+    with pytest.raises(ValueError, match="returned the factor nan"):
+        trainer_for(make(rng), lr_schedule=Broken()).train(*data, n_epochs=1)
+
+
+def test_moments_of_another_solver_start_anew_and_so_does_their_count(rng):
     network = make(rng)
-    state = TrainingState(Adam().init(network.params))
-    assert set(trainer_for(network, optimizer=SGD(), state=state).state.optimizer_state) == {"velocity"}
+    state = TrainingState(Adam().init(network.params), optimizer_steps=10_000)
+    changed = trainer_for(network, optimizer=SGD(), state=state).state
+    assert set(changed.optimizer_state) == {"velocity"}
+    assert changed.optimizer_steps == 0
     velocity = SGD().init(network.params)
     kept = trainer_for(network, optimizer=SGD(), state=TrainingState(velocity)).state.optimizer_state
     assert kept is velocity

@@ -51,8 +51,11 @@ class Schedule(Protocol):
     drop_fraction: float
     update_every: int | str
 
-    def __call__(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
-        """The fraction of each layer's weights to replace after `step` steps; 0 where no update is due."""
+    def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
+        """The fraction of each layer's weights to replace after `step` steps, `epoch_step` of them in this epoch.
+
+        0 where no update is due, at most 1.
+        """
 
 
 class Optimizer(Protocol):

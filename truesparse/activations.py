@@ -14,6 +14,7 @@ with two inputs pass on something in half of the cases where ReLU passes nothing
 """
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from scipy.special import expit
@@ -27,6 +28,10 @@ class PiecewiseLinear:
     """z where z > 0, else slope · z."""
 
     slope: float = 0.0
+
+    def __post_init__(self):
+        if not (isinstance(self.slope, Real) and np.isfinite(self.slope)):
+            raise ValueError(f"slope={self.slope!r} must be a finite number.")
 
     @property
     def in_place(self) -> bool:

@@ -1,4 +1,4 @@
-"""Watching a training run. A callback is told of every epoch; it changes nothing."""
+"""Watching a training run. A callback is told of every epoch; it changes nothing, but may ask to stop."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
 class Callback(Protocol):
     """Anything with this method."""
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
-        """Called after every epoch, before the topology changes for the next."""
+    def on_epoch_end(self, record: "EpochRecord") -> bool | None:
+        """Called after every epoch, before the topology changes for the next; True asks to stop."""
 
 
 class EpochPrinter:
@@ -18,12 +18,12 @@ class EpochPrinter:
 
     Parameters
     ----------
-    n_epochs : int
-        The number of epochs that are planned.
+    last_epoch : int
+        The number of the last epoch that is planned.
     """
 
-    def __init__(self, n_epochs: int):
-        self._n_epochs = n_epochs
+    def __init__(self, last_epoch: int):
+        self._last_epoch = last_epoch
 
     def on_epoch_end(self, record: "EpochRecord") -> None:
         """Print the record."""
@@ -31,7 +31,7 @@ class EpochPrinter:
         if record.validation_score == record.validation_score:  # not NaN
             validation = f"  validation loss {record.validation_loss:.4f}  score {record.validation_score:.4f}"
         print(
-            f"epoch {record.epoch:>4}/{self._n_epochs}  loss {record.train_loss:.4f}{validation}"
+            f"epoch {record.epoch:>4}/{self._last_epoch}  loss {record.train_loss:.4f}{validation}"
             f"  learning rate {record.learning_rate:.2g}  replaced {sum(record.edges_replaced)} of {sum(record.nnz)}"
             f"  {record.seconds:.2f} s"
         )

@@ -1,8 +1,10 @@
 """The data sets of the benchmarks and examples, from local archives or from OpenML.
 
 An archive ``<name>.npz`` is looked for in the directory that the environment variable ``TRUESPARSE_DATA`` names, then
-in ``../shared/data`` beside the working directory's project. Sets that are not found there come from OpenML through
-`sklearn.datasets.fetch_openml`, which keeps a cache of its own. Nothing else here uses the network.
+in ``shared/data`` beside the project. It holds ``x_train``, ``y_train``, ``x_test``, ``y_test``, or ``x`` and ``y``
+where there is no official split, or ``data``, ``indices``, ``indptr``, ``shape`` and ``y`` of a CSR matrix. Sets that
+are not found come from OpenML through `sklearn.datasets.fetch_openml`, which keeps a cache of its own. Nothing else
+here uses the network.
 """
 
 import os
@@ -64,7 +66,8 @@ def load(name: str) -> Dataset:
     ValueError
         If there is no such data set.
     FileNotFoundError
-        If it exists only as an archive, and there is none.
+        If there is no archive and OpenML does not have the set or cannot be reached, or if TRUESPARSE_DATA is no
+        directory.
     """
     if name not in _SOURCES:
         raise ValueError(f"name={name!r} is not a data set; there are {sorted(_SOURCES)}.")
@@ -72,10 +75,14 @@ def load(name: str) -> Dataset:
     path = _find(archive)
     if path is not None:
         X_train, y_train, X_test, y_test = _read(path)
-    elif openml is not None:
-        X_train, y_train, X_test, y_test = _fetch(*openml, n_test)
     else:
-        raise FileNotFoundError(f"{archive}.npz was not found; set TRUESPARSE_DATA to the directory that holds it.")
+        missing = f"{archive}.npz was not found; set TRUESPARSE_DATA to the directory that holds it."
+        if openml is None:
+            raise FileNotFoundError(missing)
+        try:
+            X_train, y_train, X_test, y_test = _fetch(*openml, n_test)
+        except OSError as error:  # what urllib raises for all that can go wrong with a connection
+            raise FileNotFoundError(f"{missing} OpenML could not be reached either: {error}") from error
     if X_test is None:
         X_train, X_test, y_train, y_test = train_test_split(
             X_train, y_train, test_size=0.2, random_state=42, stratify=y_train
@@ -88,11 +95,12 @@ def load(name: str) -> Dataset:
 
 
 def _find(archive):
-    folders = [os.environ.get("TRUESPARSE_DATA"), Path("../shared/data"), Path(__file__).parents[2] / "shared/data"]
-    for folder in folders:
-        if folder and (path := Path(folder) / f"{archive}.npz").exists():
-            return path
-    return None
+    folders = [Path(__file__).parents[2] / "shared" / "data"]
+    if named := os.environ.get("TRUESPARSE_DATA"):
+        folders.insert(0, Path(named))
+        if not folders[0].is_dir():
+            raise FileNotFoundError(f"TRUESPARSE_DATA={named!r} is not a directory.")
+    return next((path for folder in folders if (path := folder / f"{archive}.npz").exists()), None)
 
 
 def _read(path):

@@ -12,6 +12,7 @@ that grows connections can repair that, a static network cannot.
 """
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -25,6 +26,9 @@ class FanIn:
 
     gain: float = 0.5
 
+    def __post_init__(self):
+        _check_gain(self.gain)
+
     def bounds(self, pattern: Pattern) -> FloatArray:
         """The bound of every output unit, shape (fan_out,); 0 for a unit without inputs."""
         fan_in = pattern.out_units_fan_in
@@ -36,6 +40,9 @@ class Dense:
     """Bound gain · √(6 / fan_in), whatever the unit's actual number of inputs."""
 
     gain: float = 1.0
+
+    def __post_init__(self):
+        _check_gain(self.gain)
 
     def bounds(self, pattern: Pattern) -> FloatArray:
         """The bound of every output unit, shape (fan_out,)."""
@@ -49,10 +56,18 @@ class Glorot:
 
     gain: float = 1.0
 
+    def __post_init__(self):
+        _check_gain(self.gain)
+
     def bounds(self, pattern: Pattern) -> FloatArray:
         """The bound of every output unit, shape (fan_out,)."""
         fan_out, fan_in = pattern.shape
         return np.full(fan_out, self.gain * np.sqrt(6 / (fan_in + fan_out)))
+
+
+def _check_gain(gain):
+    if not (isinstance(gain, Real) and 0 <= gain < np.inf):
+        raise ValueError(f"gain={gain!r} must be a finite number, not below 0.")
 
 
 Initializer = FanIn | Dense | Glorot
@@ -74,5 +89,5 @@ def draw(initializer: Initializer, pattern: Pattern, slots: np.ndarray, rng: np.
     -------
     (n,) float64
     """
-    bounds = initializer.bounds(pattern)[pattern.rows[slots]]
+    bounds = np.repeat(initializer.bounds(pattern), pattern.out_units_fan_in)[slots]
     return bounds * rng.uniform(-1, 1, bounds.size)

@@ -87,7 +87,7 @@ class DenseLinear(_Layer):
     @property
     def pattern(self) -> Pattern:
         """The full pattern, made anew on each call."""
-        return Pattern.from_keys(np.arange(self.nnz), self.shape)
+        return Pattern.full(self.shape)
 
     @property
     def weight(self) -> FloatArray:

@@ -151,17 +151,19 @@ class MLP:
                     vector[slots] = rewiring.carry(vector[slots])
                 layer.pattern = rewiring.pattern
 
-    def snapshot(self) -> tuple[list, FloatArray]:
-        """Everything that training changes: the patterns, which are immutable, and a copy of the parameters."""
-        return [layer.pattern if layer.is_sparse else None for layer in self.layers], self.params.copy()
+    def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
+        """The patterns, which are immutable, and copies of the parameters and of other vectors of the same layout."""
+        patterns = [layer.pattern if layer.is_sparse else None for layer in self.layers]
+        return patterns, [vector.copy() for vector in (self.params, *vectors)]
 
-    def restore(self, snapshot: tuple[list, FloatArray]) -> None:
-        """Go back to what `snapshot` returned."""
-        patterns, params = snapshot
+    def restore(self, snapshot: tuple[list, list[FloatArray]], *vectors: FloatArray) -> None:
+        """Go back to what `snapshot` returned, in place; `vectors` as there."""
+        patterns, copies = snapshot
         for layer, pattern in zip(self.layers, patterns, strict=True):
             if layer.is_sparse:
                 layer.pattern = pattern
-        self.params[:] = params
+        for vector, kept in zip((self.params, *vectors), copies, strict=True):
+            vector[:] = kept
 
     def _bind(self) -> None:
         self.gradient = np.zeros_like(self.params)

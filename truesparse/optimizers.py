@@ -2,7 +2,8 @@
 
 An optimiser holds hyper-parameters only. Its state is a dictionary of vectors as long as the parameters, zero at
 first; when connections are replaced, the trainer carries these vectors along with the weights, and sets them to
-zero for connections that were grown.
+zero for connections that were grown. Adam's bias correction counts the steps of the network, not those of a
+connection, so the first steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning rate.
 
 ``alpha`` is the strength of the L2 penalty ``alpha / 2 · ‖weights‖²``, which is added to the mean loss of each
 batch; biases are not penalised. (scikit-learn's MLPs divide the penalty by the batch size.)

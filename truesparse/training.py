@@ -8,7 +8,7 @@ and no training ends with connections that nothing has trained.
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from truesparse._typing import FloatArray, Optimizer
 from truesparse.batches import BatchReader, in_batches
 from truesparse.callbacks import Callback
-from truesparse.evolution import Evolution, evolve
+from truesparse.evolution import Evolution, due_fraction, evolve
 from truesparse.initializers import Initializer, draw
 from truesparse.losses import Loss
 from truesparse.lr_schedules import LearningRate
@@ -33,10 +33,14 @@ class Progress:
     ----------
     step, epoch : int
         Steps and epochs done, over all calls of `Trainer.train`.
-    start : int
-        The step at which the schedules begin.
-    steps_per_epoch, total_steps : int
-        Of the run that is planned from ``start`` on.
+    epoch_step : int
+        Steps done in this epoch.
+    plan_step, plan_epoch : int
+        Steps and epochs done when the plan began that the schedules follow.
+    planned_steps : int
+        Steps from then on to the end of the plan.
+    in_parts : bool
+        Whether the plan goes on over several calls of `Trainer.train`.
     best : float
         Best value of what is monitored: the validation score, else minus the training loss.
     stall, longest_stall : int
@@ -47,18 +51,30 @@ class Progress:
 
     step: int = 0
     epoch: int = 0
-    start: int = 0
-    steps_per_epoch: int = 1
-    total_steps: int = 1
+    epoch_step: int = 0
+    plan_step: int = 0
+    plan_epoch: int = 0
+    planned_steps: int = 1
+    in_parts: bool = False
     best: float = -math.inf
     stall: int = 0
     longest_stall: int = 0
     settled: int = 0
 
     @property
-    def scheduled(self) -> tuple[int, int]:
-        """Steps done since ``start``, and steps planned."""
-        return self.step - self.start, self.total_steps
+    def steps_of_plan(self) -> int:
+        """Steps done since the plan began."""
+        return self.step - self.plan_step
+
+    def begin_plan(self, *, in_parts: bool) -> None:
+        """Let the schedules begin anew, and forget what was best so far."""
+        self.plan_step, self.plan_epoch, self.in_parts = self.step, self.epoch, in_parts
+        self.best, self.stall, self.longest_stall = -math.inf, 0, 0
+
+    def plan(self, n_epochs: int, steps_per_epoch: int) -> None:
+        """Expect `n_epochs` epochs in the whole plan, and all that are left to have so many steps."""
+        left = max(0, n_epochs - (self.epoch - self.plan_epoch))
+        self.planned_steps = self.steps_of_plan + left * steps_per_epoch
 
     def observe(self, value: float, tol: float) -> None:
         """Take note of an epoch's value."""
@@ -116,13 +132,22 @@ class TrainingState:
     Parameters
     ----------
     optimizer_state : dict of (n_params,)
+        Moments.
+    optimizer_steps : int
+        Steps that the moments have seen.
     progress : Progress
     history : History
     """
 
     optimizer_state: dict[str, FloatArray]
+    optimizer_steps: int = 0
     progress: Progress = field(default_factory=Progress)
     history: History = field(default_factory=History)
+
+    def copy(self) -> "TrainingState":
+        """A copy that shares nothing that changes."""
+        moments = {name: vector.copy() for name, vector in self.optimizer_state.items()}
+        return TrainingState(moments, self.optimizer_steps, replace(self.progress), History(self.history))
 
 
 class Trainer:
@@ -172,9 +197,10 @@ class Trainer:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.streams = streams
-        self.state = state or TrainingState(optimizer.init(network.params))
-        if self.state.optimizer_state.keys() != optimizer.init(network.params).keys():
-            self.state.optimizer_state = optimizer.init(network.params)
+        moments = optimizer.init(network.params)
+        self.state = state or TrainingState(moments)
+        if self.state.optimizer_state.keys() != moments.keys():
+            self.state.optimizer_state, self.state.optimizer_steps = moments, 0
 
     def train(
         self,
@@ -197,8 +223,8 @@ class Trainer:
         n_epochs : int
             Epochs to run, unless training stops before.
         planned_epochs : int, optional
-            Go on with the schedules of a training that is planned to have so many epochs in all its calls. By
-            default this call is a training of its own, and its schedules begin anew.
+            This call is a part of a training that is planned to have so many epochs in several calls of this kind, one
+            after another; the schedules go on from call to call. By default, they begin anew.
         validation : Validation, optional
             If given, the network of the epoch with the best score is restored in the end.
         patience : float
@@ -215,25 +241,26 @@ class Trainer:
         batch_size = min(self.batch_size, X.shape[0])
         steps_per_epoch = -(-X.shape[0] // batch_size)
         progress = self.state.progress
-        progress.steps_per_epoch = steps_per_epoch
-        progress.total_steps = steps_per_epoch * (planned_epochs or n_epochs)
-        progress.start = 0 if planned_epochs else progress.step
-        progress.best, progress.stall, progress.longest_stall = -math.inf, 0, 0
+        in_parts = planned_epochs is not None
+        if not (in_parts and progress.in_parts):
+            progress.begin_plan(in_parts=in_parts)
+        progress.plan(planned_epochs if in_parts else n_epochs, steps_per_epoch)
         reader, workspace = BatchReader(X, batch_size), Workspace(self.network, batch_size)
-        best_network = None
+        best = None
         for _ in range(n_epochs):
             record = self._epoch(reader, workspace, target, batch_size, validation)
             self.state.history.append(record)
             value = -record.train_loss if validation is None else record.validation_score
             if validation is not None and value > progress.best:
-                best_network = self.network.snapshot()
+                best = self.network.snapshot(*self.state.optimizer_state.values()), self.state.optimizer_steps
             progress.observe(value, tol)
-            for callback in callbacks:
-                callback.on_epoch_end(record)
-            if (progress.stall if validation is not None else min(progress.stall, progress.settled)) >= patience:
+            asked_to_stop = [callback.on_epoch_end(record) for callback in callbacks]
+            stall = progress.stall if validation is not None else min(progress.stall, progress.settled)
+            if stall >= patience or any(asked_to_stop):
                 break
-        if best_network is not None:
-            self.network.restore(best_network)
+        if best is not None:
+            snapshot, self.state.optimizer_steps = best
+            self.network.restore(snapshot, *self.state.optimizer_state.values())
 
     def _epoch(self, reader, workspace, target, batch_size, validation) -> EpochRecord:
         started = time.perf_counter()
@@ -244,6 +271,7 @@ class Trainer:
         delta = np.empty(network.layer_sizes[-1] * batch_size, dtype=network.dtype)
         replaced = np.zeros(len(network.layers), dtype=np.int64)
         summed_loss = 0.0
+        progress.epoch_step = 0
         for batch in in_batches(samples, batch_size):
             if self.evolution is not None:
                 replaced += self._evolve(reader, workspace, batch_size)
@@ -254,8 +282,8 @@ class Trainer:
             network.backward(batch_delta, workspace)
             learning_rate = self._step()
             summed_loss += loss * batch.size
-            self._check_finite(loss, learning_rate)
-        self._check_finite(network.params, learning_rate)
+            self._check_finite("training loss", loss)
+        self._check_finite("weights", network.params)
         progress.epoch += 1
         progress.settled = 0 if replaced.any() else progress.settled + 1
         validation_loss, validation_score = self._validate(validation)
@@ -272,25 +300,33 @@ class Trainer:
 
     def _step(self) -> float:
         """One step of the optimiser along the gradient; returns the learning rate it had."""
-        learning_rate = self.learning_rate * self.lr_schedule.factor(*self.state.progress.scheduled)
-        self.state.progress.step += 1
+        progress = self.state.progress
+        factor = self.lr_schedule.factor(progress.steps_of_plan, progress.planned_steps)
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"{self.lr_schedule!r} returned the factor {factor!r}; it must be finite and not below 0.")
+        learning_rate = self.learning_rate * factor
+        progress.step += 1
+        progress.epoch_step += 1
+        self.state.optimizer_steps += 1
         self.optimizer.step(
             self.network.params,
             self.network.gradient,
             self.state.optimizer_state,
             learning_rate=learning_rate,
             n_weights=self.network.n_weights,
-            n_steps=self.state.progress.step,
+            n_steps=self.state.optimizer_steps,
         )
         return learning_rate
 
     def _evolve(self, reader, workspace, batch_size) -> np.ndarray:
         """Change the topology if an update is due; returns how many connections of each layer were replaced."""
         progress, network = self.state.progress, self.network
-        step, total_steps = progress.scheduled
-        drop_fraction = self.evolution.schedule(step, progress.steps_per_epoch, total_steps)
+        drop_fraction = due_fraction(
+            self.evolution.schedule, progress.steps_of_plan, progress.epoch_step, progress.planned_steps
+        )
         if not drop_fraction:
             return np.zeros(len(network.layers), dtype=np.int64)
+        self._check_finite("weights", network.params)  # rules select by comparing, which NaN defeats
 
         def activations(n_samples):
             samples = draw_samples(reader.n_samples, n_samples, self.streams("signal samples", progress.step))
@@ -328,14 +364,13 @@ class Trainer:
         loss = self.loss(z, validation.target, np.empty_like(z))
         return loss, float(validation.score(self.loss.predictions(z), validation.target))
 
-    def _check_finite(self, values, learning_rate) -> None:
+    def _check_finite(self, what, values) -> None:
         if not np.all(np.isfinite(values)):
-            what = "training loss" if np.ndim(values) == 0 else "weights"
             progress = self.state.progress
             raise ValueError(
-                f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}, at a "
-                f"learning rate of {learning_rate:g}. Lower learning_rate_init, or scale the features (and for "
-                "regression the targets) to a standard deviation of about 1."
+                f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
+                f"learning_rate_init={self.learning_rate:g}, or scale the features (and for regression the targets) to "
+                "a standard deviation of about 1."
             )
 
 

@@ -6,25 +6,28 @@ import re
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_matrix
 
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.evolution import Random
+from truesparse.initializers import FanIn
+from truesparse.lr_schedules import Step
 
 PARAMETERS = {
-    "hidden_layer_sizes": [0, (10, 0), (10, -1), (10, 2.5), "wide", None],
+    "hidden_layer_sizes": [0, (10, 0), (10, -1), (10, 2.5), (True, 3), "wide", None],
     "evolution": ["ctre", 3, Random()],
     "epsilon": [0, -1, float("nan"), "1", None],
     "density": [0, -0.1, 1.1, "a"],
     "drop_fraction": [-0.1, 1.5, "half"],
     "update_every": [0, -1, 1.5, "step"],
     "topology_init": ["random"],
-    "weight_init": ["he", 3],
-    "grow_init": ["ones", -1],
+    "weight_init": ["he", 3, FanIn],
+    "grow_init": ["ones", -1, FanIn],
     "activation": ["gelu", 1],
     "solver": ["lbfgs", None],
     "alpha": [-1, None],
     "batch_size": [0, -5, 1.5, "auto"],
-    "learning_rate": ["adaptive", 0.1],
+    "learning_rate": ["adaptive", 0.1, Step],
     "learning_rate_init": [0, -0.1],
     "momentum": [1, -0.1],
     "nesterovs_momentum": ["yes"],
@@ -38,7 +41,7 @@ PARAMETERS = {
     "early_stopping": ["never"],
     "validation_fraction": [0, 1],
     "n_iter_no_change": [0, 2.5],
-    "n_jobs": [1.5, "all"],
+    "n_jobs": [1.5, "all", 0],
     "dtype": ["float16", "int"],
 }
 
@@ -117,6 +120,8 @@ def test_partial_fit(data, fitted):
     assert_unchanged(fitted, lambda: fitted.partial_fit(X, y, classes=[0, 1]), r"classes=\[0, 1\] differ")
     assert_unchanged(fitted, lambda: fitted.partial_fit(X[:, :3], y), "X has 3 features")
     assert_unchanged(fitted, lambda: fitted.partial_fit(X, np.eye(3, dtype=int)[y]), "y changed between classes")
+    with pytest.raises(ValueError, match=r"classes must hold at least two classes, got only one class: \[1\]"):
+        SparseMLPClassifier().partial_fit(X, y, classes=[1])
     first = SparseMLPClassifier((10,), epsilon=5)
     with pytest.raises(ValueError, match=r"y holds the classes \[2\]"):
         first.partial_fit(X, y, classes=[0, 1])
@@ -166,6 +171,44 @@ def test_regression_targets(data):
     for target, match in ((np.where(y > 1, np.nan, y), "NaN"), (y[:-1], "inconsistent"), (np.full(40, "a"), "convert")):
         with pytest.raises(ValueError, match=match):
             SparseMLPRegressor((10,), epsilon=5).fit(X, target)
+
+
+@pytest.mark.parametrize("values", [(-1, 1), (0, 2), (1, 2)])
+def test_labels_other_than_0_and_1(values, data):
+    X, y = data
+    Y = np.array(values)[np.column_stack([y > 0, y > 1]).astype(int)]
+    with pytest.raises(ValueError, match="y must hold 0 and 1 only when it holds labels"):
+        SparseMLPClassifier((10,), epsilon=5).fit(X, Y)
+
+
+def test_sparse_targets(data):
+    X, y = data
+    for model in (SparseMLPClassifier((10,), epsilon=5), SparseMLPRegressor((10,), epsilon=5)):
+        with pytest.raises(ValueError, match="y must be a dense array, got a sparse one of type csr_matrix"):
+            model.fit(X, csr_matrix(np.eye(3)[y]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("hidden_layer_sizes", (11,)), ("epsilon", 4), ("density", 0.5), ("activation", "tanh"), ("dtype", "float64"),
+     ("topology_init", "erdos_renyi")],
+)  # fmt: skip
+def test_what_shapes_a_network_cannot_change_while_training_goes_on(name, value, data, fitted):
+    fitted.set_params(**{name: value}, warm_start=True)
+    match = re.escape(f"{name}={value!r}".replace("(11,)", "[11]")) + " cannot change"
+    assert_unchanged(fitted, lambda: fitted.fit(*data), match)
+    assert_unchanged(fitted, lambda: fitted.partial_fit(*data), match)
+    fitted.set_params(warm_start=False).fit(*data)
+
+
+def test_a_validation_part_without_a_score(data):
+    X, y = data
+    with pytest.raises(ValueError, match=r"validation_fraction=0\.01 sets 1 of 40 samples aside; .* at least 2"):
+        SparseMLPRegressor((10,), epsilon=5, early_stopping=True, validation_fraction=0.01).fit(X, y)
+    with pytest.raises(
+        ValueError, match=r"early_stopping=True cannot set validation_fraction=0\.01 of 40 samples aside"
+    ):
+        SparseMLPClassifier((10,), epsilon=5, early_stopping=True, validation_fraction=0.01).fit(X, y)
 
 
 def test_validation_part_too_small_for_its_classes(data):

@@ -76,7 +76,9 @@ def test_coefs_are_copies_that_do_not_change_the_model(digits):
     X, _, y, _ = digits
     model = small().fit(X, y)
     before = model.predict_proba(X)
-    model.coefs_[0].data[:] = 0
+    coef = model.coefs_[0]
+    coef.data[::2] = 0
+    coef.eliminate_zeros()
     model.intercepts_[0][:] = 9
     assert_array_equal(model.predict_proba(X), before)
 
@@ -190,6 +192,40 @@ def test_partial_fit_sequence_equals_fit(digits):
     assert_array_equal(parts.predict_proba(X), whole.predict_proba(X))
 
 
+def test_partial_fit_after_fit_learns(digits):
+    X, _, y, _ = digits
+    model = small(learning_rate="cosine", update_every=5).fit(X, y)
+    before = model.loss_curve_[-1]
+    for _ in range(3):
+        model.partial_fit(X, y)
+    assert model.loss_curve_[-1] < before
+    assert np.sum(model.history_["edges_replaced"][-2:]) > 0
+
+
+def test_partial_fit_beyond_its_plan_says_that_it_learns_nothing(digits):
+    X, _, y, _ = digits
+    model = small(learning_rate="cosine", max_iter=2)
+    for _ in range(2):
+        model.partial_fit(X, y, classes=range(10))
+    with pytest.warns(UserWarning, match="learning rate has fallen to 0, .* max_iter=2 calls of partial_fit"):
+        model.partial_fit(X, y)
+
+
+def test_a_topology_that_never_changed_is_said(digits):
+    X, _, y, _ = digits
+    with pytest.warns(UserWarning, match="no update fell into the 42 steps of this training. Lower update_every"):
+        small(max_iter=3).fit(X, y)
+
+
+def test_warm_start_with_another_solver(digits):
+    X, X_test, y, y_test = digits
+    model = small(warm_start=True, max_iter=20).fit(X, y)
+    model.set_params(solver="sgd", learning_rate_init=0.01).fit(X, y)
+    model.set_params(solver="adam", learning_rate_init=0.001).fit(X, y)
+    assert model.score(X_test, y_test) > 0.9
+    assert model.n_iter_ == 60
+
+
 def test_warm_start_goes_on(digits):
     X, _, y, _ = digits
     model = small(warm_start=True, max_iter=3).fit(X, y)
@@ -266,7 +302,7 @@ def test_drop_fraction_and_update_every_override_the_methods_own(digits):
 
 def test_own_schedule_without_such_fields(digits):
     X, _, y, _ = digits
-    own = Evolution(grow=Random(), schedule=lambda step, steps_per_epoch, total_steps: 0.1 * (step == 3))
+    own = Evolution(grow=Random(), schedule=lambda step, epoch_step, total_steps: 0.1 * (step == 3))
     model = small(evolution=own).fit(X, y)
     assert np.sum(model.history_["edges_replaced"]) > 0
     with pytest.raises(ValueError, match="drop_fraction cannot be set"):
@@ -279,6 +315,10 @@ def test_verbose_prints_a_line_per_epoch(digits, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 5
     assert lines[2].startswith("epoch    3/5  loss ")
+    model = small(verbose=1).fit(X, y)
+    capsys.readouterr()
+    model.partial_fit(X, y)
+    assert capsys.readouterr().out.startswith("epoch    6/6  loss ")
     small().fit(X, y)
     assert capsys.readouterr().out == ""
 

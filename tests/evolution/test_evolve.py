@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from truesparse.evolution import Constant, Cosine, Evolution, Magnitude, Random, SignedMagnitude, evolve
+from truesparse.evolution import Constant, Cosine, Evolution, Magnitude, Random, SignedMagnitude, due_fraction, evolve
 from truesparse.layers import DenseLinear, SparseLinear
 from truesparse.network import MLP
 from truesparse.topology import Pattern
@@ -116,6 +116,7 @@ def test_missing_picks_are_filled_at_random(rng):
         (((0.0,), (1.0,)), "integers"),
         (((0, 1), (1,)), "one length"),
         (((0,),), "cannot be grown"),
+        ((), "cannot be grown"),
     ],
 )
 def test_edges_of_a_custom_rule_are_checked(edges, message, rng):
@@ -133,6 +134,41 @@ def test_masks_of_a_custom_rule_are_checked(mask, rng):
         evolve([single_layer(rng)], Evolution(prune=prune, grow=Random()), 0.5, rng, {})
 
 
+def test_a_mask_may_be_a_list(rng):
+    def prune(weights, n_drop):
+        return ([True, False, True, False] for _ in weights)
+
+    prune.needs = ()
+    (rewiring,) = evolve([single_layer(rng)], Evolution(prune=prune, grow=Fixed(((0, 1), (4, 0)))), 0.5, rng, {})
+    assert_array_equal(rewiring.pattern.keys, [1, 4, 5, 8])
+
+
+@pytest.mark.parametrize("result", [None, 3, []])
+def test_a_rule_that_returns_nothing_is_named(result, rng):
+    def grow(vacancies, *, rng):
+        return result
+
+    grow.needs = ()
+    with pytest.raises(ValueError, match=r"grow at .* (one result per layer|results for 0 layers)"):
+        evolve([single_layer(rng)], Evolution(grow=grow), 0.5, rng, {})
+
+
+@pytest.mark.parametrize("fraction", [float("nan"), 1.5, -0.5, None, "x"])
+def test_what_a_schedule_returns_is_checked(fraction):
+    with pytest.raises(ValueError, match=rf"returned {fraction!r} for step 7; it must return a number in \[0, 1\]"):
+        due_fraction(lambda step, epoch_step, total_steps: fraction, 7, 0, 10)
+    assert due_fraction(lambda step, epoch_step, total_steps: np.float32(0.5), 7, 0, 10) == 0.5
+
+
+def test_a_needs_that_is_one_string_is_refused(rng):
+    def grow(vacancies, *, rng, activations):
+        return []
+
+    grow.needs = "activations"
+    with pytest.raises(ValueError, match="tuple 'needs'"):
+        Evolution(grow=grow)
+
+
 def test_a_rule_gets_the_signals_it_names_and_no_other(rng):
     with pytest.raises(ValueError, match=r"unknown signals \['activations'\]; there are \['progress'\]"):
         evolve([single_layer(rng)], Evolution(grow=Cosine()), 0.5, rng, {"progress": None})
@@ -143,8 +179,11 @@ def test_a_rule_gets_the_signals_it_names_and_no_other(rng):
     [
         ({"grow_init": "ones"}, "grow_init='ones'"),
         ({"grow_init": -1}, "grow_init=-1"),
+        ({"grow_init": float("nan")}, "grow_init=nan"),
         ({"grow": 3}, "grow=3 must be callable"),
-        ({"prune": lambda weights, n_drop: []}, "needs"),
+        ({"grow": Random}, "an instance rather than a class"),
+        ({"schedule": Constant}, "an instance rather than a class"),
+        ({"prune": lambda weights, n_drop: []}, "tuple 'needs'"),
     ],
 )
 def test_bad_values_are_named(bad, message):

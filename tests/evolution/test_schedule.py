@@ -6,7 +6,7 @@ from truesparse.evolution import Constant, CosineAnnealing, Linear
 
 
 def run(schedule, n_steps, steps_per_epoch=10):
-    return [schedule(step, steps_per_epoch, n_steps) for step in range(n_steps + 1)]
+    return [schedule(step, step % steps_per_epoch, n_steps) for step in range(n_steps + 1)]
 
 
 def test_constant_is_due_every_so_many_steps_but_not_before_training_nor_after_it():

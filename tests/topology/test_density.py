@@ -24,6 +24,11 @@ def test_erdos_renyi_by_hand():
     assert sum(erdos_renyi(MNIST, 20)) == 125_680
 
 
+@pytest.mark.parametrize("epsilon", [1e6, 1e308])
+def test_huge_epsilon_is_full(epsilon):
+    assert erdos_renyi([(3, 4), (2, 3)], epsilon) == [12, 6]
+
+
 def test_epsilon_one_has_a_weight_per_unit_of_both_sides():
     assert erdos_renyi(layer_shapes([500, 1000, 1000, 1000, 2]), 1) == [1500, 2000, 2000, 1002]
 

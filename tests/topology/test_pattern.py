@@ -1,3 +1,5 @@
+import copy
+import pickle
 import time
 
 import numpy as np
@@ -97,6 +99,24 @@ def test_transposed_index(rng):
     rows_t, indptr_t, perm_t = Pattern.from_csr(w).transposed_index
     transposed = csr_array((w.data[perm_t], rows_t, indptr_t), shape=(9, 13))
     assert_array_equal(transposed.toarray(), w.toarray().T)
+
+
+def test_a_pattern_is_immutable_and_copies_are_itself(rng):
+    pattern = Pattern.sample((4, 5), 5, rng)
+    with pytest.raises(ValueError, match="read-only"):
+        pattern.indices[0] = 3
+    assert copy.deepcopy(pattern) is pattern
+    _ = pattern.transposed_index
+    stored = pickle.dumps(pattern)
+    again = pickle.loads(stored)
+    assert_array_equal(again.keys, pattern.keys)
+    assert not again.indices.flags.writeable
+    assert b"transposed_index" not in stored
+
+
+def test_full(rng):
+    assert_array_equal(Pattern.full((2, 3)).keys, np.arange(6))
+    assert Pattern.sample((2, 3), 6, rng, balanced=True).indices.dtype == np.int32
 
 
 def test_density_and_sparsity(rng):

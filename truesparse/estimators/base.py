@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
@@ -42,10 +43,11 @@ PARAMETERS_DOC = """Parameters
     density : float in (0, 1], default=None
         Stored weights as a share of all pairs, over all layers; spread over them as `epsilon` would.
     drop_fraction : float in [0, 1], default=None
-        Share of each layer's weights that an update of the topology replaces (at the first update, if the schedule
-        anneals it). None leaves the method's own. Not used if the topology never changes.
+        Share of each layer's weights that an update of the topology replaces; the schedule of the methods anneals it to
+        0 at three quarters of the training. None leaves the method's own, 0.3, or 0.5 for ``"ctre_sim"``. Not used if
+        the topology never changes.
     update_every : int or "epoch", default=None
-        Steps between updates of the topology. None leaves the method's own. Not used if the topology never changes.
+        Steps between updates of the topology. None leaves the method's own, 50. Not used if the topology never changes.
     topology_init : {"balanced", "erdos_renyi"}, default="balanced"
         First topology: all units of a side with equally many connections, give or take one, or uniformly random.
     weight_init : {"fan_in", "dense", "glorot"} or object, default="fan_in"
@@ -54,10 +56,12 @@ PARAMETERS_DOC = """Parameters
         pairs were connected. For other gains, `truesparse.initializers.FanIn`, ``Dense`` or ``Glorot``.
     grow_init : "zeros", float or object, default=None
         Values of grown weights: zero; drawn as first weights are, times this factor; or drawn by an initializer of
-        their own. None leaves the method's own. Not used if the topology never changes.
+        their own. None leaves the method's own, 1.0, or ``"zeros"`` for ``"set"``. Not used if the topology never
+        changes.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "identity"} or object, default="relu"
         Of the hidden units; with other slopes from `truesparse.activations`.
     solver : {"adam", "sgd"}, default="adam"
+        Adam, or stochastic gradient descent with momentum.
     alpha : float, default=1e-4
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, added to the mean loss of a batch.
     batch_size : int, default=100
@@ -75,7 +79,7 @@ PARAMETERS_DOC = """Parameters
         Share of the hidden units that are silenced in each step of training.
     max_iter : int, default=200
         Epochs. The schedules of the topology and of the learning rate are stretched over so many; with ``partial_fit``,
-        over so many calls.
+        over so many calls in a row.
     shuffle : bool, default=True
         Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None
@@ -85,12 +89,14 @@ PARAMETERS_DOC = """Parameters
     verbose : bool, default=False
         Print a line per epoch.
     warm_start : bool, default=False
-        Let ``fit`` go on with the network, the moments of the solver and the topology that it left.
+        Let ``fit`` go on with the network, the moments of the solver and the topology that it left, and with their
+        random streams. What shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
+        ``activation``, ``dtype``) cannot change then, nor in ``partial_fit``.
     early_stopping : bool, default=False
-        Set `validation_fraction` of the data aside, stop when its score has not improved for `n_iter_no_change`
-        epochs, and return the network of the best epoch. Has no effect on ``partial_fit``. Without it, training
-        stops early when the training loss has not improved for `n_iter_no_change` epochs in which no connection
-        was replaced.
+        Set `validation_fraction` of the data aside, stop when its score (that of ``score``: accuracy or R²) has not
+        improved for `n_iter_no_change` epochs, and return the network of the best epoch. Has no effect on
+        ``partial_fit``. Without it, training stops early when the training loss has not improved for
+        `n_iter_no_change` epochs in which no connection was replaced.
     validation_fraction : float in (0, 1), default=0.1
         Only used with ``early_stopping=True``.
     n_iter_no_change : int or inf, default=20
@@ -99,6 +105,26 @@ PARAMETERS_DOC = """Parameters
         Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all.
     dtype : {"float32", "float64"}, default="float32"
         Of the weights and of all arithmetic.
+    """
+
+
+ATTRIBUTES_DOC = """coefs_ : list of csc_array, (fan_in, fan_out)
+        Copies of the weights of every layer; their ``T`` is what the network stores.
+    intercepts_ : list of (fan_out,)
+        Biases of every layer.
+    n_iter_ : int
+        Epochs that have been trained.
+    loss_curve_ : list of float
+        Mean training loss of every epoch.
+    history_ : dict of list
+        ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
+        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. The
+        validation's entries are NaN without ``early_stopping``.
+    density_ : float
+        Stored weights as a share of all pairs.
+    n_features_in_ : int
+    feature_names_in_ : (n_features,)
+        Only if the features have names.
     """
 
 
@@ -133,7 +159,7 @@ class BaseSparseMLP(BaseEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
         "dtype": [StrOptions({"float32", "float64"})],
     }
 
@@ -204,7 +230,7 @@ class BaseSparseMLP(BaseEstimator):
 
     @abstractmethod
     def _encode(self, y, classes, *, first):
-        """Check the targets, learn what there is to learn from them if `first`; returns what the loss wants."""
+        """Check the targets and return what the loss wants; if `first`, set what is learnt from them on the way."""
 
     @abstractmethod
     def _make_loss(self):
@@ -215,6 +241,10 @@ class BaseSparseMLP(BaseEstimator):
         """Units of the output layer."""
 
     @abstractmethod
+    def _stratify(self, target):
+        """What a split must keep the shares of, or None."""
+
+    @abstractmethod
     def _score_predictions(self, predictions, target):
         """The score of predictions (n_outputs, n_samples) against an encoded target; higher is better."""
 
@@ -223,37 +253,82 @@ class BaseSparseMLP(BaseEstimator):
     def _train(self, X, y, *, go_on, n_epochs, classes=None):
         """Check everything, then train; the attributes change only if all of that succeeds."""
         go_on = go_on and hasattr(self, "_network")
+        in_parts = n_epochs is not None
         with _unchanged_on_error(self):
+            shape = self._checked_shape(go_on)
+            if issparse(y):
+                raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
             X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
             target = self._encode(y, classes, first=not go_on)
             target = target.astype(self.dtype, copy=False) if target.dtype.kind == "f" else target
             validation = None
             seed = self._seed if go_on else int(check_random_state(self.random_state).randint(2**31 - 1))
-            if self.early_stopping and n_epochs is None:
+            if self.early_stopping and not in_parts:
                 X, target, validation = self._split(X, target, seed)
-            trainer = self._make_trainer(X.shape[1], seed, go_on)
+            trainer = self._make_trainer(X.shape[1], shape, seed, go_on)
+            n_epochs = n_epochs if in_parts else self.max_iter
+            done = trainer.state.progress.epoch
             with threads(effective_n_jobs(self.n_jobs)):
                 trainer.train(
                     X,
                     target,
-                    n_epochs=self.max_iter if n_epochs is None else n_epochs,
-                    planned_epochs=None if n_epochs is None else self.max_iter,
+                    n_epochs=n_epochs,
+                    planned_epochs=self.max_iter if in_parts else None,
                     validation=validation,
                     patience=self.n_iter_no_change,
                     tol=self.tol,
-                    callbacks=[EpochPrinter(self.max_iter)] if self.verbose else [],
+                    callbacks=[EpochPrinter(done + n_epochs)] if self.verbose else [],
                 )
-            self._seed, self._network, self._state = seed, trainer.network, trainer.state
+            self._seed, self._shape, self._network, self._state = seed, shape, trainer.network, trainer.state
+        self._warn_of_what_did_not_happen(trainer, done, in_parts)
         return self
 
-    def _make_trainer(self, n_features, seed, go_on):
+    def _checked_shape(self, go_on):
+        """The parameters that shape a network, which must be those it was made with if training goes on."""
+        for name in ("weight_init", "learning_rate", "grow_init"):
+            if isinstance(getattr(self, name), type):
+                raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
+        hidden = self.hidden_layer_sizes
+        hidden = [hidden] if isinstance(hidden, Integral) else list(hidden)
+        if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in hidden):
+            raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold positive integers only.")
+        names = ("epsilon", "density", "topology_init", "activation", "dtype")
+        shape = {"hidden_layer_sizes": [int(size) for size in hidden]} | {name: getattr(self, name) for name in names}
+        if go_on:
+            for name, value in shape.items():
+                if value != self._shape[name]:
+                    raise ValueError(
+                        f"{name}={value!r} cannot change while training goes on with a network made with "
+                        f"{self._shape[name]!r}; fit with warm_start=False makes a new one."
+                    )
+        return shape
+
+    def _warn_of_what_did_not_happen(self, trainer, done, in_parts):
+        epochs = trainer.state.history[done:]
+        evolves = trainer.evolution is not None and any(layer.is_sparse for layer in trainer.network.layers)
+        if evolves and not in_parts and not any(sum(record.edges_replaced) for record in epochs):
+            warnings.warn(
+                f"The topology never changed: no update fell into the {trainer.state.progress.steps_of_plan} steps of "
+                "this training. Lower update_every, raise max_iter, or choose evolution='static'.",
+                UserWarning,
+                stacklevel=5,
+            )
+        if in_parts and epochs[-1].learning_rate == 0:
+            warnings.warn(
+                f"The learning rate has fallen to 0, because it was planned for max_iter={self.max_iter} calls of "
+                "partial_fit: nothing was learnt. Raise max_iter, or choose learning_rate='constant'.",
+                UserWarning,
+                stacklevel=5,
+            )
+
+    def _make_trainer(self, n_features, shape, seed, go_on):
         streams = RandomStreams(seed)
         initializer = INITIALIZERS[self.weight_init] if isinstance(self.weight_init, str) else self.weight_init
         if go_on:
-            network, state = copy.deepcopy((self._network, self._state))
+            network, state = copy.deepcopy(self._network), self._state.copy()
             network.dropout = self.dropout
         else:
-            network, state = self._make_network(n_features, initializer, streams), None
+            network, state = self._make_network(n_features, shape["hidden_layer_sizes"], initializer, streams), None
         if self.solver == "adam":
             optimizer = Adam(alpha=self.alpha)
         else:
@@ -273,11 +348,8 @@ class BaseSparseMLP(BaseEstimator):
             state=state,
         )
 
-    def _make_network(self, n_features, initializer, streams):
-        hidden = [self.hidden_layer_sizes] if isinstance(self.hidden_layer_sizes, Integral) else self.hidden_layer_sizes
-        if not all(isinstance(size, Integral) and size > 0 for size in hidden):
-            raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold positive integers only.")
-        shapes = layer_shapes([n_features, *(int(size) for size in hidden), self._n_outputs()])
+    def _make_network(self, n_features, hidden, initializer, streams):
+        shapes = layer_shapes([n_features, *hidden, self._n_outputs()])
         counts = erdos_renyi(shapes, self.epsilon) if self.density is None else global_density(shapes, self.density)
         balanced = self.topology_init == "balanced"
         patterns = [
@@ -307,10 +379,20 @@ class BaseSparseMLP(BaseEstimator):
         return evolution if self.grow_init is None else replace(evolution, grow_init=self.grow_init)
 
     def _split(self, X, target, seed):
-        classes = target if target.dtype.kind == "i" else None
-        X, X_val, target, target_val = train_test_split(
-            X, target, test_size=self.validation_fraction, random_state=seed, stratify=classes
-        )
+        try:
+            X, X_val, target, target_val = train_test_split(
+                X, target, test_size=self.validation_fraction, random_state=seed, stratify=self._stratify(target)
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot set validation_fraction={self.validation_fraction!r} of {X.shape[0]} "
+                f"samples aside: {error}"
+            ) from error
+        if X_val.shape[0] < self._fewest_to_score:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction!r} sets {X_val.shape[0]} of "
+                f"{X.shape[0] + X_val.shape[0]} samples aside; a score needs at least {self._fewest_to_score}."
+            )
         return X, target, Validation(X_val, target_val, self._score_predictions)
 
     def _checked(self, X, *y, dtype, **options):
@@ -321,7 +403,10 @@ class BaseSparseMLP(BaseEstimator):
         if issparse(X):
             # Kernels do not check indices, and neither does scikit-learn.
             X = csr_array(X)
-            X.check_format(full_check=True)
+            try:
+                X.check_format(full_check=True)
+            except ValueError as error:
+                raise ValueError(f"X is a damaged sparse matrix: {error}") from error
         return X, *y
 
     # Using what was fitted.
@@ -344,7 +429,7 @@ class BaseSparseMLP(BaseEstimator):
     @property
     def coefs_(self):
         """Weights of every layer, csc_array of shape (fan_in, fan_out)."""
-        return [csc_array(layer.weight.T) for layer in self._fitted("coefs_")._network.layers]
+        return [csc_array(layer.weight.T, copy=True) for layer in self._fitted("coefs_")._network.layers]
 
     @property
     def intercepts_(self):

@@ -5,7 +5,7 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from truesparse.estimators.base import PARAMETERS_DOC, BaseSparseMLP
+from truesparse.estimators.base import ATTRIBUTES_DOC, PARAMETERS_DOC, BaseSparseMLP
 from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 
 
@@ -19,24 +19,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     Attributes
     ----------
     classes_ : (n_classes,)
-        The labels that were seen.
-    coefs_ : list of csc_array, (fan_in, fan_out)
-        Weights of every layer.
-    intercepts_ : list of (fan_out,)
-        Biases of every layer.
-    n_iter_ : int
-        Epochs that have been trained.
-    loss_curve_ : list of float
-        Mean training loss of every epoch.
-    history_ : dict of list
-        ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
-        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch.
-    density_ : float
-        Stored weights as a share of all pairs.
-    n_features_in_ : int
-    feature_names_in_ : (n_features,)
-        Only if the features have names.
-
+        The classes in order; for labels, their column numbers.
+    {ATTRIBUTES_DOC}
     References
     ----------
     Z. Atashgahi, J. Pieterse, S. Liu, D. C. Mocanu, R. Veldhuis, M. Pechenizkiy, "A brain-inspired algorithm for
@@ -57,6 +41,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     """
 
     _y_numeric = False
+    _fewest_to_score = 1
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
@@ -74,8 +59,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         Raises
         ------
         ValueError
-            If a parameter or the data are not as described, or if the loss becomes infinite or NaN. An estimator that
-            was fitted before stays as it was.
+            If a parameter or the data are not as described, or if the loss becomes infinite or NaN. Whatever ends
+            training early, an interrupt included, leaves the estimator as it was before the call.
         """
         return self._train(X, y, go_on=self.warm_start, n_epochs=None)
 
@@ -154,15 +139,22 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
             self._multilabel = multilabel
             self.classes_ = found if classes is None else np.unique(classes)
             if self.classes_.size < 2 and not multilabel:
-                raise ValueError(f"y must hold at least two classes, got only one class: {self.classes_.tolist()}.")
+                name = "y" if classes is None else "classes"
+                raise ValueError(
+                    f"{name} must hold at least two classes, got only one class: {self.classes_.tolist()}."
+                )
         elif multilabel != self._multilabel:
             raise ValueError(
                 "y changed between classes (a vector) and labels (a matrix of 0 and 1) since the first fit."
             )
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes={classes!r} differ from those of the first call, {self.classes_.tolist()}.")
+        if multilabel and found.size != self.classes_.size:
+            raise ValueError(f"y has {found.size} labels, but the network was made for {self.classes_.size}.")
+        if multilabel and not np.isin(y, (0, 1)).all():
+            raise ValueError(f"y must hold 0 and 1 only when it holds labels, got {np.unique(y).tolist()}.")
         unseen = np.setdiff1d(found, self.classes_)
-        if unseen.size or (multilabel and found.size != self.classes_.size):
+        if unseen.size:
             raise ValueError(f"y holds the classes {unseen.tolist()}, which are not among {self.classes_.tolist()}.")
         return y.astype(self.dtype) if multilabel else np.searchsorted(self.classes_, y)
 
@@ -171,6 +163,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
 
     def _n_outputs(self):
         return self.classes_.size
+
+    def _stratify(self, target):
+        return None if self._multilabel else self.classes_[target]
 
     def _score_predictions(self, predictions, target):
         if self._multilabel:

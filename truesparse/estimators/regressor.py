@@ -5,7 +5,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import column_or_1d
 
-from truesparse.estimators.base import PARAMETERS_DOC, BaseSparseMLP
+from truesparse.estimators.base import ATTRIBUTES_DOC, PARAMETERS_DOC, BaseSparseMLP
 from truesparse.losses import SquaredError
 
 
@@ -18,23 +18,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     {PARAMETERS_DOC}
     Attributes
     ----------
-    coefs_ : list of csc_array, (fan_in, fan_out)
-        Weights of every layer.
-    intercepts_ : list of (fan_out,)
-        Biases of every layer.
-    n_iter_ : int
-        Epochs that have been trained.
-    loss_curve_ : list of float
-        Mean training loss of every epoch.
-    history_ : dict of list
-        ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
-        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch.
-    density_ : float
-        Stored weights as a share of all pairs.
-    n_features_in_ : int
-    feature_names_in_ : (n_features,)
-        Only if the features have names.
-
+    {ATTRIBUTES_DOC}
     Examples
     --------
     >>> from sklearn.datasets import make_friedman1
@@ -47,6 +31,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     """
 
     _y_numeric = True
+    _fewest_to_score = 2  # R² compares with the mean
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y):
@@ -64,8 +49,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         Raises
         ------
         ValueError
-            If a parameter or the data are not as described, or if the loss becomes infinite or NaN. An estimator that
-            was fitted before stays as it was.
+            If a parameter or the data are not as described, or if the loss becomes infinite or NaN. Whatever ends
+            training early, an interrupt included, leaves the estimator as it was before the call.
         """
         return self._train(X, y, go_on=self.warm_start, n_epochs=None)
 
@@ -83,7 +68,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
         Returns
         -------
-        (n_samples,) or (n_samples, n_outputs), as `y` was
+        (n_samples,), or (n_samples, n_outputs) if there are several
         """
         z, loss = self._forward(X)
         predictions = loss.predictions(z)
@@ -104,6 +89,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     def _n_outputs(self):
         return self._outputs
+
+    def _stratify(self, target):
+        return None
 
     def _score_predictions(self, predictions, target):
         return r2_score(target, predictions.T)

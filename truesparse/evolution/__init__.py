@@ -1,6 +1,6 @@
 """How the topology changes during training: prune × grow × schedule, and the methods made of them."""
 
-from truesparse.evolution.evolve import Evolution, Vacancy, evolve
+from truesparse.evolution.evolve import Evolution, Vacancy, due_fraction, evolve
 from truesparse.evolution.grow import AfterStall, Cosine, Random
 from truesparse.evolution.presets import PRESETS, paper_settings, preset
 from truesparse.evolution.prune import Magnitude, SignedMagnitude
@@ -18,6 +18,7 @@ __all__ = [
     "Random",
     "SignedMagnitude",
     "Vacancy",
+    "due_fraction",
     "evolve",
     "paper_settings",
     "preset",

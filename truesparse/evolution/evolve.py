@@ -35,10 +35,15 @@ from truesparse.layers import Layer
 from truesparse.topology import Pattern, Rewiring
 from truesparse.topology.pattern import edge_keys
 
+_EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(drop_fraction=0.2)"}
+
 
 @dataclass(frozen=True)
 class Evolution:
     """How the topology changes during training.
+
+    The rules are in `truesparse.evolution`: `Magnitude` and `SignedMagnitude` prune; `Cosine`, `Random` and
+    `AfterStall` grow; `Constant`, `CosineAnnealing` and `Linear` are schedules.
 
     Parameters
     ----------
@@ -87,11 +92,14 @@ class Evolution:
                 f"grow_init={grow_init!r} must be 'zeros', a number that is not negative, or an initializer."
             )
         for name in ("prune", "grow", "schedule"):
-            if not callable(getattr(self, name)):
-                raise ValueError(f"{name}={getattr(self, name)!r} must be callable.")
-        for name in ("prune", "grow"):
-            if not hasattr(getattr(self, name), "needs"):
-                raise ValueError(f"{name}={getattr(self, name)!r} must name the signals it reads in 'needs', or ().")
+            rule = getattr(self, name)
+            if not callable(rule) or isinstance(rule, type):
+                raise ValueError(
+                    f"{name}={rule!r} must be callable, and an instance rather than a class; "
+                    f"for example truesparse.evolution.{_EXAMPLES[name]}."
+                )
+            if name != "schedule" and not isinstance(getattr(rule, "needs", None), tuple):
+                raise ValueError(f"{name}={rule!r} must have a tuple 'needs' of the signals it reads; () for none.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +122,20 @@ class Vacancy:
     pattern: Pattern
     dropped_keys: IndexArray
     n_grow: int
+
+
+def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: int) -> float:
+    """What a schedule returns, checked.
+
+    Raises
+    ------
+    ValueError
+        If it is no number in [0, 1].
+    """
+    fraction = schedule(step, epoch_step, total_steps)
+    if not (isinstance(fraction, Real) and 0 <= fraction <= 1):
+        raise ValueError(f"{schedule!r} returned {fraction!r} for step {step}; it must return a number in [0, 1].")
+    return float(fraction)
 
 
 def evolve(
@@ -150,15 +172,16 @@ def evolve(
         return rewirings
     prune, grow = evolution.prune, evolution.grow
     masks = prune([layers[i].weight for i in changing], [n_drop[i] for i in changing], **_asked_for(prune, signals))
-    _check_length(prune, masks, changing)
+    masks = [
+        _checked_mask(prune, mask, layers[i].nnz, n_drop[i])
+        for i, mask in zip(changing, _one_per_layer(prune, masks, changing), strict=True)
+    ]
     vacancies = []
     for i, mask in zip(changing, masks, strict=True):
         keys = layers[i].pattern.keys
-        _check_mask(prune, mask, keys.size, n_drop[i])
         left = Pattern.from_keys(keys[~mask], layers[i].shape)
         vacancies.append(Vacancy(i, left, keys[mask], n_drop[i]))
-    edges = grow(vacancies, rng=rng, **_asked_for(grow, signals))
-    _check_length(grow, edges, changing)
+    edges = _one_per_layer(grow, grow(vacancies, rng=rng, **_asked_for(grow, signals)), changing)
     for vacancy, mask, picked in zip(vacancies, masks, edges, strict=True):
         keys = _checked_keys(grow, picked, vacancy)
         n_missing = vacancy.n_grow - keys.size
@@ -176,23 +199,30 @@ def _asked_for(rule, signals):
     return {name: signals[name] for name in rule.needs}
 
 
-def _check_length(rule, results, changing):
+def _one_per_layer(rule, results, changing):
+    try:
+        results = list(results)
+    except TypeError as error:
+        raise ValueError(f"{rule!r} must return a list with one result per layer, got {results!r}.") from error
     if len(results) != len(changing):
         raise ValueError(f"{rule!r} returned results for {len(results)} layers, asked for {len(changing)}.")
+    return results
 
 
-def _check_mask(rule, mask, nnz, n_drop):
+def _checked_mask(rule, mask, nnz, n_drop):
     mask = np.asarray(mask)
     if mask.dtype != bool or mask.shape != (nnz,) or np.count_nonzero(mask) != n_drop:
         raise ValueError(
             f"{rule!r} must return a bool mask of shape ({nnz},) with exactly {n_drop} True, got dtype {mask.dtype}, "
             f"shape {mask.shape}, {np.count_nonzero(mask)} True."
         )
+    return mask
 
 
 def _checked_keys(rule, edges, vacancy):
     try:
-        keys = edge_keys(*edges, vacancy.pattern.shape)
+        rows, columns = edges
+        keys = edge_keys(rows, columns, vacancy.pattern.shape)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{rule!r} returned edges of layer {vacancy.layer} that cannot be grown: {error}") from error
     if keys.size > vacancy.n_grow:

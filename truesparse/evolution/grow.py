@@ -27,7 +27,6 @@ memory O(units · width + candidates), and for the exact search O(units · n_sam
 Where this differs from the authors' code: theirs makes the whole matrix, of fan_in × fan_out; ours never does.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -62,7 +61,8 @@ class Cosine:
     n_samples : int or None
         Training samples to look at, drawn anew for each update; None for all of them.
     search : {"sketch", "exact"}
-        In two stages through sketches, or over all samples at once.
+        In two stages through sketches, or over all samples at once, whose activations are then held in memory:
+        n_samples × (features + units), and so dense even if the features are sparse.
     width : int
         Numbers per sketch.
     candidates : int
@@ -90,13 +90,15 @@ class Cosine:
         """Edges to grow, per layer."""
         stream = activations(self.n_samples)
         exact = self.search == "exact" or stream.n_samples <= self.width
-        units = _observe(stream, None if exact else self.width, rng)
-        directions = [unit.directions(self.centred) for unit in units]
+        layers = {layer for vacancy in vacancies for layer in (vacancy.layer, vacancy.layer + 1)}
+        units = _observe(stream, layers, None if exact else self.width, rng)
+        for unit in units.values():
+            unit.turn_into_directions(self.centred)
         picks = []
         for vacancy in vacancies:
             keys, _ = top_absent_pairs(
-                directions[vacancy.layer + 1],
-                directions[vacancy.layer],
+                units[vacancy.layer + 1].signature,
+                units[vacancy.layer].signature,
                 vacancy.pattern.indices,
                 vacancy.pattern.indptr,
                 vacancy.n_grow if exact else vacancy.n_grow * self.candidates,
@@ -113,7 +115,7 @@ class Cosine:
         candidates = [np.sort(keys) for keys in candidates]
         pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(candidates, vacancies, strict=True)]
         products = [np.zeros(keys.size) for keys in candidates]
-        shifts = [unit.shift(self.centred) for unit in units]
+        shifts = {layer: unit.shift(self.centred) for layer, unit in units.items()}
         for batch in stream:
             for vacancy, (rows, columns), product in zip(vacancies, pairs, products, strict=True):
                 below, above = vacancy.layer, vacancy.layer + 1
@@ -129,7 +131,7 @@ class Cosine:
 
 @dataclass(frozen=True)
 class AfterStall:
-    """One rule until training stalls, another one from then on (CTRE-seq).
+    """A rule that is followed until training stalls, and another one that is followed from then on (CTRE-seq).
 
     Training has stalled once the monitored quantity (the validation score, or without validation data the
     training loss) has not improved for ``patience`` epochs. The second rule then stays to the end.
@@ -182,14 +184,16 @@ class _Units:
         varies = squares > 1e-9 * self.squares
         return np.where(varies, 1 / np.sqrt(np.where(varies, squares, 1)), 0)
 
-    def directions(self, centred: bool) -> FloatArray:
-        """Signatures whose inner products are, or estimate, cosines; shape (n_units, width)."""
-        directions = self.signature - self.shift(centred)[:, None] * self.ones
-        directions *= self.inverse_norm(centred)[:, None].astype(directions.dtype)
-        return directions
+    def turn_into_directions(self, centred: bool) -> None:
+        """Shift and scale the signatures such that their inner products are, or estimate, cosines."""
+        shift, scale = self.shift(centred), self.inverse_norm(centred).astype(self.signature.dtype)
+        for start in range(0, len(shift), 4096):  # in parts, so that the outer product stays small
+            part = slice(start, start + 4096)
+            self.signature[part] -= shift[part, None] * self.ones
+            self.signature[part] *= scale[part, None]
 
 
-def _observe(stream, width: int | None, rng: np.random.Generator) -> Sequence[_Units]:
+def _observe(stream, layers: set[int], width: int | None, rng: np.random.Generator) -> dict[int, _Units]:
     """One pass over the samples; `width` None keeps the activations instead of sketching them."""
     n = stream.n_samples
     if width is None:
@@ -198,14 +202,16 @@ def _observe(stream, width: int | None, rng: np.random.Generator) -> Sequence[_U
         buckets = rng.integers(width, size=n)
         signs = rng.choice(np.array([-1, 1], dtype=stream.dtype), size=n)
     ones = np.bincount(buckets, weights=signs, minlength=width).astype(stream.dtype)
-    units = [
-        _Units(np.zeros((size, width), dtype=stream.dtype), ones, np.zeros(size), np.zeros(size), n)
-        for size in stream.layer_sizes
-    ]
+    units = {}
+    for layer in layers:
+        size = stream.layer_sizes[layer]
+        units[layer] = _Units(np.zeros((size, width), dtype=stream.dtype), ones, np.zeros(size), np.zeros(size), n)
     start = 0
     for batch in stream:
         stop = start + batch[0].shape[1]
-        for unit, a in zip(units, batch, strict=True):
-            add_to_sketch(a, buckets[start:stop], signs[start:stop], unit.signature, unit.total, unit.squares)
+        for layer, unit in units.items():
+            add_to_sketch(
+                batch[layer], buckets[start:stop], signs[start:stop], unit.signature, unit.total, unit.squares
+            )
         start = stop
     return units

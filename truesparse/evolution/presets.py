@@ -90,6 +90,7 @@ def paper_settings(name: str) -> dict:
     --------
     >>> from truesparse import SparseMLPClassifier, paper_settings
     >>> classifier = SparseMLPClassifier(**paper_settings("cte"), epsilon=1, max_iter=150)
+    >>> smaller = SparseMLPClassifier(**paper_settings("cte") | {"hidden_layer_sizes": (100,)}, epsilon=1)
     """
     evolution = preset(name)
     if evolution is not None:

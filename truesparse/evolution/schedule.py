@@ -34,7 +34,7 @@ class Constant:
     --------
     >>> from truesparse.evolution import Constant
     >>> schedule = Constant(drop_fraction=0.2, update_every=10, end_step=0.5)
-    >>> [schedule(step, steps_per_epoch=25, total_steps=100) for step in (0, 5, 10, 40, 50)]
+    >>> [schedule(step, epoch_step=step % 25, total_steps=100) for step in (0, 5, 10, 40, 50)]
     [0.0, 0.0, 0.2, 0.2, 0.0]
     """
 
@@ -55,11 +55,19 @@ class Constant:
             if not (in_steps or as_share):
                 raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
 
-    def __call__(self, step: int, steps_per_epoch: int, total_steps: int) -> float:
-        """The share of weights to replace after `step` steps; 0 where no update is due."""
+    def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
+        """The share of weights to replace after `step` steps; 0 where no update is due.
+
+        Parameters
+        ----------
+        step, epoch_step : int
+            Steps done so far in the training, and in the epoch that the next step belongs to.
+        total_steps : int
+            Steps that are planned.
+        """
         begin, end = _in_steps(self.begin_step, total_steps), _in_steps(self.end_step, total_steps)
-        every = steps_per_epoch if self.update_every == "epoch" else self.update_every
-        if step == 0 or step % every or not begin <= step < end:
+        is_due = epoch_step == 0 if self.update_every == "epoch" else step % self.update_every == 0
+        if step == 0 or not is_due or not begin <= step < end:
             return 0.0
         return self.drop_fraction * self.annealing((step - begin) / (end - begin))
 

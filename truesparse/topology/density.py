@@ -89,7 +89,7 @@ def global_density(shapes, density):
 
 
 def _rounded(shapes, epsilon):
-    return [min(fan_out * fan_in, int(np.floor(epsilon * (fan_out + fan_in) + 0.5))) for fan_out, fan_in in shapes]
+    return [int(min(fan_out * fan_in, np.floor(epsilon * (fan_out + fan_in) + 0.5))) for fan_out, fan_in in shapes]
 
 
 def _spend(shapes, budget):

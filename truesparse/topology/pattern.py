@@ -2,7 +2,7 @@
 
 A pattern is immutable. Evolution replaces it by another one through a `Rewiring`.
 
-Both ways of sampling give exactly ``nnz`` connections in O(nnz) time and memory:
+Both ways of sampling give exactly ``nnz`` connections in memory O(nnz); the first takes time O(nnz), the second sorts:
 
 - *uniform* (Erdős–Rényi's G(n, M)): every set of ``nnz`` pairs is equally likely. Sorted random ranks are drawn
   as a cumulated sum of exponentials and merged with the pairs that exist; what collides is drawn again among
@@ -46,11 +46,29 @@ class Pattern:
     indptr: IndexArray
     indices: IndexArray
 
+    def __post_init__(self):
+        # Layers, snapshots and users' views share a pattern, and kernels do not check its indices.
+        self.indptr.flags.writeable = self.indices.flags.writeable = False
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce__(self):
+        return Pattern, (self.shape, self.indptr, self.indices)
+
+    @classmethod
+    def full(cls, shape: tuple[int, int]) -> "Pattern":
+        """All pairs."""
+        fan_out, fan_in = shape
+        dtype = _index_dtype(fan_out * fan_in)
+        indptr = np.arange(fan_out + 1, dtype=dtype) * dtype(fan_in)
+        return cls(shape, indptr, np.tile(np.arange(fan_in, dtype=dtype), fan_out))
+
     @classmethod
     def from_keys(cls, keys: IndexArray, shape: tuple[int, int]) -> "Pattern":
         """From sorted, unique keys ``row · fan_in + column``."""
         fan_out, fan_in = shape
-        dtype = np.int32 if max(keys.size, fan_in) <= np.iinfo(np.int32).max else np.int64
+        dtype = _index_dtype(max(keys.size, fan_in))
         rows, columns = np.divmod(keys, fan_in)
         indptr = np.zeros(fan_out + 1, dtype=dtype)
         np.cumsum(np.bincount(rows, minlength=fan_out), out=indptr[1:])
@@ -99,6 +117,8 @@ class Pattern:
         fan_out, fan_in = shape
         if not 0 <= nnz <= fan_out * fan_in:
             raise ValueError(f"nnz={nnz!r} must lie between 0 and fan_out · fan_in = {fan_out * fan_in}.")
+        if nnz == fan_out * fan_in:
+            return cls.full(shape)
         if not balanced:
             return cls.from_keys(_sample_keys(fan_out * fan_in, nnz, rng), shape)
         if fan_out <= fan_in:
@@ -162,6 +182,11 @@ class Pattern:
         return np.divmod(_sample_absent_keys(self.keys, self.n_pairs, n, rng), self.shape[1])
 
 
+def _index_dtype(largest):
+    """32 bits where they suffice: indices are half of what a float32 weight costs."""
+    return np.int32 if largest <= np.iinfo(np.int32).max else np.int64
+
+
 def edge_keys(rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> IndexArray:
     """Keys ``row · fan_in + column`` of pairs, int64.
 
@@ -197,8 +222,8 @@ def _sample_absent_keys(keys, n_pairs, n, rng):
     while chosen.size < n:
         ranks = _sorted_ranks(n_pairs - taken.size, n - chosen.size, rng)
         found = nth_absent(ranks, taken)
-        chosen = merge_sorted(chosen, found)
-        taken = merge_sorted(taken, found)
+        chosen = _merge_sorted(chosen, found)
+        taken = _merge_sorted(taken, found)
     return chosen
 
 
@@ -213,7 +238,7 @@ def _sorted_ranks(n_ranks, n, rng):
     return ranks[np.concatenate([[True], ranks[1:] != ranks[:-1]])]
 
 
-def merge_sorted(a: IndexArray, b: IndexArray) -> IndexArray:
+def _merge_sorted(a: IndexArray, b: IndexArray) -> IndexArray:
     """One sorted array out of two; NumPy's stable sort merges sorted runs in linear time."""
     return np.sort(np.concatenate([a, b]), kind="stable")
 
@@ -222,7 +247,8 @@ def _deal(n_hands, n_cards, nnz, rng):
     """Deal `nnz` cards from freshly shuffled decks of ``n_cards`` to ``n_hands`` ≤ ``n_cards`` hands in turn.
 
     Hands hold equally many cards, give or take one, and so does every card occur. A hand that ends one deck and
-    begins the next could get a card twice: such a card changes places with a later one of the new deck.
+    begins the next could get a card twice: the first cards of the new deck that it does not hold yet are moved to
+    its front.
 
     Returns
     -------
