@@ -255,6 +255,7 @@ class BaseSparseMLP(BaseEstimator):
         go_on = go_on and hasattr(self, "_network")
         in_parts = n_epochs is not None
         with _unchanged_on_error(self):
+            self._refuse_classes()
             shape = self._checked_shape(go_on)
             if issparse(y):
                 raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
@@ -283,11 +284,14 @@ class BaseSparseMLP(BaseEstimator):
         self._warn_of_what_did_not_happen(trainer, done, in_parts)
         return self
 
-    def _checked_shape(self, go_on):
-        """The parameters that shape a network, which must be those it was made with if training goes on."""
+    def _refuse_classes(self):
+        """A class has the methods that the constraints ask for, but forgetting to call it is a mistake."""
         for name in ("weight_init", "learning_rate", "grow_init"):
             if isinstance(getattr(self, name), type):
                 raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
+
+    def _checked_shape(self, go_on):
+        """The parameters that shape a network, which must be those it was made with if training goes on."""
         hidden = self.hidden_layer_sizes
         hidden = [hidden] if isinstance(hidden, Integral) else list(hidden)
         if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in hidden):
