@@ -27,6 +27,7 @@ ORDER = [
     ["truesparse.optimizers", "truesparse.lr_schedules", "truesparse.callbacks"],
     ["truesparse.training"],
     ["truesparse.datasets"],
+    ["truesparse.estimators.parameters"],
     ["truesparse.estimators.base"],
     ["truesparse.estimators"],
     ["truesparse"],

@@ -5,7 +5,8 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from truesparse.estimators.base import ATTRIBUTES_DOC, PARAMETERS_DOC, BaseSparseMLP
+from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
 from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 
 

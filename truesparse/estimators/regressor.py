@@ -5,7 +5,8 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import column_or_1d
 
-from truesparse.estimators.base import ATTRIBUTES_DOC, PARAMETERS_DOC, BaseSparseMLP
+from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
 from truesparse.losses import SquaredError
 
 

@@ -1,0 +1,208 @@
+"""The parameters of both estimators: what they mean, what is allowed, and their defaults."""
+
+import math
+from numbers import Integral, Real
+from typing import ClassVar
+
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+
+from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, Tanh
+from truesparse.evolution import PRESETS, Evolution
+from truesparse.initializers import INITIALIZERS
+from truesparse.lr_schedules import LEARNING_RATES
+
+PARAMETERS_DOC = """Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
+        Units of each hidden layer.
+    evolution : {"cte", "ctre_sim", "ctre_seq", "set", "static"}, Evolution or None, default="cte"
+        How the topology changes during training: a method's name, a `truesparse.Evolution` with other values or with
+        rules of your own, or None for a topology that never changes (as ``"static"``).
+    epsilon : float, default=1.0
+        A layer gets ``epsilon * (fan_in + fan_out)`` weights, at most all. Not used if `density` is given.
+    density : float in (0, 1], default=None
+        Stored weights as a share of all pairs, over all layers; spread over them as `epsilon` would.
+    drop_fraction : float in [0, 1], default=None
+        Share of each layer's weights that an update of the topology replaces; the schedule of the methods anneals it to
+        0 at three quarters of the training. None leaves the method's own, 0.3, or 0.5 for ``"ctre_sim"``. Not used if
+        the topology never changes.
+    update_every : int or "epoch", default=None
+        Steps between updates of the topology. None leaves the method's own, 50. Not used if the topology never changes.
+    topology_init : {"balanced", "erdos_renyi"}, default="balanced"
+        First topology: all units of a side with equally many connections, give or take one, or uniformly random.
+    weight_init : {"fan_in", "dense", "glorot"} or object, default="fan_in"
+        First weights, uniform in ±bound. ``"fan_in"``: ``0.5 * sqrt(6 / n)`` with the number n of inputs that the unit
+        really has. ``"dense"``: ``sqrt(6 / fan_in)``, and ``"glorot"``: ``sqrt(6 / (fan_in + fan_out))``, as if all
+        pairs were connected. For other gains, `truesparse.initializers.FanIn`, ``Dense`` or ``Glorot``.
+    grow_init : "zeros", float or object, default=None
+        Values of grown weights: zero; drawn as first weights are, times this factor; or drawn by an initializer of
+        their own. None leaves the method's own, 1.0, or ``"zeros"`` for ``"set"``. Not used if the topology never
+        changes.
+    activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "identity"} or object, default="relu"
+        Of the hidden units; with other slopes from `truesparse.activations`.
+    solver : {"adam", "sgd"}, default="adam"
+        Adam, or stochastic gradient descent with momentum.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, added to the mean loss of a batch.
+    batch_size : int, default=100
+        Samples per step, at most all.
+    learning_rate : {"constant", "step", "cosine"} or object, default="constant"
+        How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
+        quarters of them; or falling to 0 along half a cosine. For other steps, `truesparse.lr_schedules.Step`.
+    learning_rate_init : float, default=0.003
+        The learning rate at the start.
+    momentum : float in [0, 1), default=0.9
+        Only used with ``solver="sgd"``.
+    nesterovs_momentum : bool, default=True
+        Only used with ``solver="sgd"``.
+    dropout : float in [0, 1), default=0.0
+        Share of the hidden units that are silenced in each step of training.
+    max_iter : int, default=200
+        Epochs. The schedules of the topology and of the learning rate are stretched over so many; with ``partial_fit``,
+        over so many calls in a row.
+    shuffle : bool, default=True
+        Whether every epoch takes the samples in a new order.
+    random_state : int, RandomState instance or None, default=None
+        The same int gives the same bytes, whatever the number of threads.
+    tol : float, default=1e-4
+        An epoch is an improvement if it is better by more than that.
+    verbose : int or bool, default=0
+        Print a line per epoch.
+    warm_start : bool, default=False
+        Let ``fit`` go on with the network, the moments of the solver and the topology that it left, and with their
+        random streams. What shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
+        ``activation``, ``dtype``) cannot change then, nor in ``partial_fit``.
+    early_stopping : bool, default=False
+        Set `validation_fraction` of the data aside, stop when its score (that of ``score``: accuracy or R²) has not
+        improved for `n_iter_no_change` epochs, and return the network of the best epoch. Has no effect on
+        ``partial_fit``. Without it, training stops early when the training loss has not improved for
+        `n_iter_no_change` epochs in which no connection was replaced.
+    validation_fraction : float in (0, 1), default=0.1
+        Only used with ``early_stopping=True``.
+    n_iter_no_change : int or inf, default=20
+        Epochs without improvement after which training stops.
+    n_jobs : int, default=None
+        Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all.
+    dtype : {"float32", "float64"}, default="float32"
+        Of the weights and of all arithmetic.
+    """
+
+
+ATTRIBUTES_DOC = """coefs_ : list of csc_array, (fan_in, fan_out)
+        Copies of the weights of every layer; their ``T`` is what the network stores.
+    intercepts_ : list of (fan_out,)
+        Biases of every layer.
+    n_iter_ : int
+        Epochs that have been trained.
+    loss_curve_ : list of float
+        Mean training loss of every epoch.
+    history_ : dict of list
+        ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
+        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. The
+        validation's entries are NaN without ``early_stopping``.
+    density_ : float
+        Stored weights as a share of all pairs.
+    n_features_in_ : int
+    feature_names_in_ : (n_features,)
+        Only if the features have names.
+    """
+
+
+class Parameters(BaseEstimator):
+    """Holds the parameters, and the constraints that scikit-learn checks before ``fit``."""
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "evolution": [StrOptions(set(PRESETS)), Evolution, None],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "density": [Interval(Real, 0, 1, closed="right"), None],
+        "drop_fraction": [Interval(Real, 0, 1, closed="both"), None],
+        "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
+        "topology_init": [StrOptions({"balanced", "erdos_renyi"})],
+        "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds")],
+        "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), HasMethods("bounds"), None],
+        "activation": [StrOptions(set(ACTIVATIONS)), PiecewiseLinear, Tanh, Logistic],
+        "solver": [StrOptions({"adam", "sgd"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions(set(LEARNING_RATES)), HasMethods("factor")],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
+        "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
+        "dtype": [StrOptions({"float32", "float64"})],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(1000, 1000, 1000),
+        *,
+        evolution="cte",
+        epsilon=1.0,
+        density=None,
+        drop_fraction=None,
+        update_every=None,
+        topology_init="balanced",
+        weight_init="fan_in",
+        grow_init=None,
+        activation="relu",
+        solver="adam",
+        alpha=1e-4,
+        batch_size=100,
+        learning_rate="constant",
+        learning_rate_init=0.003,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        dropout=0.0,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=0,
+        warm_start=False,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=20,
+        n_jobs=None,
+        dtype="float32",
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.evolution = evolution
+        self.epsilon = epsilon
+        self.density = density
+        self.drop_fraction = drop_fraction
+        self.update_every = update_every
+        self.topology_init = topology_init
+        self.weight_init = weight_init
+        self.grow_init = grow_init
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.dropout = dropout
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_jobs = n_jobs
+        self.dtype = dtype
