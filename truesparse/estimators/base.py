@@ -67,7 +67,6 @@ class BaseSparseMLP(Parameters):
                 raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
             X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
             target = self._encode(y, classes, first=not go_on)
-            target = target.astype(self.dtype, copy=False) if target.dtype.kind == "f" else target
             validation = None
             seed = self._seed if go_on else int(check_random_state(self.random_state).randint(2**31 - 1))
             if self.early_stopping and not in_parts:
