@@ -3,7 +3,13 @@
 import numpy as np
 from scipy.sparse import csr_array
 
+from truesparse.activations import PiecewiseLinear
+from truesparse.layers import SparseLinear
+from truesparse.network import MLP
 from truesparse.topology import Pattern
+
+# fan_out, fan_in, batch
+BATCHED_SHAPES = [(1, 1, 1), (5, 3, 1), (7, 30, 33), (64, 9, 128), (4, 5, 100), (6, 5, 300)]
 
 
 def random_csr(shape, density, rng, dtype=np.float64):
@@ -28,3 +34,16 @@ def read_only(*arrays):
 def tolerance(dtype):
     """Relative error to allow for sums of some hundred terms."""
     return {"rtol": 2e-5, "atol": 2e-5} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-12}
+
+
+def two_layers(w, slope, dtype, dropout=0.0):
+    """A network of W and of a unit matrix on top, so that W's outputs go through an activation."""
+    patterns = [
+        Pattern.from_csr(w),
+        Pattern.from_edges(np.arange(w.shape[0]), np.arange(w.shape[0]), (w.shape[0],) * 2),
+    ]
+    layers = [SparseLinear(pattern) for pattern in patterns]
+    network = MLP(layers, PiecewiseLinear(slope), dropout=dropout, dtype=dtype)
+    network.layers[0].data[:] = w.data
+    network.layers[1].data[:] = 1
+    return network

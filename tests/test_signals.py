@@ -4,7 +4,6 @@ from test_network import make
 
 from truesparse.batches import BatchReader
 from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.network import Workspace
 from truesparse.signals import ActivationStream, draw_samples
 
 
@@ -12,7 +11,7 @@ def test_stream_gives_features_hidden_outputs_and_predictions_again_and_again(rn
     network = make(rng, dropout=0.5)
     X, samples = rng.standard_normal((30, 6)), np.array([1, 5, 7, 20, 29])
     stream = ActivationStream(
-        network, SoftmaxCrossEntropy(), BatchReader(X, 2), Workspace(network, 2), samples, batch_size=2
+        network, SoftmaxCrossEntropy(), BatchReader(X), network.workspace(2), samples, batch_size=2
     )
     assert (stream.n_samples, stream.layer_sizes) == (5, [6, 9, 8, 3])
     for _ in range(2):

@@ -12,10 +12,10 @@ from truesparse.evolution import Evolution, Random, preset
 from truesparse.initializers import Dense, FanIn
 from truesparse.losses import SoftmaxCrossEntropy
 from truesparse.lr_schedules import Constant, Cosine
-from truesparse.network import Workspace
 from truesparse.optimizers import SGD, Adam
 from truesparse.randomness import RandomStreams
 from truesparse.training import Progress, Trainer, TrainingState, Validation, forward_all
+from truesparse.workspace import Workspace
 
 
 def trainer_for(network, **changes):
@@ -106,7 +106,7 @@ def test_values_and_moments_of_grown_weights(grow_init, bounds, data, rng):
     trainer = trainer_for(network, evolution=evolution)
     trainer.train(X, np.zeros(16, dtype=int), n_epochs=1)
     trainer.state.progress.planned_steps = 3
-    trainer._evolve(BatchReader(X, 16), Workspace(network, 16), 16)
+    trainer._evolve(BatchReader(X), network.workspace(16), 16)
     for layer, old, slots in zip(network.layers[:2], before["patterns"], network.weight_slices(), strict=False):
         grown = ~np.isin(layer.pattern.keys, old.keys)
         assert grown.sum() > 20
@@ -245,8 +245,9 @@ def test_weights_that_are_not_finite_never_meet_a_rule(data, rng):
     """The loss of a step was finite, its update was not, and the topology changes before the next one."""
     evolution = replace(preset("cte"), schedule=EveryStep(drop_fraction=0.3, update_every=1))
     trainer = trainer_for(make(rng), optimizer=SGD(), learning_rate=1e308, evolution=evolution)
+    X, y = data
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="The weights became infinite or NaN in epoch 1"):
-        trainer.train(*data, n_epochs=5)
+        trainer.train(10 * X, y, n_epochs=5)  # gradients above 1, so that the first step overflows
 
 
 def test_learning_rate_schedules_are_checked(data, rng):
@@ -293,3 +294,21 @@ def test_callbacks_see_every_epoch(data, rng):
         "epoch", "train_loss", "validation_loss", "validation_score", "learning_rate", "nnz", "edges_replaced",
         "seconds",
     }  # fmt: skip
+
+
+def test_batches_that_would_not_fit_are_refused_before_anything_is_changed(data, rng, monkeypatch):
+    trainer = trainer_for(make(rng, dropout=0.1))
+    before, progress = trainer.network.params.copy(), replace(trainer.state.progress)
+    sizes, batch = trainer.network.layer_sizes, trainer.batch_size
+    needed = Workspace.bytes_needed(sizes, batch, trainer.network.dtype, dropout=True)
+    workspace = trainer.network.workspace(batch)
+    workspace.draw_factors(0.1, rng)
+    assert needed == sum(array.nbytes for array in (workspace.a, workspace.masks, workspace.factors))
+    monkeypatch.setattr("truesparse.training.available_bytes", lambda: needed - 1)
+    message = f"batch_size={batch} needs {needed} bytes .* more than the {needed - 1} bytes"
+    with pytest.raises(ValueError, match=message):
+        trainer.train(*data, n_epochs=1)
+    assert_array_equal(trainer.network.params, before)
+    assert trainer.state.progress == progress
+    monkeypatch.setattr("truesparse.training.available_bytes", lambda: needed)
+    trainer.train(*data, n_epochs=1)

@@ -1,7 +1,16 @@
 """Truly sparse training of multilayer perceptrons: sparse in memory, in arithmetic, and from the first step on."""
 
 from truesparse._version import __version__
+from truesparse.compilation import warmup
 from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.evolution import Evolution, paper_settings, preset
 
-__all__ = ["Evolution", "SparseMLPClassifier", "SparseMLPRegressor", "__version__", "paper_settings", "preset"]
+__all__ = [
+    "Evolution",
+    "SparseMLPClassifier",
+    "SparseMLPRegressor",
+    "__version__",
+    "paper_settings",
+    "preset",
+    "warmup",
+]

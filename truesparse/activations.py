@@ -5,22 +5,25 @@
 | ``relu`` | z where z > 0, else 0 |
 | ``leaky_relu`` | z where z > 0, else slope · z |
 | ``all_relu`` | as leaky, with +slope and −slope in turns from layer to layer (Curci et al., 2021, eq. 1) |
-| ``tanh`` | tanh z |
-| ``logistic`` | 1 / (1 + exp(−z)) |
+| ``tanh`` | tanh z, with f′ = 1 − f² |
+| ``logistic`` | 1 / (1 + exp(−z)), with f′ = f · (1 − f) |
 | ``identity`` | z |
 
-The first three and the last are one piecewise-linear function with different slopes. All-ReLU lets a unit
-with two inputs pass on something in half of the cases where ReLU passes nothing, and costs no parameter.
+The first three and the last are one piecewise-linear function with different slopes, and part of the kernels
+(see `truesparse.kernels.forward`). All-ReLU lets a unit with two inputs pass on something in half of the cases where
+ReLU passes nothing, and costs no parameter. The smooth ones are applied by NumPy and SciPy; the kernels know their
+derivatives.
 """
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import expit
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.pointwise import piecewise_linear, piecewise_linear_backward
+from truesparse.kernels.table import LOGISTIC, PIECEWISE_LINEAR, TANH
 
 
 @dataclass(frozen=True)
@@ -29,22 +32,12 @@ class PiecewiseLinear:
 
     slope: float = 0.0
 
+    kind: ClassVar[int] = PIECEWISE_LINEAR
+    is_smooth: ClassVar[bool] = False
+
     def __post_init__(self):
         if not (isinstance(self.slope, Real) and np.isfinite(self.slope)):
             raise ValueError(f"slope={self.slope!r} must be a finite number.")
-
-    @property
-    def in_place(self) -> bool:
-        """Whether the derivative can be read off the output, so that the input need not be kept."""
-        return self.slope >= 0
-
-    def forward(self, z: FloatArray, out: FloatArray) -> None:
-        """out = f(z); both (n_units, batch), `out` may be `z`."""
-        piecewise_linear(z, self.slope, out)
-
-    def backward(self, z: FloatArray, a: FloatArray, delta: FloatArray) -> None:
-        """delta ← delta · f′(z), where a = f(z); `z` may have been overwritten by `a` if ``in_place``."""
-        piecewise_linear_backward(z, self.slope, delta)
 
     def at_layer(self, layer: int) -> "PiecewiseLinear":
         """The activation of the hidden layer with this index, counted from 0."""
@@ -64,17 +57,14 @@ class AllReLU(PiecewiseLinear):
 
 @dataclass(frozen=True)
 class Tanh:
-    """tanh z, with f′ = 1 − f²."""
+    """tanh z."""
 
-    in_place = True
+    kind: ClassVar[int] = TANH
+    is_smooth: ClassVar[bool] = True
 
-    def forward(self, z: FloatArray, out: FloatArray) -> None:
-        """As `PiecewiseLinear.forward`."""
-        np.tanh(z, out=out)
-
-    def backward(self, z: FloatArray, a: FloatArray, delta: FloatArray) -> None:
-        """As `PiecewiseLinear.backward`."""
-        delta *= 1 - a * a
+    def apply(self, z: FloatArray) -> None:
+        """z ← f(z), elementwise."""
+        np.tanh(z, out=z)
 
     def at_layer(self, layer: int) -> "Tanh":
         """The activation of the hidden layer with this index, counted from 0."""
@@ -83,17 +73,14 @@ class Tanh:
 
 @dataclass(frozen=True)
 class Logistic:
-    """1 / (1 + exp(−z)), with f′ = f · (1 − f)."""
+    """1 / (1 + exp(−z))."""
 
-    in_place = True
+    kind: ClassVar[int] = LOGISTIC
+    is_smooth: ClassVar[bool] = True
 
-    def forward(self, z: FloatArray, out: FloatArray) -> None:
-        """As `PiecewiseLinear.forward`."""
-        expit(z, out=out)
-
-    def backward(self, z: FloatArray, a: FloatArray, delta: FloatArray) -> None:
-        """As `PiecewiseLinear.backward`."""
-        delta *= a * (1 - a)
+    def apply(self, z: FloatArray) -> None:
+        """z ← f(z), elementwise."""
+        expit(z, out=z)
 
     def at_layer(self, layer: int) -> "Logistic":
         """The activation of the hidden layer with this index, counted from 0."""

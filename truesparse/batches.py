@@ -1,36 +1,83 @@
-"""Batches of samples, features-major, out of dense or CSR data."""
+"""Batches of samples, out of dense or CSR data into the arrays that a network works on."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import issparse
 
 from truesparse._typing import FloatArray, IndexArray
-from truesparse.kernels.gather import gather_csr, gather_dense
+from truesparse.kernels.gather import gather_csr, gather_dense, present_features
+from truesparse.kernels.lanes import CHUNK
+
+_N_LANES = (16, 32, 64, 112, 128)  # 112 for batches of 100, the default
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """How the samples of a batch lie side by side.
+
+    A row has room for ``n_tiles`` times ``n_lanes`` samples; kernels work on `n_lanes` of them at a time, and are
+    compiled for each number of lanes that is used, so there are few. Rows are an odd number of cache lines apart, since
+    distances that are powers of two would crowd into a part of the cache.
+    """
+
+    n_tiles: int
+    n_lanes: int
+
+    @classmethod
+    def of(cls, batch_size: int) -> "BatchShape":
+        """The smallest one for so many samples."""
+        n_tiles = -(-batch_size // _N_LANES[-1])
+        return cls(n_tiles, next(n for n in _N_LANES if n * n_tiles >= batch_size))
+
+    @property
+    def stride(self) -> int:
+        """Numbers from one row to the next."""
+        n_chunks = self.n_tiles * self.n_lanes // CHUNK
+        return CHUNK * (n_chunks + 1 - n_chunks % 2)
+
+
+@dataclass(frozen=True)
+class SparseInputs:
+    """The features that are not zero in a batch, sorted, and their values, (≥ n, stride)."""
+
+    features: IndexArray
+    values: FloatArray
 
 
 class BatchReader:
-    """Reads batches of chosen samples into one buffer.
+    """Reads batches of chosen samples.
 
     Parameters
     ----------
     X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
-    batch_size : int
-        The largest batch.
     """
 
-    def __init__(self, X, batch_size: int):
+    def __init__(self, X):
         self.n_samples, self.n_features = X.shape
         self.dtype = X.dtype
+        self.is_sparse = issparse(X)
         self._X = X
-        self._buffer = np.empty(self.n_features * batch_size, dtype=X.dtype)
+        self._values = np.empty((0, 0), dtype=X.dtype)
+        if self.is_sparse:
+            self._scratch = np.zeros(self.n_features, dtype=np.int32)
 
-    def read(self, samples: IndexArray) -> FloatArray:
-        """The samples as columns, (n_features, batch), C-contiguous; valid until the next call."""
-        out = self._buffer[: self.n_features * samples.size].reshape(self.n_features, samples.size)
-        if issparse(self._X):
-            gather_csr(self._X.data, self._X.indices, self._X.indptr, samples, out)
-        else:
-            gather_dense(self._X, samples, out)
-        return out
+    def read_into(self, out: FloatArray, samples: IndexArray) -> None:
+        """Dense data: fill the rows of `out`, (n_features, stride), with samples as columns."""
+        gather_dense(self._X, samples, out)
+
+    def read_sparse(self, samples: IndexArray, stride: int) -> SparseInputs:
+        """CSR data: the features that these samples store; valid until the next call."""
+        data, indices, indptr = self._X.data, self._X.indices, self._X.indptr
+        n_stored = int(np.sum(indptr[samples + 1] - indptr[samples]))
+        found = np.empty(min(n_stored, self.n_features), dtype=np.int64)
+        n = present_features(indices, indptr, samples, self._scratch, found)
+        features = np.sort(found[:n])
+        if n * stride > self._values.size:
+            self._values = np.empty((n, stride), dtype=self.dtype)
+        values = self._values.reshape(-1)[: n * stride].reshape(n, stride)
+        gather_csr(data, indices, indptr, samples, features, self._scratch, values)
+        return SparseInputs(features, values)
 
 
 def in_batches(samples: IndexArray, batch_size: int):

@@ -1,17 +1,14 @@
-"""The two kinds of layer, with one interface: sparse ones run on our kernels, full ones on BLAS.
+"""The two kinds of layer: sparse ones, which run on our kernels, and full ones, which run on BLAS.
 
 A layer owns no numbers. The network holds all parameters in one flat vector and all gradients in another; ``bind``
-gives a layer its part of both.
-
-Shapes: inputs (fan_in, batch), outputs and their errors ``delta`` (fan_out, batch), C-contiguous.
+gives a layer its part of both. Sparse layers are computed by kernels that take many layers in one call (see
+`truesparse.network`), so they have no methods for that; full ones have.
 """
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.sddmm import sddmm
-from truesparse.kernels.spmm import spmm_bias, spmm_transposed
 from truesparse.topology import Pattern
 
 
@@ -51,34 +48,25 @@ class SparseLinear(_Layer):
         return self.pattern.nnz
 
     @property
+    def can_change(self) -> bool:
+        """Whether there are pairs without a connection."""
+        return self.pattern.nnz < self.pattern.n_pairs
+
+    @property
     def weight(self) -> csr_array:
         """W as ``csr_array`` of shape (fan_out, fan_in); its ``data`` are the layer's own parameters, not a copy."""
         return csr_array((self.data, self.pattern.indices, self.pattern.indptr), shape=self.shape, copy=False)
 
-    def forward(self, x: FloatArray, out: FloatArray) -> None:
-        """out = W · x + b."""
-        spmm_bias(self.data, self.pattern.indices, self.pattern.indptr, self.bias, x, out)
-
-    def backward_parameters(self, x: FloatArray, delta: FloatArray) -> None:
-        """Gradient of the stored weights and the biases, into the bound gradient vector."""
-        sddmm(self.pattern.indices, self.pattern.indptr, delta, x, self.data_gradient)
-        np.sum(delta, axis=1, out=self.bias_gradient)
-
-    def backward_input(self, delta: FloatArray, out: FloatArray) -> None:
-        """out = Wᵀ · delta."""
-        rows_t, indptr_t, perm_t = self.pattern.transposed_index
-        spmm_transposed(self.data, rows_t, indptr_t, perm_t, delta, out)
-
 
 class DenseLinear(_Layer):
-    """W · x + b with all weights, for layers whose pattern is full.
+    """W · x + b with all weights, for large layers whose pattern is full.
 
     Parameters
     ----------
     shape : (fan_out, fan_in)
     """
 
-    is_sparse = False
+    is_sparse = can_change = False
 
     def __init__(self, shape: tuple[int, int]):
         self.shape = shape
@@ -94,18 +82,23 @@ class DenseLinear(_Layer):
         """W, shape (fan_out, fan_in), a view of the layer's own parameters."""
         return self.data.reshape(self.shape)
 
-    def forward(self, x: FloatArray, out: FloatArray) -> None:
-        """out = W · x + b."""
-        np.matmul(self.weight, x, out=out)
+    def sums(self, x: FloatArray, out: FloatArray, features=slice(None)) -> None:
+        """out = W · x + b, (fan_out, batch), for inputs x, (fan_in, batch), or for those features that are not zero."""
+        np.matmul(self.weight[:, features], x, out=out)
         out += self.bias[:, None]
 
-    def backward_parameters(self, x: FloatArray, delta: FloatArray) -> None:
-        """Gradient of the weights and the biases, into the bound gradient vector."""
-        np.matmul(delta, x.T, out=self.data_gradient.reshape(self.shape))
+    def gradient(self, x: FloatArray, delta: FloatArray, features=slice(None)) -> None:
+        """Gradient of weights and biases, into the bound views, from the errors ``delta``, (fan_out, batch)."""
+        gradient = self.data_gradient.reshape(self.shape)
+        if isinstance(features, slice):
+            np.matmul(delta, x.T, out=gradient)
+        else:
+            gradient[:] = 0
+            gradient[:, features] = delta @ x.T
         np.sum(delta, axis=1, out=self.bias_gradient)
 
-    def backward_input(self, delta: FloatArray, out: FloatArray) -> None:
-        """out = Wᵀ · delta."""
+    def input_products(self, delta: FloatArray, out: FloatArray) -> None:
+        """out = Wᵀ · delta, (fan_in, batch)."""
         np.matmul(self.weight.T, delta, out=out)
 
 

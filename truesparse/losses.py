@@ -10,12 +10,14 @@ gradient with respect to z is simply (p − t) / batch:
 | `SquaredError` | z | ½ Σ (p − t)² | numbers, (batch, n_outputs) |
 
 Arrays of outputs are features-major, (n_outputs, batch), as everywhere inside; targets are as the user holds them.
+The gradient may take the place of the sums.
 """
 
 import numpy as np
-from scipy.special import expit, log_softmax
+from scipy.special import expit
 
 from truesparse._typing import FloatArray
+from truesparse.kernels.losses import softmax_cross_entropy
 
 
 class SoftmaxCrossEntropy:
@@ -23,16 +25,16 @@ class SoftmaxCrossEntropy:
 
     def predictions(self, z: FloatArray) -> FloatArray:
         """Probabilities of the classes, same shape as `z`."""
-        return np.exp(log_softmax(z, axis=0))
+        probabilities = np.empty(z.shape, dtype=z.dtype)
+        softmax_cross_entropy(z, np.empty(0, dtype=np.int64), probabilities, np.empty(0))
+        return probabilities
 
     def __call__(self, z: FloatArray, target: np.ndarray, gradient: FloatArray) -> float:
-        """The mean loss of a batch; its gradient with respect to `z` is written into `gradient`."""
-        batch = np.arange(z.shape[1])
-        log_p = log_softmax(z, axis=0)  # (n_classes, batch)
-        np.exp(log_p, out=gradient)
-        gradient[target, batch] -= 1
-        gradient /= batch.size
-        return -float(log_p[target, batch].mean(dtype=np.float64))
+        """The mean loss of a batch; its gradient with respect to `z` is written into `gradient`, which may be `z`."""
+        losses = np.empty(z.shape[1])
+        softmax_cross_entropy(z, target, gradient, losses)
+        gradient *= 1 / z.shape[1]
+        return float(losses.mean())
 
 
 class BinaryCrossEntropy:
@@ -45,10 +47,11 @@ class BinaryCrossEntropy:
     def __call__(self, z: FloatArray, target: np.ndarray, gradient: FloatArray) -> float:
         """As `SoftmaxCrossEntropy`; the losses of a sample's labels are added up."""
         t = target.T  # (n_labels, batch)
+        # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
+        loss = float(np.sum(np.logaddexp(0, z) - t * z, dtype=np.float64)) / z.shape[1]
         np.subtract(expit(z), t, out=gradient)
         gradient /= z.shape[1]
-        # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
-        return float(np.sum(np.logaddexp(0, z) - t * z, dtype=np.float64)) / z.shape[1]
+        return loss
 
 
 class SquaredError:

@@ -7,9 +7,12 @@
 Parameters lie in one vector: the weights of all layers, then the biases of all layers. The gradient is a second
 vector of the same layout. An optimiser sees nothing else, and rewiring a layer reorders its part of such vectors.
 
-All arrays of a batch live in a `Workspace`, so that a network can be used by several threads at a time.
+Consecutive sparse layers are computed by one call of a kernel, which finds their arrays through a table; a layer that
+runs on BLAS, or an activation that NumPy computes better, ends such a span. All arrays of a batch live in a
+`Workspace`, so that a network can be used by several threads at a time.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -17,8 +20,17 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.activations import Activation
+from truesparse.batches import SparseInputs
+from truesparse.kernels import table as fields
+from truesparse.kernels.backward import backward, backward_sparse_inputs, errors_of_products
+from truesparse.kernels.forward import activate, forward, forward_sparse_inputs
+from truesparse.kernels.jit import current_threads
 from truesparse.layers import DenseLinear, Layer, SparseLinear
 from truesparse.topology import Pattern, Rewiring
+from truesparse.workspace import Workspace
+
+# Full layers with fewer units on a side are faster on our kernels, which share them among threads.
+_FEWEST_UNITS_FOR_BLAS = 64
 
 
 class MLP:
@@ -56,9 +68,11 @@ class MLP:
 
     @classmethod
     def from_patterns(cls, patterns: Sequence[Pattern], activation: Activation, **options) -> "MLP":
-        """A network with a `DenseLinear` wherever the pattern is full."""
+        """A network with a `DenseLinear` wherever the pattern is full and the layer large."""
         layers = [
-            DenseLinear(pattern.shape) if pattern.nnz == pattern.n_pairs else SparseLinear(pattern)
+            DenseLinear(pattern.shape)
+            if pattern.nnz == pattern.n_pairs and min(pattern.shape) >= _FEWEST_UNITS_FOR_BLAS
+            else SparseLinear(pattern)
             for pattern in patterns
         ]
         return cls(layers, activation, **options)
@@ -86,54 +100,116 @@ class MLP:
         """Where each layer's biases lie in the parameter vector."""
         return _slices(self.n_weights, [layer.shape[0] for layer in self.layers])
 
-    def forward(self, x: FloatArray, workspace: "Workspace", rng: np.random.Generator | None = None) -> FloatArray:
+    def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
+        """The arrays for batches of at most so many samples."""
+        return Workspace(self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs)
+
+    def forward(
+        self,
+        x: FloatArray | SparseInputs,
+        workspace: Workspace,
+        rng: np.random.Generator | None = None,
+        *,
+        all_units: bool = False,
+    ) -> FloatArray:
         """The last layer's sums for a batch.
 
         Parameters
         ----------
-        x : (n_features, batch), C-contiguous, of the network's dtype
+        x : (n_features, batch) of the network's dtype, or SparseInputs
+            What `Workspace.read` returned, or any array.
         workspace : Workspace
             Receives the activations of every layer, which the backward pass needs.
         rng : numpy.random.Generator, optional
             Draws the units that dropout silences; none are without it.
+        all_units : bool
+            Compute even the units that no other unit reads.
 
         Returns
         -------
         (n_outputs, batch), a view into the workspace
         """
-        workspace.start(x)
-        last = len(self.layers) - 1
-        for index, layer in enumerate(self.layers):
-            z = workspace.sums(index)
-            layer.forward(workspace.layer_input[index], z)
-            if index < last:
-                a = workspace.outputs(index)
-                self.activations[index].forward(z, a)
-                if rng is not None and self.dropout > 0:
-                    a = workspace.drop(index, a, self.dropout, rng)
-                workspace.layer_input[index + 1] = a
-        return z
+        workspace.take(x)
+        drops = rng is not None and self.dropout > 0
+        factors = workspace.draw_factors(self.dropout, rng) if drops else workspace.no_factors()
+        table, index = self._table_for(0 if workspace.sparse_inputs is not None else len(self.layers))
+        batch = workspace.flat()
+        shape = (workspace.width, workspace.shape.n_tiles)
+        n_parts = current_threads()
+        for first, last in self._spans:
+            layer = self.layers[first]
+            if not layer.is_sparse:
+                x, features = workspace.inputs_of(first)
+                layer.sums(x, workspace.lanes_of(first), features)
+                activate(table[first], self._slopes[first], *batch, *shape)
+            elif first == 0 and workspace.sparse_inputs is not None:
+                inputs = workspace.sparse_inputs
+                forward_sparse_inputs(
+                    table[0],
+                    self._slopes[0],
+                    self.params,
+                    *batch,
+                    inputs.features,
+                    inputs.values.reshape(-1),
+                    index,
+                    *shape,
+                    n_parts,
+                )
+                if last > 1:
+                    forward(table, self._slopes, 1, last, self.params, *batch, not all_units, index, *shape, n_parts)
+            else:
+                forward(table, self._slopes, first, last, self.params, *batch, not all_units, index, *shape, n_parts)
+            if last < len(self.layers) and self.activations[last - 1].is_smooth:
+                a = workspace.lanes_of(last - 1)
+                self.activations[last - 1].apply(a)
+                if factors.size:
+                    a *= workspace.lanes_of(last - 1, factors)
+        return workspace.z
 
-    def backward(self, delta: FloatArray, workspace: "Workspace") -> None:
+    def backward(self, delta: FloatArray, workspace: Workspace) -> None:
         """Fill ``gradient`` from the gradient of the loss with respect to the last layer's sums.
+
+        Errors replace the activations in the workspace.
 
         Parameters
         ----------
-        delta : (n_outputs, batch), C-contiguous
+        delta : (n_outputs, batch); it can be the array itself that `forward` returned
         workspace : Workspace, as the forward pass over the same batch left it
         """
-        for index in reversed(range(len(self.layers))):
-            layer = self.layers[index]
-            layer.backward_parameters(workspace.layer_input[index], delta)
-            if index > 0:
-                delta_below = workspace.errors(index - 1)
-                layer.backward_input(delta, delta_below)
-                if workspace.kept[index - 1] is not None:
-                    delta_below *= workspace.kept[index - 1]
-                self.activations[index - 1].backward(
-                    workspace.sums(index - 1), workspace.outputs(index - 1), delta_below
-                )
-                delta = delta_below
+        workspace.set_errors(delta)
+        table, index = self._table_for(0 if workspace.sparse_inputs is not None else 1)
+        kept = 1 - self.dropout if workspace.factors.size else 1
+        slopes = np.where(table[:, fields.ACTIVATION] == fields.PIECEWISE_LINEAR, self._slopes, self.dtype.type(kept))
+        arrays = workspace.flat()
+        shape = (workspace.width, workspace.shape.n_tiles)
+        n_parts = current_threads()
+        for first, last in reversed(self._spans):
+            layer = self.layers[first]
+            from_sparse = first == 0 and workspace.sparse_inputs is not None
+            if layer.is_sparse:
+                if last > first + from_sparse:
+                    start = first + from_sparse
+                    backward(table, slopes, start, last, self.params, self.gradient, *arrays, index, *shape, n_parts)
+                if from_sparse:
+                    inputs = workspace.sparse_inputs
+                    backward_sparse_inputs(
+                        table[0],
+                        self.gradient,
+                        arrays[0],
+                        workspace.shape.stride,
+                        inputs.features,
+                        inputs.values.reshape(-1),
+                        index,
+                        *shape,
+                        n_parts,
+                    )
+            else:
+                x, features = workspace.inputs_of(first)
+                layer.gradient(x, workspace.lanes_of(first), features)
+                if first > 0:
+                    products = workspace.scratch(layer.shape[1])
+                    layer.input_products(workspace.lanes_of(first), products)
+                    errors_of_products(table[first - 1], products.reshape(-1), slopes[first - 1], *arrays, *shape)
 
     def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
         """Replace patterns; the parameters follow, and so do other vectors of the same layout.
@@ -169,10 +245,60 @@ class MLP:
         self.gradient = np.zeros_like(self.params)
         for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
             layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])
+        self._spans = list(self._find_spans())
+        slopes = [1 if activation.is_smooth else activation.slope for activation in self.activations]
+        self._slopes = np.array([*slopes, 1], dtype=self.dtype)
+        self._table = None, None, math.inf, (), ()
+
+    def _find_spans(self):
+        """Layers from first to last (exclusive) that one call of a kernel computes, or one layer that BLAS does."""
+        first = 0
+        for index, layer in enumerate(self.layers):
+            is_last = index == len(self.layers) - 1
+            ends = is_last or self.activations[index].is_smooth
+            if not layer.is_sparse or ends or not self.layers[index + 1].is_sparse:
+                yield first, index + 1
+                first = index + 1
+
+    def _table_for(self, first_transposed: int):
+        """The table by which kernels find the layers, and an empty vector of the dtype of all index arrays.
+
+        Layers from number `first_transposed` on have a transposed index in it. The table is kept until a pattern is
+        replaced or more of these are asked for.
+        """
+        patterns = [layer.pattern if layer.is_sparse else None for layer in self.layers]
+        table, index, first, known, _ = self._table
+        if first <= first_transposed and all(a is b for a, b in zip(patterns, known, strict=True)):
+            return table, index
+        wide = any(pattern is not None and pattern.indices.dtype == np.int64 for pattern in patterns)
+        index = np.empty(0, dtype=np.int64 if wide else np.int32)
+        table = fields.empty_table(len(patterns))
+        n_units = sum(self.layer_sizes[1:])
+        kinds = [activation.kind for activation in self.activations]
+        table[:, fields.ACTIVATION] = [*kinds, fields.PIECEWISE_LINEAR]
+        table[:, [fields.FAN_OUT, fields.FAN_IN]] = [layer.shape for layer in self.layers]
+        table[:, fields.NNZ] = [layer.nnz for layer in self.layers]
+        table[:, fields.WEIGHTS] = [slots.start for slots in self.weight_slices()]
+        table[:, fields.BIASES] = [slots.start for slots in self.bias_slices()]
+        table[:, fields.OUTPUTS] = table[:, fields.BIASES] - self.n_weights
+        table[:, fields.INPUTS] = [n_units, *table[:-1, fields.OUTPUTS]]
+        alive = []
+        for row, pattern in enumerate(patterns):
+            if pattern is None:
+                continue
+            arrays = [pattern.indices, pattern.indptr]
+            if row >= first_transposed:
+                arrays += pattern.transposed_index
+            arrays = [np.ascontiguousarray(array, dtype=index.dtype) for array in arrays]
+            alive += arrays
+            table[row, fields.INDICES : fields.INDICES + len(arrays)] = [fields.address(array) for array in arrays]
+        table[:-1, fields.CONSUMERS] = table[1:, fields.INDPTR_T]
+        self._table = table, index, first_transposed, patterns, alive
+        return table, index
 
     def __getstate__(self):
         # Views become copies when they are pickled: only what they are views of is stored.
-        state = {name: value for name, value in vars(self).items() if name not in ("layers", "gradient")}
+        state = {name: value for name, value in vars(self).items() if name not in ("layers", "gradient", "_table")}
         state["layers"] = [layer.pattern if layer.is_sparse else layer.shape for layer in self.layers]
         return state
 
@@ -182,77 +308,6 @@ class MLP:
             SparseLinear(stored) if isinstance(stored, Pattern) else DenseLinear(stored) for stored in self.layers
         ]
         self._bind()
-
-
-class Workspace:
-    """The arrays of one batch: sums, activations and errors of every layer.
-
-    A batch may be smaller than the workspace; its arrays are then the front part of the buffers, so that they
-    stay contiguous. Arrays are valid until the next forward pass.
-
-    Parameters
-    ----------
-    network : MLP
-    batch_size : int
-        The largest batch.
-    """
-
-    def __init__(self, network: MLP, batch_size: int):
-        self._sizes = network.layer_sizes[1:]
-        self._batch_size = batch_size
-        self._dtype = network.dtype
-        self._sums = [self._buffer(size) for size in self._sizes]
-        # Where the derivative can be read off the output, the activation overwrites the sum.
-        self._outputs = [
-            sums if activation.in_place else self._buffer(size)
-            for sums, size, activation in zip(self._sums, self._sizes, network.activations, strict=False)
-        ]
-        n_layers = len(self._sizes)
-        self.layer_input: list[FloatArray | None] = [None] * n_layers
-        self.kept: list[FloatArray | None] = [None] * (n_layers - 1)
-        # Made on first use: inference needs neither errors nor dropout.
-        self._errors: list[FloatArray] | None = None
-        self._dropout: dict[int, tuple[FloatArray, FloatArray]] = {}
-
-    def start(self, x: FloatArray) -> None:
-        """Begin a batch."""
-        self.batch = x.shape[1]
-        if self.batch > self._batch_size:
-            raise ValueError(f"A batch of {self.batch} samples does not fit a workspace for {self._batch_size}.")
-        self.layer_input[0] = x
-        self.kept = [None] * len(self.kept)
-
-    def sums(self, index: int) -> FloatArray:
-        """z of a layer, (n_units, batch)."""
-        return self._front(self._sums[index], self._sizes[index])
-
-    def outputs(self, index: int) -> FloatArray:
-        """f(z) of a hidden layer before dropout, (n_units, batch)."""
-        return self._front(self._outputs[index], self._sizes[index])
-
-    def errors(self, index: int) -> FloatArray:
-        """δ of a hidden layer, (n_units, batch); two buffers serve all layers in turns."""
-        if self._errors is None:
-            widest = max(self._sizes[:-1])
-            self._errors = [self._buffer(widest), self._buffer(widest)]
-        return self._front(self._errors[index % 2], self._sizes[index])
-
-    def drop(self, index: int, a: FloatArray, probability: float, rng: np.random.Generator) -> FloatArray:
-        """Silence units of a hidden layer; the factors, 0 or 1 / (1 − probability), are kept in ``kept``."""
-        if index not in self._dropout:
-            self._dropout[index] = self._buffer(self._sizes[index]), self._buffer(self._sizes[index])
-        factors, dropped = (self._front(buffer, self._sizes[index]) for buffer in self._dropout[index])
-        rng.random(dtype=self._dtype, out=factors)
-        np.greater_equal(factors, probability, out=factors)
-        factors *= 1 / (1 - probability)
-        self.kept[index] = factors
-        return np.multiply(a, factors, out=dropped)
-
-    def _buffer(self, n_units: int) -> FloatArray:
-        return np.empty(n_units * self._batch_size, dtype=self._dtype)
-
-    def _front(self, buffer: FloatArray, n_units: int) -> FloatArray:
-        return buffer[: n_units * self.batch].reshape(n_units, self.batch)
 
 
 def _slices(start: int, sizes: Sequence[int]) -> list[slice]:

@@ -3,16 +3,17 @@
 import numpy as np
 
 from truesparse._typing import IndexArray
-from truesparse.batches import BatchReader, in_batches
+from truesparse.batches import BatchReader, SparseInputs, in_batches
 from truesparse.losses import Loss
-from truesparse.network import MLP, Workspace
+from truesparse.network import MLP
+from truesparse.workspace import Workspace
 
 
 class ActivationStream:
     """The activations of all units over some samples, batch by batch, as often as it is iterated.
 
-    Each batch is a list of arrays (n_units, batch): the features, every hidden layer's outputs without dropout, and
-    the predictions. They are valid until the next batch.
+    Each batch is a list of C-contiguous arrays (n_units, batch): the features, every hidden layer's outputs without
+    dropout, and the predictions. They are valid until the next batch.
 
     Parameters
     ----------
@@ -35,10 +36,20 @@ class ActivationStream:
         self._samples, self._batch_size = samples, batch_size
 
     def __iter__(self):
+        network, workspace = self._network, self._workspace
         for samples in in_batches(self._samples, self._batch_size):
-            x = self._reader.read(samples)
-            z = self._network.forward(x, self._workspace)
-            yield [*self._workspace.layer_input, self._loss.predictions(z)]
+            x = workspace.read(self._reader, samples)
+            z = network.forward(x, workspace, all_units=True)
+            layers = [workspace.outputs_of(layer) for layer in range(len(network.layers) - 1)]
+            layers.insert(0, self._all_features(x) if self._reader.is_sparse else x)
+            # Contiguous, so that rules can rely on it.
+            yield [*map(np.ascontiguousarray, layers), self._loss.predictions(z)]
+
+    def _all_features(self, inputs: SparseInputs) -> np.ndarray:
+        """Sparse inputs with a row for every feature, (n_features, batch)."""
+        dense = np.zeros((self._reader.n_features, self._workspace.batch), dtype=self.dtype)
+        dense[inputs.features] = inputs.values[:, : self._workspace.batch]
+        return dense
 
 
 def draw_samples(n_samples: int, n_wanted: int | None, rng: np.random.Generator) -> IndexArray:

@@ -20,9 +20,11 @@ from truesparse.evolution import Evolution, due_fraction, evolve
 from truesparse.initializers import Initializer, draw
 from truesparse.losses import Loss
 from truesparse.lr_schedules import LearningRate
-from truesparse.network import MLP, Workspace
+from truesparse.memory import available_bytes
+from truesparse.network import MLP
 from truesparse.randomness import RandomStreams
 from truesparse.signals import ActivationStream, draw_samples
+from truesparse.workspace import Workspace
 
 
 @dataclass
@@ -236,16 +238,19 @@ class Trainer:
         Raises
         ------
         ValueError
-            If the loss or a parameter becomes infinite or NaN.
+            If the arrays of a batch would not fit into memory, before anything is changed; or if the loss or
+            a parameter becomes infinite or NaN.
         """
         batch_size = min(self.batch_size, X.shape[0])
+        reader = BatchReader(X)
+        self._check_memory(batch_size, reader)
         steps_per_epoch = -(-X.shape[0] // batch_size)
         progress = self.state.progress
         in_parts = planned_epochs is not None
         if not (in_parts and progress.in_parts):
             progress.begin_plan(in_parts=in_parts)
         progress.plan(planned_epochs if in_parts else n_epochs, steps_per_epoch)
-        reader, workspace = BatchReader(X, batch_size), Workspace(self.network, batch_size)
+        workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
         best = None
         for _ in range(n_epochs):
             record = self._epoch(reader, workspace, target, batch_size, validation)
@@ -268,18 +273,16 @@ class Trainer:
         samples = np.arange(reader.n_samples)
         if self.shuffle:
             self.streams("shuffle", progress.epoch).shuffle(samples)
-        delta = np.empty(network.layer_sizes[-1] * batch_size, dtype=network.dtype)
         replaced = np.zeros(len(network.layers), dtype=np.int64)
         summed_loss = 0.0
         progress.epoch_step = 0
         for batch in in_batches(samples, batch_size):
             if self.evolution is not None:
                 replaced += self._evolve(reader, workspace, batch_size)
-            x = reader.read(batch)
+            x = workspace.read(reader, batch)
             z = network.forward(x, workspace, self._dropout_rng())
-            batch_delta = delta[: z.size].reshape(z.shape)
-            loss = self.loss(z, target[batch], batch_delta)
-            network.backward(batch_delta, workspace)
+            loss = self.loss(z, target[batch], z)  # the gradient takes the place of z
+            network.backward(z, workspace)
             learning_rate = self._step()
             summed_loss += loss * batch.size
             self._check_finite("training loss", loss)
@@ -364,6 +367,18 @@ class Trainer:
         loss = self.loss(z, validation.target, np.empty_like(z))
         return loss, float(validation.score(self.loss.predictions(z), validation.target))
 
+    def _check_memory(self, batch_size, reader) -> None:
+        needed = Workspace.bytes_needed(
+            self.network.layer_sizes, batch_size, self.network.dtype,
+            dense_inputs=not reader.is_sparse, dropout=self.network.dropout > 0,
+        )  # fmt: skip
+        available = available_bytes()
+        if available is not None and needed > available:
+            raise ValueError(
+                f"batch_size={batch_size} needs {needed} bytes for the activations of this network, more than the "
+                f"{available} bytes of memory that are available; a smaller one is allowed."
+            )
+
     def _check_finite(self, what, values) -> None:
         if not np.all(np.isfinite(values)):
             progress = self.state.progress
@@ -374,7 +389,7 @@ class Trainer:
             )
 
 
-def forward_all(network: MLP, X, batch_size: int = 128) -> FloatArray:
+def forward_all(network: MLP, X, batch_size: int = 112) -> FloatArray:
     """The last layer's sums for all samples, in batches, so that memory is bounded by the batch.
 
     Every batch is filled up to `batch_size`, by repeating its last sample: a sample's result then has the same bytes
@@ -390,11 +405,12 @@ def forward_all(network: MLP, X, batch_size: int = 128) -> FloatArray:
     -------
     (n_outputs, n_samples)
     """
-    reader, workspace = BatchReader(X, batch_size), Workspace(network, batch_size)
+    reader = BatchReader(X)
+    workspace = network.workspace(batch_size, dense_inputs=not reader.is_sparse)
     n_samples = X.shape[0]
     z = np.empty((network.layer_sizes[-1], n_samples), dtype=network.dtype)
     for start in range(0, n_samples, batch_size):
         stop = min(start + batch_size, n_samples)
         samples = np.minimum(np.arange(start, start + batch_size), n_samples - 1)
-        z[:, start:stop] = network.forward(reader.read(samples), workspace)[:, : stop - start]
+        z[:, start:stop] = network.forward(workspace.read(reader, samples), workspace)[:, : stop - start]
     return z

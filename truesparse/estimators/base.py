@@ -114,7 +114,7 @@ class BaseSparseMLP(Parameters):
 
     def _warn_of_what_did_not_happen(self, trainer, done, in_parts):
         epochs = trainer.state.history[done:]
-        evolves = trainer.evolution is not None and any(layer.is_sparse for layer in trainer.network.layers)
+        evolves = trainer.evolution is not None and any(layer.can_change for layer in trainer.network.layers)
         if evolves and not in_parts and not any(sum(record.edges_replaced) for record in epochs):
             warnings.warn(
                 f"The topology never changed: no update fell into the {trainer.state.progress.steps_of_plan} steps of "

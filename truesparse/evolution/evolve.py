@@ -165,7 +165,7 @@ def evolve(
     ValueError
         If a rule asks for an unknown signal, or returns masks or edges that it must not.
     """
-    n_drop = {i: int(drop_fraction * layer.nnz) for i, layer in enumerate(layers) if layer.is_sparse}
+    n_drop = {i: int(drop_fraction * layer.nnz) for i, layer in enumerate(layers) if layer.can_change}
     changing = [i for i, n in n_drop.items() if n > 0]
     rewirings: list[Rewiring | None] = [None] * len(layers)
     if not changing:
@@ -178,9 +178,8 @@ def evolve(
     ]
     vacancies = []
     for i, mask in zip(changing, masks, strict=True):
-        keys = layers[i].pattern.keys
-        left = Pattern.from_keys(keys[~mask], layers[i].shape)
-        vacancies.append(Vacancy(i, left, keys[mask], n_drop[i]))
+        pattern = layers[i].pattern
+        vacancies.append(Vacancy(i, pattern.without(mask), pattern.keys_at(mask), n_drop[i]))
     edges = _one_per_layer(grow, grow(vacancies, rng=rng, **_asked_for(grow, signals)), changing)
     for vacancy, mask, picked in zip(vacancies, masks, edges, strict=True):
         keys = _checked_keys(grow, picked, vacancy)
@@ -227,8 +226,9 @@ def _checked_keys(rule, edges, vacancy):
         raise ValueError(f"{rule!r} returned edges of layer {vacancy.layer} that cannot be grown: {error}") from error
     if keys.size > vacancy.n_grow:
         raise ValueError(f"{rule!r} returned {keys.size} edges for layer {vacancy.layer}, asked for {vacancy.n_grow}.")
-    if np.unique(keys).size < keys.size:
-        raise ValueError(f"{rule!r} returned an edge of layer {vacancy.layer} twice.")
-    if np.isin(keys, vacancy.pattern.keys).any():
-        raise ValueError(f"{rule!r} returned an edge of layer {vacancy.layer} that is already there.")
+    keys = np.sort(keys)
+    try:
+        vacancy.pattern.refuse(keys)
+    except ValueError as error:
+        raise ValueError(f"{rule!r} returned edges of layer {vacancy.layer} that cannot be grown: {error}") from error
     return keys

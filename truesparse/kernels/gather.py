@@ -1,38 +1,82 @@
 """Take a batch of samples out of the training data and turn it features-major.
 
-Users hold samples in rows; the kernels want ``(n_features, batch)``. Transposing once per batch costs little
-beside the products that profit from it. Rows of a sparse matrix are scattered into a batch of zeros, so that
-the data are never dense as a whole.
+Users hold samples in rows; the kernels want a row per feature. Transposing once per batch costs little beside the
+products that profit from it. Of sparse data, only the features that are not zero in a batch get a row.
 """
 
-from truesparse.kernels.jit import serial
+import numpy as np
+from numba import prange
 
-_TILE = 16  # features at a time: 16 float32 fill a cache line, read whole from each sample
+from truesparse.kernels.jit import parallel, serial
+
+_BLOCK = 16  # samples at a time: their numbers of one feature fill a cache line as float32
 
 
-@serial()
+@parallel()
 def gather_dense(x, samples, out):
     """out[:, s] = x[samples[s], :].
 
     Parameters
     ----------
     x : (n_samples, n_features), C-contiguous
-    samples : (batch,) int64, in range
-    out : (n_features, batch), C-contiguous, overwritten
+    samples : (batch,) int64, in range, not empty
+    out : (n_features, stride), C-contiguous; stride is at least batch, rounded up to 16, and columns up to there are
+        overwritten: those that no sample is asked for repeat the last one
     """
-    n_features = x.shape[1]
-    for start in range(0, n_features, _TILE):
-        stop = min(start + _TILE, n_features)
-        for s in range(samples.size):
-            sample = x[samples[s]]
-            for feature in range(start, stop):
-                out[feature, s] = sample[feature]
+    n_features, flat = x.shape[1], x.reshape(-1)
+    for block in prange((samples.size + _BLOCK - 1) // _BLOCK):
+        start = np.empty(_BLOCK, dtype=np.int64)
+        for lane in range(_BLOCK):
+            start[lane] = samples[min(block * _BLOCK + lane, samples.size - 1)] * n_features
+        for feature in range(n_features):
+            for lane in range(_BLOCK):
+                out[feature, block * _BLOCK + lane] = flat[start[lane] + feature]
 
 
 @serial()
-def gather_csr(data, indices, indptr, samples, out):
-    """As `gather_dense`, for samples that are the rows of a CSR matrix; entries that occur twice are added up."""
-    out[:] = out.dtype.type(0)
+def present_features(indices, indptr, samples, seen, features):
+    """List the features that the samples of a CSR matrix store, in the order of their appearance.
+
+    Parameters
+    ----------
+    indices, indptr : of the CSR matrix
+    samples : (batch,) int64, in range
+    seen : (n_features,) int32, zeros, and zeros again in the end
+    features : (≥ number found,) int64, overwritten
+
+    Returns
+    -------
+    int, how many
+    """
+    n = 0
     for s in range(samples.size):
         for slot in range(indptr[samples[s]], indptr[samples[s] + 1]):
-            out[indices[slot], s] += data[slot]
+            if seen[indices[slot]] == 0:
+                seen[indices[slot]] = 1
+                features[n] = indices[slot]
+                n += 1
+    for k in range(n):
+        seen[features[k]] = 0
+    return n
+
+
+@serial()
+def gather_csr(data, indices, indptr, samples, features, row_of, out):
+    """out[k, s] = x[samples[s], features[k]]; entries of x that occur twice are added up.
+
+    Parameters
+    ----------
+    data, indices, indptr : the CSR matrix x
+    samples : (batch,) int64, in range
+    features : (n,) int64, with all that the samples store
+    row_of : (n_features,) int32, scratch; zeros in the end
+    out : (n, stride), overwritten, zero where nothing is stored
+    """
+    out[:] = out.dtype.type(0)
+    for k in range(features.size):
+        row_of[features[k]] = k
+    for s in range(samples.size):
+        for slot in range(indptr[samples[s]], indptr[samples[s] + 1]):
+            out[row_of[indices[slot]], s] += data[slot]
+    for k in range(features.size):
+        row_of[features[k]] = 0

@@ -36,6 +36,11 @@ def max_threads():
     return numba.config.NUMBA_NUM_THREADS
 
 
+def current_threads():
+    """How many threads kernels use now; compiled code that asks by itself could not be cached."""
+    return numba.get_num_threads()
+
+
 @contextmanager
 def threads(n_threads):
     """Run the kernels of a ``with`` block on at most `n_threads` threads; the setting is restored afterwards."""

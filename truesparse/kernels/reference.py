@@ -20,25 +20,26 @@ def rows_of(indptr):
     return np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
 
 
-# spmm.py
+# forward.py
 
 
-def spmm_bias(data, indices, indptr, bias, x):
-    """W · x + bias."""
-    return dense_weight(data, indices, indptr, x.shape[0]) @ x + bias[:, None]  # (fan_out, batch)
+def forward(data, indices, indptr, bias, x, slope, factors=1):
+    """factors · f(W · x + bias) for a piecewise-linear f, and where the sums are positive; (fan_out, batch) each."""
+    z = dense_weight(data, indices, indptr, x.shape[0]) @ x + bias[:, None]
+    return factors * np.where(z > 0, z, slope * z), z > 0
 
 
-def spmm_transposed(data, rows_t, indptr_t, perm_t, delta):
-    """Wᵀ · delta; the CSC arrays of W are the CSR arrays of Wᵀ."""
-    return dense_weight(data[perm_t], rows_t, indptr_t, delta.shape[0]) @ delta  # (fan_in, batch)
+# backward.py
 
 
-# sddmm.py
-
-
-def sddmm(indices, indptr, delta, x):
+def weight_gradient(indices, indptr, delta, x):
     """The gradient delta · xᵀ at the stored pairs."""
     return (delta @ x.T)[rows_of(indptr), indices]  # (nnz,)
+
+
+def input_errors(data, indices, indptr, delta, derivative, factors=1):
+    """(Wᵀ · delta) · factors · derivative, for the derivative of what the inputs have gone through."""
+    return dense_weight(data, indices, indptr, derivative.shape[0]).T @ delta * factors * derivative  # (fan_in, batch)
 
 
 # update.py
@@ -80,17 +81,17 @@ def nth_absent(ranks, keys, n_pairs):
     return np.setdiff1d(np.arange(n_pairs), keys)[ranks]
 
 
-# pointwise.py
+# losses.py
 
 
-def piecewise_linear(z, slope):
-    """f(z)."""
-    return np.where(z > 0, z, slope * z)
-
-
-def piecewise_linear_backward(z, slope, delta):
-    """delta · f′(z)."""
-    return np.where(z > 0, delta, slope * delta)
+def softmax_cross_entropy(z, target):
+    """Probabilities minus one at the target, and −log p of the target, for outputs (n_classes, batch)."""
+    p = np.exp(z - z.max(axis=0))
+    p /= p.sum(axis=0)
+    batch = np.arange(z.shape[1])
+    losses = -np.log(p[target, batch])
+    p[target, batch] -= 1
+    return p, losses
 
 
 # gather.py
@@ -102,8 +103,9 @@ def gather_dense(x, samples):
 
 
 def gather_csr(data, indices, indptr, samples, n_features):
-    """The chosen samples of a CSR matrix as columns."""
-    return dense_weight(data, indices, indptr, n_features)[samples].T
+    """The features that the chosen samples of a CSR matrix store, and the samples as columns of these features."""
+    features = np.unique(np.concatenate([indices[indptr[s] : indptr[s + 1]] for s in samples]))
+    return features, dense_weight(data, indices, indptr, n_features)[samples].T[features]
 
 
 # similarity.py

@@ -14,7 +14,7 @@ code may round differently.
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.jit import parallel
+from truesparse.kernels.jit import parallel, serial
 
 _BLOCK = 4096
 
@@ -22,6 +22,18 @@ _BLOCK = 4096
 def smallest_normal(dtype):
     """The smallest normal number of a floating dtype, as a scalar of that dtype."""
     return np.finfo(dtype).tiny
+
+
+@serial()
+def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, tiny):
+    zero = params.dtype.type(0)
+    for i in range(params.size):
+        g = gradient[i] + alpha * params[i]
+        v = momentum * velocity[i] - learning_rate * g
+        v = zero if abs(v) < tiny else v
+        velocity[i] = v
+        w = params[i] + (momentum * v - learning_rate * g if nesterov else v)
+        params[i] = zero if abs(w) < tiny else w
 
 
 @parallel()
@@ -35,18 +47,30 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
     nesterov : bool
     n_penalised : int, how many leading parameters carry the L2 penalty
     """
+    n_blocks = (params.size + _BLOCK - 1) // _BLOCK
+    none = params.dtype.type(0)
+    for block in prange(n_blocks):
+        start, stop = block * _BLOCK, min((block + 1) * _BLOCK, params.size)
+        middle = max(start, min(stop, n_penalised))
+        for first, last, penalty in ((start, middle, alpha), (middle, stop, none)):
+            part = slice(first, last)
+            _sgd(params[part], gradient[part], velocity[part], learning_rate, momentum, nesterov, penalty, tiny)
+
+
+@serial()
+def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, tiny):
+    one = params.dtype.type(1)
     zero = params.dtype.type(0)
-    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
-        for i in range(block * _BLOCK, min((block + 1) * _BLOCK, params.size)):
-            g = gradient[i]
-            if i < n_penalised:
-                g += alpha * params[i]
-            v = momentum * velocity[i] - learning_rate * g
-            if abs(v) < tiny:
-                v = zero
-            velocity[i] = v
-            w = params[i] + (momentum * v - learning_rate * g if nesterov else v)
-            params[i] = w if not abs(w) < tiny else zero
+    for i in range(params.size):
+        g = gradient[i] + alpha * params[i]
+        m = beta1 * mean[i] + (one - beta1) * g
+        v = beta2 * square[i] + (one - beta2) * g * g
+        m = zero if abs(m) < tiny else m
+        v = zero if abs(v) < tiny else v
+        mean[i] = m
+        square[i] = v
+        w = params[i] - step_size * m / (np.sqrt(v) + root_eps)
+        params[i] = zero if abs(w) < tiny else w
 
 
 @parallel()
@@ -63,20 +87,13 @@ def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps,
     root_eps : ε · √(1 − β₂ᵗ)
     n_penalised : int, how many leading parameters carry the L2 penalty
     """
-    one = params.dtype.type(1)
-    zero = params.dtype.type(0)
-    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
-        for i in range(block * _BLOCK, min((block + 1) * _BLOCK, params.size)):
-            g = gradient[i]
-            if i < n_penalised:
-                g += alpha * params[i]
-            m = beta1 * mean[i] + (one - beta1) * g
-            v = beta2 * square[i] + (one - beta2) * g * g
-            if abs(m) < tiny:
-                m = zero
-            if abs(v) < tiny:
-                v = zero
-            mean[i] = m
-            square[i] = v
-            w = params[i] - step_size * m / (np.sqrt(v) + root_eps)
-            params[i] = w if not abs(w) < tiny else zero
+    n_blocks = (params.size + _BLOCK - 1) // _BLOCK
+    none = params.dtype.type(0)
+    for block in prange(n_blocks):
+        start, stop = block * _BLOCK, min((block + 1) * _BLOCK, params.size)
+        middle = max(start, min(stop, n_penalised))
+        for first, last, penalty in ((start, middle, alpha), (middle, stop, none)):
+            part = slice(first, last)
+            _adam(
+                params[part], gradient[part], mean[part], square[part], step_size, beta1, beta2, root_eps, penalty, tiny
+            )

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from truesparse._typing import Edges, IndexArray
+from truesparse.kernels.rewire import FINE, TWICE, clash, keys_of, without
 from truesparse.kernels.select import nth_absent
 
 
@@ -169,6 +171,31 @@ class Pattern:
         by_column = csr_array((slots, self.indices, self.indptr), shape=self.shape).tocsc()
         return by_column.indices, by_column.indptr, by_column.data
 
+    def without(self, dropped: NDArray[np.bool_]) -> "Pattern":
+        """What is left when the marked slots, (nnz,), are dropped."""
+        n_left = self.nnz - np.count_nonzero(dropped)
+        indptr, indices = np.empty_like(self.indptr), np.empty(n_left, dtype=self.indices.dtype)
+        without(self.indptr, self.indices, dropped, indptr, indices)
+        return Pattern(self.shape, indptr, indices)
+
+    def keys_at(self, chosen: NDArray[np.bool_]) -> IndexArray:
+        """``keys`` of the marked slots, (nnz,)."""
+        keys = np.empty(np.count_nonzero(chosen), dtype=np.int64)
+        keys_of(self.indptr, self.indices, chosen, self.shape[1], keys)
+        return keys
+
+    def refuse(self, keys: IndexArray) -> None:
+        """Check that pairs with these sorted keys could be added.
+
+        Raises
+        ------
+        ValueError
+            If one occurs twice, or is already there.
+        """
+        found = clash(self.indptr, self.indices, self.shape[1], keys)
+        if found != FINE:
+            raise ValueError("An edge occurs twice." if found == TWICE else "An edge is already there.")
+
     def sample_absent(self, n: int, rng: np.random.Generator) -> Edges:
         """`n` distinct pairs that are not in the pattern, every set of them equally likely.
 
@@ -216,12 +243,22 @@ def _sample_keys(n_pairs, n, rng):
 
 
 def _sample_absent_keys(keys, n_pairs, n, rng):
-    """`n` sorted distinct integers out of ``range(n_pairs)`` that are not among the sorted `keys`."""
+    """`n` sorted distinct integers out of ``range(n_pairs)`` that are not among the sorted `keys`.
+
+    Somewhat more are drawn than are needed, since some coincide; which of those that are left over go is random too, so
+    that every set remains equally likely.
+    """
     chosen = np.empty(0, dtype=np.int64)
     taken = keys
     while chosen.size < n:
-        ranks = _sorted_ranks(n_pairs - taken.size, n - chosen.size, rng)
+        n_missing, n_absent = n - chosen.size, n_pairs - taken.size
+        coincide = n_missing**2 / (2 * n_absent)
+        ranks = _sorted_ranks(n_absent, n_missing + int(coincide + 4 * np.sqrt(coincide)), rng)
+        if ranks.size > n_missing:
+            ranks = np.delete(ranks, rng.choice(ranks.size, ranks.size - n_missing, replace=False))
         found = nth_absent(ranks, taken)
+        if found.size == n:
+            return found
         chosen = _merge_sorted(chosen, found)
         taken = _merge_sorted(taken, found)
     return chosen

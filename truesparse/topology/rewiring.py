@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray, IndexArray
+from truesparse.kernels.rewire import carry, replace
 from truesparse.topology.pattern import Pattern
 
 
@@ -22,7 +23,7 @@ class Rewiring:
     ----------
     pattern : Pattern
         The new pattern, with as many connections as the old one.
-    source : (nnz,) int64
+    source : (nnz,) integers
         The old slot of each new slot, −1 where the connection was grown.
 
     Examples
@@ -52,13 +53,11 @@ class Rewiring:
         dropped : (nnz,) bool
         grown_keys : (n,) int64, distinct, absent from what is kept of `old`
         """
-        old_keys = old.keys
-        kept = np.flatnonzero(~dropped)
-        at = np.searchsorted(old_keys[:-1], grown_keys)
-        returning = np.where(old_keys[at] == grown_keys, at, -1)
-        keys = np.concatenate([old_keys[kept], grown_keys])
-        order = np.argsort(keys, kind="stable")
-        return cls(Pattern.from_keys(keys[order], old.shape), np.concatenate([kept, returning])[order])
+        n_new = old.nnz - np.count_nonzero(dropped) + grown_keys.size
+        indptr, indices = np.empty_like(old.indptr), np.empty(n_new, dtype=old.indices.dtype)
+        source = np.empty_like(indices)
+        replace(old.indptr, old.indices, dropped, old.shape[1], np.sort(grown_keys), indptr, indices, source)
+        return cls(Pattern(old.shape, indptr, indices), source)
 
     @property
     def grown(self) -> NDArray[np.bool_]:
@@ -81,4 +80,6 @@ class Rewiring:
         -------
         (nnz,), a new array of the same dtype
         """
-        return np.where(self.grown, values.dtype.type(0), values[self.source])
+        out = np.empty(self.source.size, dtype=values.dtype)
+        carry(values, self.source, out)
+        return out

@@ -1,0 +1,175 @@
+"""The forward pass of sparse layers: products of a sparse matrix with a batch of activations (SpMM).
+
+    a_l = factors · f(W_l a_(l−1) + b_l)
+
+Weights are CSR of shape ``(fan_out, fan_in)``. All activations lie in one array ``a`` of shape (rows, stride): first
+the features, then the units of one layer after another; a row is a unit, a column a sample. A stored weight
+is one scaled addition of a row to another, and the sum over a unit's weights stays in registers until it has gone
+through the activation (see `lanes`). Every output row has one writer, which gathers what it needs.
+
+The sign of each sum is kept as one bit in ``masks``. The backward pass reads the derivative of a piecewise-linear
+activation from it, so that errors can take the place of activations, and slopes may be negative.
+
+The first layer can take its inputs as the rows that are not zero in a batch: `forward_sparse_inputs` spreads each of
+them along its column of W, in the same order in which the other kernel would have gathered them.
+
+Cost: 2 · nnz · lanes operations; with sparse inputs, 2 · lanes for every connection of a feature that is not zero.
+"""
+
+import numpy as np
+from numba import prange
+
+from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.lanes import CHUNK, axpy, full, load, positive, store, times, where_positive
+from truesparse.kernels.table import (
+    ACTIVATION,
+    BIASES,
+    FAN_IN,
+    FAN_OUT,
+    INDICES,
+    INDPTR,
+    INDPTR_T,
+    INPUTS,
+    NNZ,
+    OUTPUTS,
+    PERM_T,
+    PIECEWISE_LINEAR,
+    ROWS_T,
+    WEIGHTS,
+    array_at,
+    consumers_of,
+    first_row_of_part,
+    is_read,
+)  # fmt: skip
+
+_SMALL = 500  # weights and units of a layer that are too few for several threads
+
+
+@serial()
+def _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, first, last):
+    """Some rows of one layer, over the lanes from `column` on."""
+    indptr = array_at(layer[INDPTR], layer[FAN_OUT] + 1, index)
+    indices = array_at(layer[INDICES], layer[NNZ], index)
+    consumers = consumers_of(layer, index)
+    data, bias = params[layer[WEIGHTS] :], params[layer[BIASES] :]
+    x, out = layer[INPUTS] * stride + column, layer[OUTPUTS] * stride + column
+    is_smooth, drops = layer[ACTIVATION] != PIECEWISE_LINEAR, factors.size > 0
+    for row in range(first, last):
+        if skip and not is_read(consumers, row):
+            continue
+        z = full(bias[row], width)
+        for slot in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):  # unsigned: no sign to look at
+            z = axpy(data[slot], load(a, x + indices[slot] * stride, width), z)
+        offset = out + row * stride
+        if not is_smooth:
+            positive(z, masks, offset // CHUNK)
+            z = where_positive(z, slope, masks, offset // CHUNK)
+            if drops:
+                z = times(z, load(factors, offset, width))
+        store(a, offset, z)
+
+
+@parallel()
+def forward(
+    table, slopes, first_layer, last_layer, params, a, masks, factors, stride, skip, index, width, n_tiles, n_parts
+):
+    """Some layers, one after another; overwrites their rows of `a` and `masks`.
+
+    Parameters
+    ----------
+    table : (n_layers, N_FIELDS) int64, see `table`
+    slopes : (n_layers,), of the dtype of `params`: f(z) = z where z > 0, else slope · z
+    first_layer, last_layer : int, which layers: from `first_layer` up to but not including `last_layer`
+    params : (n_params,)
+    a : (n_rows · stride,); the inputs of the first layer are there already
+    masks : (n_rows · stride / 16,) uint16, one bit per activation
+    factors : (n_rows · stride,), what activations are multiplied by, or of size 0
+    stride : int, numbers from one row to the next, a multiple of 16
+    skip : bool, whether units that no other unit reads may keep what their rows held before
+    index : (0,) of the dtype of the index arrays
+    width : tuple, see `lanes`
+    n_tiles : int, how many times `width` the samples take; at most stride / lanes
+    n_parts : int, how many threads share a layer
+    """
+    for tile in range(n_tiles):
+        column = tile * len(width) * CHUNK
+        for i in range(first_layer, last_layer):
+            layer, slope = table[i], slopes[i]
+            if n_parts == 1 or layer[NNZ] + layer[FAN_OUT] < _SMALL:
+                all_rows = np.int64(0), layer[FAN_OUT]
+                _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, *all_rows)
+            else:
+                indptr = array_at(layer[INDPTR], layer[FAN_OUT] + 1, index)
+                for part in prange(n_parts):
+                    first = first_row_of_part(indptr, part, n_parts)
+                    last = first_row_of_part(indptr, part + 1, n_parts)
+                    _forward_rows(
+                        layer, slope, params, a, masks, factors, stride, skip, index, width, column, first, last
+                    )
+
+
+@serial()
+def _activate_rows(layer, slope, a, masks, factors, stride, width, column, first, last):
+    """z ← factors · f(z) for some rows of a layer; smooth activations are left to others."""
+    if layer[ACTIVATION] != PIECEWISE_LINEAR:
+        return
+    for row in range(first, last):
+        offset = (layer[OUTPUTS] + row) * stride + column
+        z = load(a, offset, width)
+        positive(z, masks, offset // CHUNK)
+        z = where_positive(z, slope, masks, offset // CHUNK)
+        if factors.size > 0:
+            z = times(z, load(factors, offset, width))
+        store(a, offset, z)
+
+
+@serial()
+def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, index, width, column, first, last):
+    """Some rows of the first layer, from inputs that hold only the features that are not zero."""
+    indptr_t = array_at(layer[INDPTR_T], layer[FAN_IN] + 1, index)
+    rows_t = array_at(layer[ROWS_T], layer[NNZ], index)
+    perm_t = array_at(layer[PERM_T], layer[NNZ], index)
+    data, bias = params[layer[WEIGHTS] :], params[layer[BIASES] :]
+    out = layer[OUTPUTS] * stride + column
+    for row in range(first, last):
+        store(a, out + row * stride, full(bias[row], width))
+    for k in range(features.size):
+        start, stop = indptr_t[features[k]], indptr_t[features[k] + 1]
+        entry = start + np.searchsorted(rows_t[start:stop], first)
+        values = load(x, k * stride + column, width)
+        while entry < stop and rows_t[entry] < last:
+            offset = out + rows_t[entry] * stride
+            store(a, offset, axpy(data[perm_t[entry]], values, load(a, offset, width)))
+            entry += 1
+    _activate_rows(layer, slope, a, masks, factors, stride, width, column, first, last)
+
+
+@parallel()
+def forward_sparse_inputs(layer, slope, params, a, masks, factors, stride, features, x, index, width, n_tiles, n_parts):
+    """One layer whose inputs are given as the features that are not zero in a batch; same bytes as from `forward`.
+
+    Parameters
+    ----------
+    layer : (N_FIELDS,) int64, a row of a table with a transposed index
+    slope : as one of `forward`'s
+    features : (n,) int64, sorted
+    x : (≥ n · stride,), their values
+    others : as for `forward`
+    """
+    indptr = array_at(layer[INDPTR], layer[FAN_OUT] + 1, index)
+    for tile in range(n_tiles):
+        column = tile * len(width) * CHUNK
+        for part in prange(n_parts):
+            first = first_row_of_part(indptr, part, n_parts)
+            last = first_row_of_part(indptr, part + 1, n_parts)
+            _spread_rows(
+                layer, slope, params, a, masks, factors, stride, features, x, index, width, column, first, last
+            )
+
+
+@serial()
+def activate(layer, slope, a, masks, factors, stride, width, n_tiles):
+    """z ← factors · f(z) in the rows of a layer whose sums were made elsewhere; arguments as above."""
+    for tile in range(n_tiles):
+        column = tile * len(width) * CHUNK
+        _activate_rows(layer, slope, a, masks, factors, stride, width, column, np.int64(0), layer[FAN_OUT])

@@ -1,0 +1,159 @@
+"""The arrays of one batch: a row of numbers for every unit, a column for every sample.
+
+Rows of the layers' units come first, in order, then those of the features; with sparse data there are none of these.
+A batch may be smaller than the workspace: columns behind it hold numbers that nothing reads, except that their
+errors are zero, so that they add nothing to the gradient.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from truesparse._typing import FloatArray, IndexArray
+from truesparse.batches import BatchReader, BatchShape, SparseInputs
+from truesparse.kernels.lanes import CHUNK, width_of
+
+_ALIGNMENT = 64  # bytes of a cache line: a vector of 16 float32 then lies in one
+
+
+class Workspace:
+    """Activations of all units for one batch, and what the backward pass needs besides.
+
+    Parameters
+    ----------
+    layer_sizes : list of int
+        Numbers of units from the features to the outputs.
+    batch_size : int
+        The largest batch.
+    dtype : float32 or float64
+    dense_inputs : bool
+        Whether there are rows for the features.
+
+    Attributes
+    ----------
+    a : (n_rows, stride)
+        Activations, and errors after the backward pass.
+    masks : (n_rows, stride / 16) uint16
+        One bit for every activation: whether its sum was positive.
+    z : (n_outputs, batch)
+        View of the rows of the outputs.
+    """
+
+    def __init__(self, layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True):
+        self.shape = BatchShape.of(batch_size)
+        self.width = width_of(self.shape.n_lanes)
+        self._batch_size = batch_size
+        ends = np.cumsum([0, *layer_sizes[1:]]).tolist()
+        self._rows = [slice(start, stop) for start, stop in pairwise(ends)]
+        n_rows = ends[-1] + (layer_sizes[0] if dense_inputs else 0)
+        self._features = slice(ends[-1], n_rows)
+        self._lanes = slice(0, self.shape.n_tiles * self.shape.n_lanes)
+        self.a = _aligned_zeros((n_rows, self.shape.stride), dtype)
+        self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
+        self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
+        self.ones = self.factors = np.empty((0, 0), dtype=dtype)
+        self.sparse_inputs: SparseInputs | None = None
+        self._factors = self._scratch = None
+        self._set_batch(batch_size)
+
+    @staticmethod
+    def bytes_needed(
+        layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True, dropout: bool = False
+    ) -> int:
+        """Bytes that a workspace holds while a network trains."""
+        n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
+        stride, size = BatchShape.of(batch_size).stride, np.dtype(dtype).itemsize
+        return n_rows * (stride * size * (2 if dropout else 1) + stride // CHUNK * 2)
+
+    def read(self, reader: BatchReader, samples: IndexArray) -> FloatArray | SparseInputs:
+        """Take a batch in; returns what `MLP.forward` is given."""
+        self._set_batch(samples.size)
+        if reader.is_sparse:
+            self.sparse_inputs = reader.read_sparse(samples, self.shape.stride)
+            return self.sparse_inputs
+        reader.read_into(self.a[self._features], samples)
+        return self._x
+
+    def take(self, x: FloatArray | SparseInputs) -> None:
+        """Make sure that `x`, (n_features, batch), is what the next forward pass computes with."""
+        if x is self._x or x is self.sparse_inputs:
+            return
+        self._set_batch(x.shape[1])
+        self._x[:] = x
+
+    def flat(self):
+        """What kernels are given: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
+        return self._flat_a, self._flat_masks, self.factors.reshape(-1), self.shape.stride
+
+    def outputs_of(self, layer: int) -> FloatArray:
+        """Activations of a layer, (n_units, batch)."""
+        return self.a[self._rows[layer], : self.batch]
+
+    def features(self) -> FloatArray:
+        """The features of a batch of dense data, (n_features, batch)."""
+        return self._x
+
+    def lanes_of(self, layer: int, array: FloatArray | None = None) -> FloatArray:
+        """Rows of a layer with all columns that kernels work on, of `a` or of another array of its shape."""
+        return (self.a if array is None else array)[self._rows[layer], self._lanes]
+
+    def inputs_of(self, layer: int):
+        """What a layer reads, with all columns that kernels work on, and which features that is."""
+        if layer > 0:
+            return self.lanes_of(layer - 1), slice(None)
+        if self.sparse_inputs is None:
+            return self.a[self._features, self._lanes], slice(None)
+        return self.sparse_inputs.values[:, self._lanes], self.sparse_inputs.features
+
+    def set_errors(self, delta: FloatArray) -> None:
+        """Put the errors of the outputs, (n_outputs, batch), into their rows."""
+        if delta is not self.z:
+            self.z[:] = delta
+        if self.batch < self.shape.stride:
+            self.a[self._rows[-1], self.batch :] = 0
+
+    def draw_factors(self, probability: float, rng: np.random.Generator) -> FloatArray:
+        """What the hidden units' activations are multiplied by: 0 with some probability, else 1 / (1 − probability).
+
+        Returns
+        -------
+        (n_rows, stride); one where nothing is silenced
+        """
+        if self._factors is None:
+            self._factors = np.ones_like(self.a)
+        hidden = self._factors[: self._rows[-1].start]
+        rng.random(dtype=hidden.dtype, out=hidden)
+        np.greater_equal(hidden, probability, out=hidden)
+        hidden *= 1 / (1 - probability)
+        self.factors = self._factors
+        return self.factors
+
+    def no_factors(self) -> FloatArray:
+        """Of shape (0, 0): nothing is silenced in this batch."""
+        self.factors = self.ones
+        return self.factors
+
+    def scratch(self, n_units: int) -> FloatArray:
+        """Rows for products, (n_units, lanes), contiguous; valid until the next call."""
+        n_lanes = self._lanes.stop
+        if self._scratch is None or self._scratch.size < n_units * n_lanes:
+            self._scratch = np.empty(n_units * n_lanes, dtype=self.a.dtype)
+        return self._scratch[: n_units * n_lanes].reshape(n_units, n_lanes)
+
+    def _set_batch(self, batch: int) -> None:
+        if batch > self._batch_size:
+            raise ValueError(f"A batch of {batch} samples does not fit a workspace for {self._batch_size}.")
+        self.sparse_inputs = None
+        if batch != getattr(self, "batch", None):
+            self.batch = batch
+            self._x = self.a[self._features, :batch]
+            self.z = self.a[self._rows[-1], :batch]
+
+
+def _aligned_zeros(shape, dtype):
+    """Zeros whose rows begin with a cache line, if the row's length is a multiple of one."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    buffer = np.zeros(size + _ALIGNMENT, dtype=np.uint8)
+    start = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[start : start + size].view(dtype).reshape(shape)
