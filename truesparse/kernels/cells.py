@@ -1,0 +1,164 @@
+"""The search for the most similar absent pairs of units in wide layers, where looking at all pairs takes too long.
+
+It is the inverted file of nearest-neighbour search (Jégou, Douze & Schmid, 2011) with two changes. The signatures of
+the columns are grouped into cells, each around a centroid; a row is compared only with the columns of those cells
+whose centroids are similar to it:
+
+    row r probes cell c   if   |⟨x_r, μ_c⟩| ≥ τ
+
+- Similarity has no sign, so a unit and its negative belong together: cells are made by spherical k-means on |cos|, in
+  which a member whose product with the centroid is negative adds its negative to the sum (Dhillon, Marcotte &
+  Roshan, 2003).
+- The k best are wanted of all pairs, not of each row, and many rows hold none of them. So τ is one number for all rows
+  and cells, rather than a number of cells per row. It is measured: some hundred rows, drawn at random, are searched
+  exactly, and τ is what all but a few of their best pairs reach.
+
+| symbol | here |
+|---|---|
+| μ, the centroids | ``centroids``, of unit length |
+| x, the signatures of the rows | ``row_signatures`` |
+| τ | ``least_similarity`` |
+| recall that τ aims at | ``_RECALL`` |
+
+Cost: C = 4 √n cells for n units a side, so that n · C products find the cells of the columns, another n · C those of
+the rows, and between 4 and 32 cells a row are probed on average, of n / C columns each: O(n^1.5 · width) in all.
+Memory: O(units · width), for the signatures of the columns in the order of their cells, and one tile.
+"""
+
+import numpy as np
+
+from truesparse.kernels.similarity import BestPairs, top_absent_pairs
+
+# Set by measurement, see benchmarks/growth_search.py.
+_CELLS = 4  # times √n
+_ROUNDS = 4
+_TRAINING_UNITS = 16  # a cell
+_SAMPLED_ROWS = 512
+_SAMPLED_PAIRS = 256
+_RECALL = 0.98
+_FEWEST_PROBES, _MOST_PROBES = 4, 32  # cells a row, on average
+_BLOCK = 65536
+_TILE_ROWS = 1024
+
+
+def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr, k, rng):
+    """The absent pairs (row, column) with the largest |⟨row signature, column signature⟩|, or nearly all of them.
+
+    Parameters
+    ----------
+    row_signatures : (fan_out, width)
+    column_signatures : (fan_in, width), of the same dtype
+    indices, indptr : the canonical CSR pattern, shape (fan_out, fan_in), whose pairs are left out
+    k : int, how many pairs to return at most
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    keys : (≤ k,) int64, row · fan_in + column, best pair first, equal ones by key
+    scores : the pairs' scores, in the same order
+
+    Notes
+    -----
+    The scores are those of `top_absent_pairs`, up to rounding; a few of its pairs are replaced by the next best.
+    Layers of which most pairs would be looked at, because they are small or `k` is large, are searched exactly.
+    Pairs whose score is zero are never returned. ``k`` must be positive.
+    """
+    fan_out, fan_in = row_signatures.shape[0], column_signatures.shape[0]
+    # The harmonic mean of the two sides balances the work for the cells of all units and the work in the cells.
+    n_cells = round(_CELLS * np.sqrt(2 * fan_out * fan_in / (fan_out + fan_in)))
+    most = max(_MOST_PROBES / n_cells, 4 * k / (fan_out * fan_in))
+    if most >= 1:
+        return top_absent_pairs(row_signatures, column_signatures, indices, indptr, k)
+    best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype)
+    rows, columns = _varying(row_signatures), _varying(column_signatures)
+    if rows.size > 0 and columns.size > 0:
+        centroids = _centroids(column_signatures, columns, min(n_cells, columns.size), rng)
+        cell_of, _ = _nearest(column_signatures, centroids)
+        # The columns of one cell are neighbours from here on.
+        columns = columns[np.argsort(cell_of[columns], kind="stable")]
+        sizes = np.bincount(cell_of[columns], minlength=len(centroids))
+        sample = np.sort(rng.choice(rows, min(_SAMPLED_ROWS, rows.size), replace=False))
+        n_best = max(_SAMPLED_PAIRS, -(-k * sample.size // rows.size))
+        in_sample = BestPairs(n_best, indices, indptr, fan_in, row_signatures.dtype)
+        in_sample.search(row_signatures[sample], sample, column_signatures, np.arange(fan_in))
+        pairs = np.divmod(in_sample.in_order()[0], fan_in)
+        similarities = np.abs(row_signatures[sample] @ centroids.T)  # (n_sampled, n_cells)
+        wanted = similarities[np.searchsorted(sample, pairs[0]), cell_of[pairs[1]]]
+        tau = _least_similarity(wanted, similarities, sizes, _FEWEST_PROBES / n_cells, most)
+        _probe(best, row_signatures, column_signatures[columns], columns, centroids, sizes, tau)
+    return best.in_order()
+
+
+def _varying(signatures):
+    """The units whose signature is not zero; the others match nothing."""
+    squares = np.einsum("uw,uw->u", signatures, signatures)
+    return np.flatnonzero((squares > 0) & np.isfinite(squares))
+
+
+def _centroids(signatures, units, n_cells, rng):
+    """Spherical k-means on |cos| over a sample of the units, which starts at some of them."""
+    sample = signatures[rng.choice(units, min(_TRAINING_UNITS * n_cells, units.size), replace=False)]
+    sample /= np.sqrt(np.einsum("uw,uw->u", sample, sample))[:, None]
+    centroids = sample[:n_cells].copy()  # (n_cells, width)
+    for _ in range(_ROUNDS):
+        cell_of, sign = _nearest(sample, centroids)
+        order = np.argsort(cell_of, kind="stable")
+        cells, first = np.unique(cell_of[order], return_index=True)
+        sums = np.add.reduceat(sample[order] * sign[order, None], first, axis=0)  # (cells that have members, width)
+        # A sum of unit vectors that all have a positive product with the old centroid is not zero.
+        centroids[cells] = sums / np.sqrt(np.einsum("uw,uw->u", sums, sums))[:, None]
+    return centroids
+
+
+def _nearest(signatures, centroids):
+    """For each unit the centroid with the largest |inner product|, and the sign of that product."""
+    cell_of, sign = np.empty(len(signatures), dtype=np.int64), np.empty(len(signatures), dtype=signatures.dtype)
+    for start in range(0, len(signatures), _TILE_ROWS):
+        part = slice(start, start + _TILE_ROWS)
+        products = signatures[part] @ centroids.T  # (tile rows, n_cells)
+        cell_of[part] = np.abs(products).argmax(axis=1)
+        sign[part] = np.where(products[np.arange(len(products)), cell_of[part]] < 0, -1, 1)
+    return cell_of, sign
+
+
+def _least_similarity(wanted, similarities, sizes, fewest, most):
+    """The similarity to a centroid from which on a row probes its cell.
+
+    Parameters
+    ----------
+    wanted : (n_pairs,), the similarities at which the best pairs of the sampled rows are found
+    similarities : (n_sampled, n_cells), those of all sampled rows
+    sizes : (n_cells,), columns in each cell
+    fewest, most : float, bounds on the share of all pairs that is looked at
+    """
+    order = np.argsort(-similarities, axis=None, kind="stable")
+    looked_at = np.cumsum(np.broadcast_to(sizes, similarities.shape).ravel()[order])
+    at_fewest, at_most = (
+        similarities.ravel()[order[np.searchsorted(looked_at, share * looked_at[-1])]] for share in (fewest, most)
+    )
+    enough = np.quantile(wanted, 1 - _RECALL, method="lower") if wanted.size > 0 else at_fewest
+    return max(min(enough, at_fewest), at_most)
+
+
+def _probe(best, row_signatures, column_signatures, columns, centroids, sizes, least_similarity):
+    """Look at the pairs of every row with the columns, ordered by cell, of the cells that it probes."""
+    stops = np.cumsum(sizes)
+    for first in range(0, len(row_signatures), _BLOCK):
+        rows, cells = _probes(row_signatures[first : first + _BLOCK], centroids, least_similarity)
+        rows += first
+        order = np.argsort(cells, kind="stable")
+        probed, starts = np.unique(cells[order], return_index=True)
+        for cell, members in zip(probed, np.split(rows[order], starts[1:]), strict=True):
+            part = slice(stops[cell] - sizes[cell], stops[cell])
+            best.search(row_signatures[members], members, column_signatures[part], columns[part])
+
+
+def _probes(row_signatures, centroids, least_similarity):
+    """Rows and cells whose similarity is large enough, in the order of the rows."""
+    rows, cells = [], []
+    for start in range(0, len(row_signatures), _TILE_ROWS):
+        similarities = np.abs(row_signatures[start : start + _TILE_ROWS] @ centroids.T)  # (tile rows, n_cells)
+        row, cell = np.divmod(np.flatnonzero(similarities >= least_similarity), len(centroids))
+        rows.append(row + start)
+        cells.append(cell)
+    return np.concatenate(rows), np.concatenate(cells)
