@@ -87,8 +87,11 @@ def test_only_kernels_import_numba(name):
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("truesparse.kernels.")])
 def test_no_kernel_calls_a_kernel_of_another_file(name):
-    """Numba's cache would not notice a change of the other file."""
-    for imported in imports(MODULES[name]):
+    """Numba's cache would not notice a change of the other file. Files that compile nothing may use any."""
+    imported_modules = imports(MODULES[name])
+    if not {"numba", "truesparse.kernels.jit"} & set(imported_modules):
+        return
+    for imported in imported_modules:
         assert not imported.startswith("truesparse.") or imported == "truesparse.kernels.jit"
 
 

@@ -20,7 +20,7 @@ whose centroids are similar to it:
 | τ | ``least_similarity`` |
 | recall that τ aims at | ``_RECALL`` |
 
-Cost: C = 4 √n cells for n units a side, so that n · C products find the cells of the columns, another n · C those of
+Cost: C = 3 √n cells for n units a side, so that n · C products find the cells of the columns, another n · C those of
 the rows, and between 4 and 32 cells a row are probed on average, of n / C columns each: O(n^1.5 · width) in all.
 Memory: O(units · width), for the signatures of the columns in the order of their cells, and one tile.
 """
@@ -30,7 +30,7 @@ import numpy as np
 from truesparse.kernels.similarity import BestPairs, top_absent_pairs
 
 # Set by measurement, see benchmarks/growth_search.py.
-_CELLS = 4  # times √n
+_CELLS = 3  # times √n
 _ROUNDS = 4
 _TRAINING_UNITS = 16  # a cell
 _SAMPLED_ROWS = 512

@@ -155,8 +155,17 @@ class BestPairs:
 
     def in_order(self):
         """Keys and scores of the k best, best first, equal ones by key."""
+        if self._held > self._k:
+            self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
         keys, scores = self._keys[: self._held], self._scores[: self._held]
-        order = np.lexsort((keys, -scores))[: self._k]
+        # Sorting by two keys takes several times as long as by one: only equal scores are sorted by the second.
+        order = np.argsort(-scores)
+        equal = scores[order[1:]] == scores[order[:-1]]
+        tied = np.zeros(self._held, dtype=bool)
+        tied[1:] |= equal
+        tied[:-1] |= equal
+        ties = order[tied]
+        order[tied] = ties[np.lexsort((keys[ties], -scores[ties]))]
         return keys[order], scores[order]
 
 
