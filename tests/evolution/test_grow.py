@@ -166,13 +166,16 @@ def test_auto_goes_by_the_shape_of_the_layer(layers, rng, monkeypatch):
     monkeypatch.setattr(grow, "_WIDE_PAIRS", 1000)  # 40 × 30 is wide, 20 × 40 is not
     monkeypatch.setattr(grow, "_WIDE_SIDE", 1)
     searched = []
+
+    def noting(name, search):
+        def call(rows, columns, *arguments):
+            searched.append((name, (len(rows), len(columns))))
+            return search(rows, columns, *arguments)
+
+        return call
+
     for name in ("top_absent_pairs", "top_absent_pairs_in_cells"):
-
-        def noting(rows, columns, *arguments, _name=name, _search=getattr(grow, name)):
-            searched.append((_name, (len(rows), len(columns))))
-            return _search(rows, columns, *arguments)
-
-        monkeypatch.setattr(grow, name, noting)
+        monkeypatch.setattr(grow, name, noting(name, getattr(grow, name)))
     auto(vacancies_for(layers, rng), rng=rng, activations=no_subset(Stream(layers)))
     assert searched == [("top_absent_pairs_in_cells", (40, 30)), ("top_absent_pairs", (20, 40))]
 

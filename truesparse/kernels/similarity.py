@@ -177,7 +177,7 @@ def _collect(products, rows, columns, indices, indptr, fan_in, position, thresho
     """
     flat, n_columns = products.ravel(), products.shape[1]
     while position < flat.size:
-        # Once the threshold has risen, most stretches hold nothing: counting uses vector instructions, looking does not.
+        # Once the threshold has risen, most stretches hold nothing. Counting uses vector instructions, taking does not.
         stop = min(position + _STRETCH, flat.size)
         passing = 0
         for p in range(position, stop):
