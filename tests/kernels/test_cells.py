@@ -129,6 +129,21 @@ def test_signatures_of_zeros_match_nothing(rng):
     assert keys.size == 50
 
 
+def test_a_poor_sample_loses_nothing(rng, monkeypatch):
+    """A fifth of the rows holds the best pairs, and four rows are sampled: too high a floor is noticed."""
+    monkeypatch.setattr(cells, "_SAMPLED_ROWS", 4)
+    monkeypatch.setattr(cells, "_SAMPLED_PAIRS", 1)
+    probes, probe = [], cells._probe
+    monkeypatch.setattr(cells, "_probe", lambda *arguments: probes.append(probe(*arguments)))
+    rows, columns = grouped(1000, 10, rng), grouped(800, 10, rng)
+    rows[:200] *= 10
+    empty = np.zeros(0, dtype=np.int32), np.zeros(1001, dtype=np.int32)
+    for seed in range(20):
+        keys, _ = top_absent_pairs_in_cells(rows, columns, *empty, 3000, np.random.default_rng(seed))
+        assert keys.size == 3000
+    assert 20 < len(probes) < 40
+
+
 def test_units_that_are_all_the_same(rng):
     """One cell holds every column; all pairs tie and the smallest keys win among those looked at."""
     rows = columns = np.ones((800, 8), dtype=np.float32)

@@ -69,24 +69,31 @@ def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr
     most = max(_MOST_PROBES / n_cells, 4 * k / (fan_out * fan_in))
     if most >= 1:
         return top_absent_pairs(row_signatures, column_signatures, indices, indptr, k)
-    best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype)
     rows, columns = _varying(row_signatures), _varying(column_signatures)
-    if rows.size > 0 and columns.size > 0:
-        centroids = _centroids(column_signatures, columns, min(n_cells, columns.size), rng)
-        cell_of, _ = _nearest(column_signatures, centroids)
-        # The columns of one cell are neighbours from here on.
-        columns = columns[np.argsort(cell_of[columns], kind="stable")]
-        sizes = np.bincount(cell_of[columns], minlength=len(centroids))
-        sample = np.sort(rng.choice(rows, min(_SAMPLED_ROWS, rows.size), replace=False))
-        n_best = max(_SAMPLED_PAIRS, -(-k * sample.size // rows.size))
-        in_sample = BestPairs(n_best, indices, indptr, fan_in, row_signatures.dtype)
-        in_sample.search(row_signatures[sample], sample, column_signatures, np.arange(fan_in))
-        pairs = np.divmod(in_sample.in_order()[0], fan_in)
-        similarities = np.abs(row_signatures[sample] @ centroids.T)  # (n_sampled, n_cells)
-        wanted = similarities[np.searchsorted(sample, pairs[0]), cell_of[pairs[1]]]
-        tau = _least_similarity(wanted, similarities, sizes, _FEWEST_PROBES / n_cells, most)
+    if rows.size == 0 or columns.size == 0:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=row_signatures.dtype)
+    centroids = _centroids(column_signatures, columns, min(n_cells, columns.size), rng)
+    cell_of, _ = _nearest(column_signatures, centroids)
+    # The columns of one cell are neighbours from here on.
+    columns = columns[np.argsort(cell_of[columns], kind="stable")]
+    sizes = np.bincount(cell_of[columns], minlength=len(centroids))
+
+    sample = np.sort(rng.choice(rows, min(_SAMPLED_ROWS, rows.size), replace=False))
+    n_best = max(_SAMPLED_PAIRS, -(-k * sample.size // rows.size))
+    in_sample = BestPairs(2 * n_best, indices, indptr, fan_in, row_signatures.dtype)
+    in_sample.search(row_signatures[sample], sample, column_signatures, np.arange(fan_in))
+    keys, scores = in_sample.in_order()
+    i, j = np.divmod(keys[:n_best], fan_in)
+    similarities = np.abs(row_signatures[sample] @ centroids.T)  # (n_sampled, n_cells)
+    wanted = similarities[np.searchsorted(sample, i), cell_of[j]]
+    tau = _least_similarity(wanted, similarities, sizes, _FEWEST_PROBES / n_cells, most)
+
+    # About 2 k pairs reach the score of the sample's last one. If it was a poor sample, the floor may be too high.
+    for floor in (scores[-1] if scores.size == 2 * n_best else 0, 0):
+        best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype, floor)
         _probe(best, row_signatures, column_signatures[columns], columns, centroids, sizes, tau)
-    return best.in_order()
+        if best.is_full() or floor == 0:
+            return best.in_order()
 
 
 def _varying(signatures):

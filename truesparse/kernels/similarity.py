@@ -110,14 +110,17 @@ class BestPairs:
     indices, indptr : the canonical CSR pattern whose pairs are left out
     fan_in : int
     dtype : of the scores
+    floor : float
+        Pairs with lower scores are never taken. A floor near the k-th best score saves most of the work of holding
+        the best, if few pairs are looked at for each that is wanted.
     """
 
-    def __init__(self, k, indices, indptr, fan_in, dtype):
+    def __init__(self, k, indices, indptr, fan_in, dtype, floor=0):
         self._k, self._indices, self._indptr, self._fan_in = k, indices, indptr, fan_in
         # Room behind the k best for newcomers: selecting again costs a pass over all that are held.
         self._keys = np.empty(2 * k + _ROOM, dtype=np.int64)
         self._scores = np.empty(self._keys.size, dtype=dtype)
-        self._held, self._threshold = 0, np.dtype(dtype).type(0)
+        self._held, self._threshold = 0, np.dtype(dtype).type(floor)
         self._tile = np.empty(0, dtype=dtype)
 
     def search(self, row_signatures, rows, column_signatures, columns):
@@ -153,19 +156,16 @@ class BestPairs:
             if self._held > 2 * self._k:
                 self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
 
+    def is_full(self):
+        """Whether k pairs have been found."""
+        return self._held >= self._k
+
     def in_order(self):
         """Keys and scores of the k best, best first, equal ones by key."""
         if self._held > self._k:
             self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
         keys, scores = self._keys[: self._held], self._scores[: self._held]
-        # Sorting by two keys takes several times as long as by one: only equal scores are sorted by the second.
-        order = np.argsort(-scores)
-        equal = scores[order[1:]] == scores[order[:-1]]
-        tied = np.zeros(self._held, dtype=bool)
-        tied[1:] |= equal
-        tied[:-1] |= equal
-        ties = order[tied]
-        order[tied] = ties[np.lexsort((keys[ties], -scores[ties]))]
+        order = _order(keys, scores)
         return keys[order], scores[order]
 
 
@@ -211,6 +211,21 @@ def _is_present(row, column, indices, indptr):
         else:
             high = middle
     return low < stop and indices[low] == column
+
+
+def _order(keys, scores):
+    """Best scores first, equal ones by key: ``np.lexsort((keys, -scores))``, several times as fast."""
+    order = np.argsort(keys)
+    scores = scores[order]
+    if scores.dtype != np.float32 or scores.size > 2**32:
+        return order[np.argsort(-scores, kind="stable")]
+    # Bits of positive floats are in the order of the floats. One sort of integers: the complement of the score's bits
+    # above, so that the largest comes first, and the place among the keys below.
+    both = (~scores.view(np.uint32)).astype(np.uint64)
+    both <<= np.uint64(32)
+    both |= np.arange(scores.size, dtype=np.uint64)
+    both.sort()
+    return order[(both & np.uint64(2**32 - 1)).astype(np.int64)]
 
 
 def _keep_best(keys, scores, held, k):
