@@ -84,7 +84,7 @@ def test_absent_pairs_in_order(k, index_dtype, dtype, rng):
 @pytest.mark.parametrize("largest", [2, 4])
 def test_everything_in_cells_is_the_reference(largest, rng, monkeypatch):
     """If all cells are probed, nothing can be missed; blocks and tiles far smaller than the layer."""
-    for name, value in {"_MOST_PROBES": 0.99, "_FEWEST_PROBES": 1, "_BLOCK": 64, "_TILE_ROWS": 16}.items():
+    for name, value in {"_MOST_PROBES": 0.99, "_FEWEST_PROBES": 1, "_PROBES": 100, "_TILE_ROWS": 16}.items():
         monkeypatch.setattr(cells, name, value)
     monkeypatch.setattr(cells, "_least_similarity", lambda *arguments: 0)
     w = random_csr((150, 130), 0.2, rng)
@@ -142,6 +142,28 @@ def test_a_poor_sample_loses_nothing(rng, monkeypatch):
         keys, _ = top_absent_pairs_in_cells(rows, columns, *empty, 3000, np.random.default_rng(seed))
         assert keys.size == 3000
     assert 20 < len(probes) < 40
+
+
+def test_rows_that_probe_nothing_for_a_while(rng, monkeypatch):
+    """The first rows are zero, and so are the last: nothing is held when their turn ends."""
+    monkeypatch.setattr(cells, "_PROBES", 1)
+    monkeypatch.setattr(cells, "_TILE_ROWS", 64)
+    rows, columns = grouped(900, 10, rng), grouped(900, 10, rng)
+    rows[:500], rows[700:] = 0, 0
+    empty = np.zeros(0, dtype=np.int32), np.zeros(901, dtype=np.int32)
+    keys, scores = top_absent_pairs_in_cells(rows, columns, *empty, 300, rng)
+    assert keys.size == 300
+    assert_absent_pairs(keys, scores, rows, columns, *empty, 300)
+
+
+def test_orthogonal_units_and_their_negatives(rng):
+    """Units that no centroid is similar to, and members of a cell that cancel."""
+    rows = np.concatenate([np.eye(200), -np.eye(200)]).astype(np.float32)
+    columns = rng.permutation(rows)
+    empty = np.zeros(0, dtype=np.int32), np.zeros(401, dtype=np.int32)
+    for seed in range(10):
+        keys, scores = top_absent_pairs_in_cells(rows, columns, *empty, 500, np.random.default_rng(seed))
+        assert_absent_pairs(keys, scores, rows, columns, *empty, 500)
 
 
 def test_units_that_are_all_the_same(rng):

@@ -22,8 +22,10 @@ whose centroids are similar to it:
 
 Cost: C = 3 √n cells for n units a side, so that n · C products find the cells of the columns, another n · C those of
 the rows, and between 4 and 32 cells a row are probed on average, of n / C columns each: O(n^1.5 · width) in all.
-Memory: O(units · width), for the signatures of the columns in the order of their cells, and one tile.
+Memory: O(units · width + k), above all for the signatures of the columns in the order of their cells, and one tile.
 """
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,7 +39,7 @@ _SAMPLED_ROWS = 512
 _SAMPLED_PAIRS = 256
 _RECALL = 0.98
 _FEWEST_PROBES, _MOST_PROBES = 4, 32  # cells a row, on average
-_BLOCK = 65536
+_PROBES = 2**20  # held at a time, so that those of one cell can be multiplied together
 _TILE_ROWS = 1024
 
 
@@ -112,8 +114,9 @@ def _centroids(signatures, units, n_cells, rng):
         order = np.argsort(cell_of, kind="stable")
         cells, first = np.unique(cell_of[order], return_index=True)
         sums = np.add.reduceat(sample[order] * sign[order, None], first, axis=0)  # (cells that have members, width)
-        # A sum of unit vectors that all have a positive product with the old centroid is not zero.
-        centroids[cells] = sums / np.sqrt(np.einsum("uw,uw->u", sums, sums))[:, None]
+        squares = np.einsum("uw,uw->u", sums, sums)
+        kept = squares > 0  # members that are orthogonal to all centroids may cancel
+        centroids[cells[kept]] = sums[kept] / np.sqrt(squares[kept])[:, None]
     return centroids
 
 
@@ -150,22 +153,25 @@ def _least_similarity(wanted, similarities, sizes, fewest, most):
 def _probe(best, row_signatures, column_signatures, columns, centroids, sizes, least_similarity):
     """Look at the pairs of every row with the columns, ordered by cell, of the cells that it probes."""
     stops = np.cumsum(sizes)
-    for first in range(0, len(row_signatures), _BLOCK):
-        rows, cells = _probes(row_signatures[first : first + _BLOCK], centroids, least_similarity)
-        rows += first
+    for rows, cells in _probes(row_signatures, centroids, least_similarity):
         order = np.argsort(cells, kind="stable")
-        probed, starts = np.unique(cells[order], return_index=True)
-        for cell, members in zip(probed, np.split(rows[order], starts[1:]), strict=True):
-            part = slice(stops[cell] - sizes[cell], stops[cell])
-            best.search(row_signatures[members], members, column_signatures[part], columns[part])
+        rows, cells = rows[order], cells[order]
+        for start, stop in pairwise(np.flatnonzero(np.diff(cells, prepend=-1, append=-1))):
+            part = slice(stops[cells[start]] - sizes[cells[start]], stops[cells[start]])
+            for first in range(start, stop, _TILE_ROWS):
+                some = rows[first : min(first + _TILE_ROWS, stop)]
+                best.search(row_signatures[some], some, column_signatures[part], columns[part])
 
 
 def _probes(row_signatures, centroids, least_similarity):
-    """Rows and cells whose similarity is large enough, in the order of the rows."""
-    rows, cells = [], []
+    """Rows and the cells that they probe, in the order of the rows, about `_PROBES` at a time."""
+    rows, cells, held = [], [], 0
     for start in range(0, len(row_signatures), _TILE_ROWS):
         similarities = np.abs(row_signatures[start : start + _TILE_ROWS] @ centroids.T)  # (tile rows, n_cells)
         row, cell = np.divmod(np.flatnonzero(similarities >= least_similarity), len(centroids))
         rows.append(row + start)
         cells.append(cell)
-    return np.concatenate(rows), np.concatenate(cells)
+        held += row.size
+        if held >= _PROBES or start + _TILE_ROWS >= len(row_signatures):
+            yield np.concatenate(rows), np.concatenate(cells)
+            rows, cells, held = [], [], 0
