@@ -21,7 +21,8 @@ whose centroids are similar to it:
 | recall that τ aims at | ``_RECALL`` |
 
 Cost: C = 3 √n cells for n units a side, so that n · C products find the cells of the columns, another n · C those of
-the rows, and between 4 and 32 cells a row are probed on average, of n / C columns each: O(n^1.5 · width) in all.
+the rows, and between 4 and 32 cells a row are probed on average, of n / C columns each: O(n^1.5 · width) in all. The
+upper bound may cost recall where the units form no groups: there, good pairs are in all cells.
 Memory: O(units · width + k), above all for the signatures of the columns in the order of their cells, and one tile.
 """
 
