@@ -6,7 +6,7 @@ import pytest
 from helpers import random_csr
 from numpy.testing import assert_array_equal
 
-from truesparse.evolution import AfterStall, Cosine, Random
+from truesparse.evolution import AfterStall, Cosine, Random, grow
 from truesparse.evolution.evolve import Vacancy
 from truesparse.kernels import reference
 from truesparse.topology import Pattern
@@ -79,30 +79,33 @@ def test_exact_search_finds_the_most_similar_absent_pairs(layers, centred, rng):
         assert keys_of(found, vacancy) == best_keys(scores, vacancy, 25)
 
 
+@pytest.mark.parametrize("search", ["auto", "sketch", "cells"])
 @pytest.mark.parametrize("centred", [True, False])
-def test_sketched_search_with_enough_candidates_is_exact(layers, centred, rng):
+def test_sketched_search_with_enough_candidates_is_exact(layers, centred, search, rng):
     """The second stage scores exactly: if all pairs are candidates, the sketch decides nothing."""
     vacancies = vacancies_for(layers, rng)
-    rule = Cosine(centred=centred, width=64, candidates=100, n_samples=None)
+    rule = Cosine(centred=centred, width=64, candidates=100, n_samples=None, search=search)
     edges = rule(vacancies, rng=rng, activations=no_subset(Stream(layers)))
     for vacancy, found in zip(vacancies, edges, strict=True):
         scores = similarity(layers[vacancy.layer], layers[vacancy.layer + 1], centred)
         assert keys_of(found, vacancy) == best_keys(scores, vacancy, 25)
 
 
-def test_sketched_search_finds_strong_pairs_among_noise(rng):
+@pytest.mark.parametrize("search", ["sketch", "cells"])
+def test_sketched_search_finds_strong_pairs_among_noise(search, rng):
     """Twenty inputs cause twenty outputs; 200 × 300 pairs, recall of the planted ones."""
     a = rng.standard_normal((300, 2000)).astype(np.float32)
     z = rng.standard_normal((200, 2000)).astype(np.float32)
     z[:20] = a[:20] * -3 + 0.5 * rng.standard_normal((20, 2000)) + 7
     vacancy = Vacancy(0, Pattern.sample((200, 300), 0, rng), np.array([], dtype=np.int64), 20)
-    rows, columns = Cosine(n_samples=None)([vacancy], rng=rng, activations=no_subset(Stream([a, z])))[0]
+    rule = Cosine(n_samples=None, search=search)
+    rows, columns = rule([vacancy], rng=rng, activations=no_subset(Stream([a, z])))[0]
     assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {(i, i) for i in range(20)}
 
 
 def test_constant_units_are_never_grown_when_centred(layers, rng):
     vacancies = vacancies_for(layers, rng, n_grow=600)
-    for search in ("sketch", "exact"):
+    for search in ("sketch", "cells", "exact"):
         rule = Cosine(search=search, n_samples=None)
         edges = rule(vacancies, rng=rng, activations=no_subset(Stream(layers)))
         for rows, columns in edges:
@@ -121,7 +124,7 @@ def test_large_means_do_not_cancel_the_digits(rng):
     assert columns.tolist() == [7]
 
 
-@pytest.mark.parametrize("search", ["sketch", "exact"])
+@pytest.mark.parametrize("search", ["sketch", "cells", "exact"])
 def test_without_regrow_pairs_just_dropped_are_left_out(layers, search, rng):
     vacancies = vacancies_for(layers, rng)
     call = partial(Cosine(search=search, candidates=100, n_samples=None), activations=no_subset(Stream(layers)))
@@ -133,6 +136,48 @@ def test_without_regrow_pairs_just_dropped_are_left_out(layers, search, rng):
     edges = sim(vacancies, rng=rng, activations=no_subset(Stream(layers)))
     for found, vacancy, keys, before in zip(edges, vacancies, dropped, picked, strict=True):
         assert keys_of(found, vacancy) == before - set(keys.tolist())  # fewer: evolve fills up at random
+
+
+def test_cells_grow_nearly_the_pairs_that_all_sketches_grow(rng):
+    """1500 × 1200 units that mix two of sixty causes."""
+    cause = rng.standard_normal((60, 400))
+    layers = []
+    for n in (1200, 1500):
+        units = cause[rng.integers(60, size=n)] + 0.3 * cause[rng.integers(60, size=n)]
+        layers.append(np.maximum(units, 0).astype(np.float32))
+    vacancies = [Vacancy(0, Pattern.sample((1500, 1200), 5000, rng), np.array([], dtype=np.int64), 3000)]
+    found = {}
+    for search in ("sketch", "cells"):
+        rule = Cosine(search=search, n_samples=None, width=32)
+        edges = rule(vacancies, rng=np.random.default_rng(1), activations=no_subset(Stream(layers)))
+        found[search] = keys_of(edges[0], vacancies[0])
+    assert len(found["cells"]) == 3000
+    assert len(found["cells"] & found["sketch"]) > 0.95 * 3000
+
+
+def test_auto_goes_by_the_shape_of_the_layer(layers, rng, monkeypatch):
+    auto = Cosine()
+    narrow = [(1000, 1000), (20_000, 20_000), (784, 1_000_000), (10, 10**9)]
+    wide = [(20_001, 20_000), (100_000, 100_000), (5000, 200_000)]
+    assert [auto._uses_cells(shape) for shape in narrow + wide] == [False] * len(narrow) + [True] * len(wide)
+    assert Cosine(search="cells")._uses_cells((10, 10))
+    for search in ("sketch", "exact"):
+        assert not Cosine(search=search)._uses_cells((10**6, 10**6))
+    monkeypatch.setattr(grow, "_WIDE_PAIRS", 1000)  # 40 × 30 is wide, 20 × 40 is not
+    monkeypatch.setattr(grow, "_WIDE_SIDE", 1)
+    searched = []
+
+    def noting(name, search):
+        def call(rows, columns, *arguments):
+            searched.append((name, (len(rows), len(columns))))
+            return search(rows, columns, *arguments)
+
+        return call
+
+    for name in ("top_absent_pairs", "top_absent_pairs_in_cells"):
+        monkeypatch.setattr(grow, name, noting(name, getattr(grow, name)))
+    auto(vacancies_for(layers, rng), rng=rng, activations=no_subset(Stream(layers)))
+    assert searched == [("top_absent_pairs_in_cells", (40, 30)), ("top_absent_pairs", (20, 40))]
 
 
 def test_samples_are_asked_for(layers, rng):
