@@ -4,6 +4,7 @@ from helpers import random_csr, tolerance
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels import reference, similarity
+from truesparse.kernels.lanes import width_of
 from truesparse.kernels.similarity import add_to_sketch, pair_products, top_absent_pairs
 
 
@@ -33,14 +34,14 @@ def test_sketched_products_are_unbiased(rng):
     assert abs(np.mean(estimates) - a[0] @ a[1]) < 5 * error
 
 
-@pytest.mark.parametrize("batch", [1, 33])
-def test_pair_products_are_the_reference(batch, dtype, rng):
-    z, a = rng.standard_normal((6, batch)).astype(dtype), rng.standard_normal((9, batch)).astype(dtype)
-    z_shift, a_shift = rng.standard_normal(6).astype(dtype), rng.standard_normal(9).astype(dtype)
-    rows, columns = np.array([0, 5, 5, 2]), np.array([8, 0, 0, 3])
-    out = np.ones(4)
-    pair_products(rows, columns, z, a, z_shift, a_shift, out)
-    expected = reference.pair_products(rows, columns, z, a, z_shift, a_shift)
+@pytest.mark.parametrize("n_pairs", [0, 5, 2000])
+def test_pair_products_are_the_reference(n_pairs, dtype, rng):
+    """Runs of equal rows longer and shorter than eight, and across blocks."""
+    z, a = (rng.standard_normal((n, 48)).astype(dtype) for n in (60, 90))
+    rows, columns = np.sort(rng.integers(60, size=n_pairs)), rng.integers(90, size=n_pairs)
+    out = np.ones(n_pairs)
+    pair_products(rows, columns, z.reshape(-1), a.reshape(-1), 48, out, width_of(32))
+    expected = reference.pair_products(rows, columns, z[:, :32], a[:, :32])
     assert_allclose(out, 1 + expected, **tolerance(dtype))
 
 
@@ -59,6 +60,10 @@ def test_top_absent_pairs_across_tiles(shape, density, k, rng, monkeypatch):
     expected_keys, expected_scores = reference.top_absent_pairs(rows, columns, w.indices, w.indptr, k)
     assert_array_equal(keys, expected_keys)
     assert_array_equal(scores, expected_scores)
+    keys, scores = top_absent_pairs(rows, columns, w.indices, w.indptr, k, by_key=True)
+    order = np.argsort(expected_keys)
+    assert_array_equal(keys, expected_keys[order])
+    assert_array_equal(scores, expected_scores[order])
 
 
 def test_top_absent_pairs_of_a_layer_of_several_real_tiles(dtype, rng):

@@ -21,10 +21,12 @@ all hidden layers to the predictions.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from truesparse._typing import Grow, IndexArray, Prune, Schedule
 from truesparse.evolution.grow import Cosine
@@ -110,18 +112,28 @@ class Vacancy:
     ----------
     layer : int
         The layer's index: its inputs are ``activations[layer]``, its outputs ``activations[layer + 1]``.
-    pattern : Pattern
-        The connections that are left after pruning.
-    dropped_keys : (n_drop,) int64
-        Keys ``row · fan_in + column`` of the pairs that were dropped in this update, sorted.
+    before : Pattern
+        The connections before pruning.
+    dropped : (nnz,) bool
+        Which of them were dropped in this update.
     n_grow : int
         How many pairs to pick.
     """
 
     layer: int
-    pattern: Pattern
-    dropped_keys: IndexArray
+    before: Pattern
+    dropped: NDArray[np.bool_]
     n_grow: int
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """The connections that are left after pruning."""
+        return self.before.without(self.dropped)
+
+    @cached_property
+    def dropped_keys(self) -> IndexArray:
+        """Keys ``row · fan_in + column`` of the pairs that were dropped, (n_drop,) int64, sorted."""
+        return self.before.keys_at(self.dropped)
 
 
 def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: int) -> float:
@@ -176,18 +188,15 @@ def evolve(
         _checked_mask(prune, mask, layers[i].nnz, n_drop[i])
         for i, mask in zip(changing, _one_per_layer(prune, masks, changing), strict=True)
     ]
-    vacancies = []
-    for i, mask in zip(changing, masks, strict=True):
-        pattern = layers[i].pattern
-        vacancies.append(Vacancy(i, pattern.without(mask), pattern.keys_at(mask), n_drop[i]))
+    vacancies = [Vacancy(i, layers[i].pattern, mask, n_drop[i]) for i, mask in zip(changing, masks, strict=True)]
     edges = _one_per_layer(grow, grow(vacancies, rng=rng, **_asked_for(grow, signals)), changing)
-    for vacancy, mask, picked in zip(vacancies, masks, edges, strict=True):
+    for vacancy, picked in zip(vacancies, edges, strict=True):
         keys = _checked_keys(grow, picked, vacancy)
         n_missing = vacancy.n_grow - keys.size
         if n_missing:
             taken = Pattern.from_keys(np.sort(np.concatenate([vacancy.pattern.keys, keys])), vacancy.pattern.shape)
             keys = np.concatenate([keys, edge_keys(*taken.sample_absent(n_missing, rng), taken.shape)])
-        rewirings[vacancy.layer] = Rewiring.replace(layers[vacancy.layer].pattern, mask, keys)
+        rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, keys)
     return rewirings
 
 

@@ -37,7 +37,10 @@ from typing import ClassVar
 import numpy as np
 
 from truesparse._typing import FloatArray, Grow
+from truesparse.batches import BatchShape
 from truesparse.kernels.cells import top_absent_pairs_in_cells
+from truesparse.kernels.lanes import width_of
+from truesparse.kernels.select import k_smallest
 from truesparse.kernels.similarity import add_to_sketch, pair_products, top_absent_pairs
 
 # With more pairs than between 20,000 units on both sides, cells take a fraction of the time of all pairs, unless one
@@ -123,14 +126,14 @@ class Cosine:
                 vacancy.n_grow if exact else vacancy.n_grow * self.candidates,
             )
             if self._uses_cells(vacancy.pattern.shape):
-                keys, _ = top_absent_pairs_in_cells(*arguments, rng)
+                keys, _ = top_absent_pairs_in_cells(*arguments, rng, by_key=True)
             else:
-                keys, _ = top_absent_pairs(*arguments)
+                keys, _ = top_absent_pairs(*arguments, by_key=True)
             picks.append(keys)
         if not exact:
             picks = self._best_of(picks, vacancies, units, stream)
         if not self.regrow:
-            picks = [keys[~np.isin(keys, vacancy.dropped_keys)] for keys, vacancy in zip(picks, vacancies, strict=True)]
+            picks = [_not_among(keys, vacancy.dropped_keys) for keys, vacancy in zip(picks, vacancies, strict=True)]
         return [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(picks, vacancies, strict=True)]
 
     def _uses_cells(self, shape):
@@ -141,21 +144,37 @@ class Cosine:
 
     def _best_of(self, candidates, vacancies, units, stream):
         """The second stage: the candidates with the highest exact scores, as many as are to be grown."""
-        candidates = [np.sort(keys) for keys in candidates]
         pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(candidates, vacancies, strict=True)]
         products = [np.zeros(keys.size) for keys in candidates]
         shifts = {layer: unit.shift(self.centred) for layer, unit in units.items()}
         for batch in stream:
+            shape = BatchShape.of(batch[0].shape[1])
+            # Shifted before they are multiplied: a correction of the sums afterwards would cancel digits.
+            shifted = {layer: _shifted(batch[layer], shift, shape) for layer, shift in shifts.items()}
             for vacancy, (rows, columns), product in zip(vacancies, pairs, products, strict=True):
-                below, above = vacancy.layer, vacancy.layer + 1
-                pair_products(rows, columns, batch[above], batch[below], shifts[above], shifts[below], product)
+                z, a = shifted[vacancy.layer + 1], shifted[vacancy.layer]
+                for tile in range(shape.n_tiles):
+                    lanes = slice(tile * shape.n_lanes, None)
+                    pair_products(rows, columns, z[lanes], a[lanes], shape.stride, product, width_of(shape.n_lanes))
         best = []
         for vacancy, keys, (rows, columns), product in zip(vacancies, candidates, pairs, products, strict=True):
             scale_z = units[vacancy.layer + 1].inverse_norm(self.centred)[rows]
             scale_a = units[vacancy.layer].inverse_norm(self.centred)[columns]
             scores = np.abs(product) * scale_z * scale_a
-            best.append(keys[np.argsort(-scores, kind="stable")[: vacancy.n_grow]])
+            best.append(keys[k_smallest(-scores, min(vacancy.n_grow, keys.size))])
         return best
+
+
+def _not_among(keys, others):
+    """Those keys that do not occur in the sorted others, of which there is at least one."""
+    return keys[others[np.minimum(np.searchsorted(others, keys), others.size - 1)] != keys]
+
+
+def _shifted(a, shift, shape):
+    """Activations minus their shifts as a vector, with rows as long as kernels want them; zero behind the samples."""
+    out = np.zeros((len(a), shape.stride), dtype=a.dtype)
+    np.subtract(a, shift[:, None], out=out[:, : a.shape[1]])
+    return out.reshape(-1)
 
 
 @dataclass(frozen=True)

@@ -118,9 +118,9 @@ def add_to_sketch(a, bucket, sign, width):
     return a @ projection, a.sum(axis=1), (a**2).sum(axis=1)
 
 
-def pair_products(rows, columns, z, a, z_shift, a_shift):
-    """⟨z_row − shift, a_column − shift⟩ for each pair."""
-    return ((z - z_shift[:, None]) @ (a - a_shift[:, None]).T)[rows, columns]
+def pair_products(rows, columns, z, a):
+    """⟨z_row, a_column⟩ for each pair."""
+    return (z @ a.T)[rows, columns]
 
 
 def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):

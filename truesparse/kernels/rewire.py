@@ -19,15 +19,14 @@ def without(indptr, indices, dropped, new_indptr, new_indices):
     indptr, indices : CSR pattern
     dropped : (nnz,) bool
     new_indptr : (n_rows + 1,), overwritten
-    new_indices : (number of slots not dropped,), overwritten
+    new_indices : (number of slots not dropped, and one more), overwritten
     """
     n = 0
     new_indptr[0] = 0
     for row in range(indptr.size - 1):
         for slot in range(indptr[row], indptr[row + 1]):
-            if not dropped[slot]:
-                new_indices[n] = indices[slot]
-                n += 1
+            new_indices[n] = indices[slot]  # overwritten by the next one if it was dropped
+            n += not dropped[slot]
         new_indptr[row + 1] = n
 
 
@@ -104,4 +103,5 @@ def replace(indptr, indices, dropped, fan_in, grown_keys, new_indptr, new_indice
 def carry(values, source, out):
     """out = the values at `source`, zero where it is negative; all (nnz,)."""
     for slot in range(source.size):
-        out[slot] = values[source[slot]] if source[slot] >= 0 else values.dtype.type(0)
+        value = values[max(source[slot], 0)]
+        out[slot] = value if source[slot] >= 0 else values.dtype.type(0)  # selected, not branched to

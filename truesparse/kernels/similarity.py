@@ -18,12 +18,16 @@ Cost of the search: 2 · fan_in · fan_out · width operations, in BLAS.
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.jit import parallel_sums, serial
+from truesparse.kernels.jit import parallel, parallel_sums, serial
+from truesparse.kernels.lanes import dot, dots, load
 
 _TILE_ROWS = 256
 _TILE_COLUMNS = 2048
 _ROOM = 65536
 _STRETCH = 64
+_SAMPLED_SIDE = 400
+_FEWEST_BEST = 100
+_BLOCK = 512  # pairs that one thread takes at a time
 
 
 @parallel_sums()
@@ -50,31 +54,35 @@ def add_to_sketch(a, bucket, sign, sketch, total, squares):
         squares[unit] += sums_of_squares
 
 
-@parallel_sums()
-def pair_products(rows, columns, z, a, z_shift, a_shift, out):
-    """out[p] += ⟨z[rows[p]] − z_shift[rows[p]], a[columns[p]] − a_shift[columns[p]]⟩ over a batch.
-
-    Shifting before multiplying keeps the digits that a correction of the sum afterwards would cancel.
+@parallel()
+def pair_products(rows, columns, z, a, stride, out, width):
+    """out[p] += ⟨z[rows[p]], a[columns[p]]⟩ over the lanes of a batch.
 
     Parameters
     ----------
-    rows, columns : (n_pairs,), in range
-    z : (fan_out, batch), C-contiguous
-    a : (fan_in, batch), C-contiguous
-    z_shift, a_shift : (fan_out,) and (fan_in,), of the same dtype
+    rows, columns : (n_pairs,) int64, in range; fastest where equal rows follow each other
+    z, a : (≥ n_units · stride,), a row of `stride` numbers for each unit, of which `width` lanes count
     out : (n_pairs,) float64, added to
+    width : tuple, see `lanes`
     """
-    for pair in prange(rows.size):
-        row, column = rows[pair], columns[pair]
-        z_pair, a_pair = z[row], a[column]
-        z_0, a_0 = z_shift[row], a_shift[column]
-        product = z.dtype.type(0)
-        for s in range(z.shape[1]):
-            product += (z_pair[s] - z_0) * (a_pair[s] - a_0)
-        out[pair] += np.float64(product)
+    n_blocks = (rows.size + _BLOCK - 1) // _BLOCK
+    for block in prange(n_blocks):
+        pair, stop = block * _BLOCK, min((block + 1) * _BLOCK, rows.size)
+        eight = np.empty(8, dtype=z.dtype)
+        while pair < stop:
+            row = rows[pair]
+            z_row = load(z, row * stride, width)
+            while pair + 8 <= stop and rows[pair + 7] == row:
+                dots(eight, 0, z_row, a, 0, columns, pair, stride)
+                for k in range(8):
+                    out[pair + k] += np.float64(eight[k])
+                pair += 8
+            while pair < stop and rows[pair] == row:
+                out[pair] += np.float64(dot(z_row, load(a, columns[pair] * stride, width)))
+                pair += 1
 
 
-def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
+def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, by_key=False):
     """The absent pairs (row, column) with the largest |⟨row signature, column signature⟩|.
 
     Parameters
@@ -83,10 +91,11 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
     column_signatures : (fan_in, width)
     indices, indptr : the canonical CSR pattern, shape (fan_out, fan_in), whose pairs are left out
     k : int, how many pairs to return at most
+    by_key : bool, whether the pairs are wanted in the order of their keys, which takes less time
 
     Returns
     -------
-    keys : (≤ k,) int64, row · fan_in + column, best pair first, equal ones by key
+    keys : (≤ k,) int64, row · fan_in + column, best pair first, equal ones by key, if not `by_key`
     scores : the pairs' scores, in the same order
 
     Notes
@@ -94,9 +103,22 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
     Pairs whose score is zero are never returned. ``k`` must be positive.
     """
     fan_out, fan_in = row_signatures.shape[0], column_signatures.shape[0]
-    best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype)
-    best.search(row_signatures, np.arange(fan_out), column_signatures, np.arange(fan_in))
-    return best.in_order()
+    for floor in (_floor(row_signatures, column_signatures, k), 0):
+        best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype, floor)
+        best.search(row_signatures, np.arange(fan_out), column_signatures, np.arange(fan_in))
+        if best.is_full() or floor == 0:
+            return best.in_order(by_key=by_key)
+
+
+def _floor(row_signatures, column_signatures, k):
+    """A score that about twice as many pairs reach as are wanted, judged by some pairs at even distances."""
+    rows = row_signatures[:: max(1, len(row_signatures) // _SAMPLED_SIDE)]
+    columns = column_signatures[:: max(1, len(column_signatures) // _SAMPLED_SIDE)]
+    n_sampled = len(rows) * len(columns)
+    rank = int(2 * k * n_sampled / (len(row_signatures) * len(column_signatures)))
+    if not _FEWEST_BEST <= rank < n_sampled // 2:
+        return 0
+    return np.partition(np.abs(rows @ columns.T), n_sampled - rank, axis=None)[n_sampled - rank]
 
 
 class BestPairs:
@@ -131,7 +153,7 @@ class BestPairs:
         row_signatures : (n_rows, width)
         rows : (n_rows,) int64, the units that these signatures belong to
         column_signatures : (n_columns, width)
-        columns : (n_columns,) int64, likewise
+        columns : (n_columns,) int64, likewise, sorted
         """
         size = min(_TILE_ROWS, rows.size) * min(_TILE_COLUMNS, columns.size)
         if self._tile.size < size:
@@ -160,12 +182,12 @@ class BestPairs:
         """Whether k pairs have been found."""
         return self._held >= self._k
 
-    def in_order(self):
-        """Keys and scores of the k best, best first, equal ones by key."""
+    def in_order(self, *, by_key=False):
+        """Keys and scores of the k best, best first and equal ones by key, or all by key."""
         if self._held > self._k:
             self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
         keys, scores = self._keys[: self._held], self._scores[: self._held]
-        order = _order(keys, scores)
+        order = np.argsort(keys) if by_key else _order(keys, scores)
         return keys[order], scores[order]
 
 
@@ -175,42 +197,36 @@ def _collect(products, rows, columns, indices, indptr, fan_in, position, thresho
 
     The score of a pair is the absolute value of its product. Pairs whose score is zero are never taken.
     """
-    flat, n_columns = products.ravel(), products.shape[1]
-    while position < flat.size:
-        # Once the threshold has risen, most stretches hold nothing. Counting uses vector instructions, taking does not.
-        stop = min(position + _STRETCH, flat.size)
-        passing = 0
-        for p in range(position, stop):
-            passing += abs(flat[p]) >= threshold
-        if passing > 0:
-            for p in range(position, stop):
-                score = abs(flat[p])
-                if score >= threshold and score > 0:
-                    row, column = rows[p // n_columns], columns[p % n_columns]
-                    # Few pairs get here: only they are looked up in the pattern.
-                    if _is_present(row, column, indices, indptr):
-                        continue
-                    if held == keys.size:
-                        return held, p
-                    keys[held] = row * fan_in + column
-                    scores[held] = score
-                    held += 1
-        position = stop
-    return held, position
-
-
-@serial()
-def _is_present(row, column, indices, indptr):
-    """Whether the pattern has this pair, by bisection."""
-    low, high = indptr[row], indptr[row + 1]
-    stop = high
-    while low < high:
-        middle = (low + high) // 2
-        if indices[middle] < column:
-            low = middle + 1
-        else:
-            high = middle
-    return low < stop and indices[low] == column
+    n_columns = products.shape[1]
+    c = position % n_columns
+    for r in range(position // n_columns, products.shape[0]):
+        row, line = rows[r], products[r]
+        slot, stop = indptr[row], indptr[row + 1]
+        while c < n_columns:
+            # Once the threshold has risen, most stretches hold nothing. Counting uses vector instructions, taking does
+            # not.
+            end = min(c + _STRETCH, n_columns)
+            passing = 0
+            for q in range(c, end):
+                passing += abs(line[q]) >= threshold
+            if passing > 0:
+                slot += np.searchsorted(indices[slot:stop], columns[c])
+                for q in range(c, end):
+                    score = abs(line[q])
+                    if score >= threshold and score > 0:
+                        column = columns[q]
+                        while slot < stop and indices[slot] < column:
+                            slot += 1
+                        if slot < stop and indices[slot] == column:
+                            continue
+                        if held == keys.size:
+                            return held, r * n_columns + q
+                        keys[held] = row * fan_in + column
+                        scores[held] = score
+                        held += 1
+            c = end
+        c = 0
+    return held, products.size
 
 
 def _order(keys, scores):

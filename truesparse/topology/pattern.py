@@ -174,9 +174,9 @@ class Pattern:
     def without(self, dropped: NDArray[np.bool_]) -> "Pattern":
         """What is left when the marked slots, (nnz,), are dropped."""
         n_left = self.nnz - np.count_nonzero(dropped)
-        indptr, indices = np.empty_like(self.indptr), np.empty(n_left, dtype=self.indices.dtype)
+        indptr, indices = np.empty_like(self.indptr), np.empty(n_left + 1, dtype=self.indices.dtype)
         without(self.indptr, self.indices, dropped, indptr, indices)
-        return Pattern(self.shape, indptr, indices)
+        return Pattern(self.shape, indptr, indices[:-1])
 
     def keys_at(self, chosen: NDArray[np.bool_]) -> IndexArray:
         """``keys`` of the marked slots, (nnz,)."""
