@@ -187,9 +187,8 @@ class MLP:
             layer = self.layers[first]
             from_sparse = first == 0 and workspace.sparse_inputs is not None
             if layer.is_sparse:
-                if last > first + from_sparse:
-                    start = first + from_sparse
-                    backward(table, slopes, start, last, self.params, self.gradient, *arrays, index, *shape, n_parts)
+                start = first + from_sparse
+                backward(table, slopes, start, last, self.params, self.gradient, *arrays, index, *shape, n_parts)
                 if from_sparse:
                     inputs = workspace.sparse_inputs
                     backward_sparse_inputs(
@@ -209,7 +208,9 @@ class MLP:
                 if first > 0:
                     products = workspace.scratch(layer.shape[1])
                     layer.input_products(workspace.lanes_of(first), products)
-                    errors_of_products(table[first - 1], products.reshape(-1), slopes[first - 1], *arrays, *shape)
+                    errors_of_products(
+                        table[first - 1], products.reshape(-1), slopes[first - 1], self.gradient, *arrays, *shape
+                    )
 
     def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
         """Replace patterns; the parameters follow, and so do other vectors of the same layout.
