@@ -18,6 +18,7 @@ from truesparse.batches import BatchReader, in_batches
 from truesparse.callbacks import Callback
 from truesparse.evolution import Evolution, due_fraction, evolve
 from truesparse.initializers import Initializer, draw
+from truesparse.kernels.update import all_finite
 from truesparse.losses import Loss
 from truesparse.lr_schedules import LearningRate
 from truesparse.memory import available_bytes
@@ -285,8 +286,8 @@ class Trainer:
             network.backward(z, workspace)
             learning_rate = self._step()
             summed_loss += loss * batch.size
-            self._check_finite("training loss", loss)
-        self._check_finite("weights", network.params)
+            self._check_finite("training loss", math.isfinite(loss))
+        self._check_finite("weights", all_finite(network.params))
         progress.epoch += 1
         progress.settled = 0 if replaced.any() else progress.settled + 1
         validation_loss, validation_score = self._validate(validation)
@@ -329,7 +330,7 @@ class Trainer:
         )
         if not drop_fraction:
             return np.zeros(len(network.layers), dtype=np.int64)
-        self._check_finite("weights", network.params)  # rules select by comparing, which NaN defeats
+        self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
 
         def activations(n_samples):
             samples = draw_samples(reader.n_samples, n_samples, self.streams("signal samples", progress.step))
@@ -379,8 +380,8 @@ class Trainer:
                 f"{available} bytes of memory that are available; a smaller one is allowed."
             )
 
-    def _check_finite(self, what, values) -> None:
-        if not np.all(np.isfinite(values)):
+    def _check_finite(self, what, is_finite) -> None:
+        if not is_finite:
             progress = self.state.progress
             raise ValueError(
                 f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "

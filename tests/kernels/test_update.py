@@ -5,7 +5,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels import reference
 from truesparse.kernels.jit import threads
-from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
+from truesparse.kernels.update import adam_step, all_finite, sgd_step, smallest_normal
 
 
 def vectors(rng, dtype, n, how_many):
@@ -77,3 +77,14 @@ def test_nan_stays_nan():
     sgd_step(params, np.array([np.nan, 1.0]), velocity, 0.1, 0.9, True, 0.0, 2, smallest_normal(np.float64))
     assert np.isnan(params[0])
     assert np.isfinite(params[1])
+
+
+@pytest.mark.parametrize("n", [0, 1, 5000])
+def test_all_finite(n, dtype, rng):
+    values = rng.standard_normal(n).astype(dtype)
+    assert all_finite(values)
+    for bad in (np.nan, np.inf, -np.inf):
+        for i in (0, n // 2, n - 1) if n else ():
+            kept, values[i] = values[i], bad
+            assert not all_finite(values)
+            values[i] = kept

@@ -25,6 +25,19 @@ def smallest_normal(dtype):
 
 
 @serial()
+def all_finite(values):
+    """Whether a vector holds neither NaN nor infinity; unlike NumPy's test, it needs no array for the answer."""
+    for start in range(0, values.size, _BLOCK):
+        part = values[start : start + _BLOCK]
+        n_finite = 0
+        for i in range(part.size):
+            n_finite += np.isfinite(part[i])
+        if n_finite < part.size:
+            return False
+    return True
+
+
+@serial()
 def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, tiny):
     zero = params.dtype.type(0)
     for i in range(params.size):
