@@ -71,7 +71,7 @@ with threads(case["threads"]):
     static = min(run.state.history.as_dict()["seconds"][1:])
     static_peak = peak()
     network = run.network
-    activations = network.workspace(case["batch"]).bytes_needed(network.layer_sizes, case["batch"], np.float32)
+    activations = network.bytes_needed(case["batch"])
     run.evolution = replace(preset("set"), schedule=Constant(drop_fraction=0.3, update_every="epoch"))
     run.train(X, y, n_epochs=3)  # the first epoch of a plan has no update
     evolving = min(run.state.history.as_dict()["seconds"][-2:])

@@ -15,7 +15,6 @@ from truesparse.lr_schedules import Constant, Cosine
 from truesparse.optimizers import SGD, Adam
 from truesparse.randomness import RandomStreams
 from truesparse.training import Progress, Trainer, TrainingState, Validation, forward_all
-from truesparse.workspace import Workspace
 
 
 def trainer_for(network, **changes):
@@ -299,11 +298,12 @@ def test_callbacks_see_every_epoch(data, rng):
 def test_batches_that_would_not_fit_are_refused_before_anything_is_changed(data, rng, monkeypatch):
     trainer = trainer_for(make(rng, dropout=0.1))
     before, progress = trainer.network.params.copy(), replace(trainer.state.progress)
-    sizes, batch = trainer.network.layer_sizes, trainer.batch_size
-    needed = Workspace.bytes_needed(sizes, batch, trainer.network.dtype, dropout=True)
+    batch = trainer.batch_size
+    needed = trainer.network.bytes_needed(batch)
     workspace = trainer.network.workspace(batch)
-    workspace.draw_factors(0.1, rng)
-    assert needed == sum(array.nbytes for array in (workspace.a, workspace.masks, workspace.factors))
+    trainer.network.backward(trainer.network.forward(data[0][:batch].T, workspace, rng), workspace)
+    arrays = workspace.a, workspace.masks, workspace.factors, workspace.scratch(8)  # the inputs of the full layer
+    assert needed == sum(array.nbytes for array in arrays)
     monkeypatch.setattr("truesparse.training.available_bytes", lambda: needed - 1)
     message = f"batch_size={batch} needs {needed} bytes .* more than the {needed - 1} bytes"
     with pytest.raises(ValueError, match=message):

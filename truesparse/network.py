@@ -104,6 +104,14 @@ class MLP:
         """The arrays for batches of at most so many samples."""
         return Workspace(self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs)
 
+    def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
+        """Bytes of the arrays that training with such batches needs."""
+        return Workspace.bytes_needed(
+            self.layer_sizes, batch_size, self.dtype,
+            dense_inputs=dense_inputs, dropout=self.dropout > 0,
+            scratch=max((layer.shape[1] for layer in self.layers[1:] if not layer.is_sparse), default=0),
+        )  # fmt: skip
+
     def forward(
         self,
         x: FloatArray | SparseInputs,

@@ -25,7 +25,6 @@ from truesparse.memory import available_bytes
 from truesparse.network import MLP
 from truesparse.randomness import RandomStreams
 from truesparse.signals import ActivationStream, draw_samples
-from truesparse.workspace import Workspace
 
 
 @dataclass
@@ -369,10 +368,7 @@ class Trainer:
         return loss, float(validation.score(self.loss.predictions(z), validation.target))
 
     def _check_memory(self, batch_size, reader) -> None:
-        needed = Workspace.bytes_needed(
-            self.network.layer_sizes, batch_size, self.network.dtype,
-            dense_inputs=not reader.is_sparse, dropout=self.network.dropout > 0,
-        )  # fmt: skip
+        needed = self.network.bytes_needed(batch_size, dense_inputs=not reader.is_sparse)
         available = available_bytes()
         if available is not None and needed > available:
             raise ValueError(

@@ -59,12 +59,13 @@ class Workspace:
 
     @staticmethod
     def bytes_needed(
-        layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True, dropout: bool = False
+        layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs=True, dropout=False, scratch=0
     ) -> int:
-        """Bytes that a workspace holds while a network trains."""
+        """Bytes that a workspace holds while a network trains, with `scratch` rows for products."""
         n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
-        stride, size = BatchShape.of(batch_size).stride, np.dtype(dtype).itemsize
-        return n_rows * (stride * size * (2 if dropout else 1) + stride // CHUNK * 2)
+        shape, size = BatchShape.of(batch_size), np.dtype(dtype).itemsize
+        activations = n_rows * (shape.stride * size * (2 if dropout else 1) + shape.stride // CHUNK * 2)
+        return activations + scratch * shape.n_tiles * shape.n_lanes * size
 
     def read(self, reader: BatchReader, samples: IndexArray) -> FloatArray | SparseInputs:
         """Take a batch in; returns what `MLP.forward` is given."""
