@@ -221,6 +221,7 @@ def compare_epochs(arguments, csv):
         for name, evolution in {"truesparse, static": "static", "truesparse, set": "set"}.items()
     }
     sklearn = MLPClassifier(momentum=0.9, **settings)
+    sklearn.partial_fit(X, y, classes=np.arange(10))  # the first call has the classes, later ones need not
     step = torch_step(X, y, patterns_of((784, *hidden, 10), epsilon=20), 128, masked=True)
     classes = np.arange(10)
 
@@ -229,7 +230,7 @@ def compare_epochs(arguments, csv):
             step()
 
     epochs = {name: lambda model=model: model.partial_fit(X, y, classes) for name, model in ours.items()}
-    epochs |= {"torch, masked": torch_epoch, "scikit-learn": lambda: sklearn.partial_fit(X, y, classes)}
+    epochs |= {"torch, masked": torch_epoch, "scikit-learn": lambda: sklearn.partial_fit(X, y)}
     predictions = {name: lambda model=model: model.predict_proba(X) for name, model in ours.items()}
     predictions |= {"torch, masked": lambda: torch_predict(step), "scikit-learn": lambda: sklearn.predict_proba(X)}
     for function in epochs.values():

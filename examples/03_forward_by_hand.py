@@ -9,7 +9,7 @@ import numpy as np
 
 from truesparse.activations import ACTIVATIONS
 from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.network import MLP, Workspace
+from truesparse.network import MLP
 from truesparse.optimizers import SGD
 from truesparse.topology import Pattern
 
@@ -38,7 +38,7 @@ x = np.array([[1.0, -1.0], [0.5, 2.0], [2.0, 1.0]])  # (3 features, 2 samples)
 target = np.array([0, 1])
 show("Two samples, as columns:", x)
 
-workspace = Workspace(network, batch_size=2)
+workspace = network.workspace(batch_size=2)
 z = network.forward(x, workspace)
 a = np.maximum(dense[0] @ x, 0)
 show("Hidden activations, max(W₁x, 0):", a)

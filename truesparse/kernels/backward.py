@@ -44,10 +44,10 @@ _SMALL = 500  # weights and units of a layer that are too few for several thread
 
 
 @serial()
-def _bias_gradient(layer, gradient, a, stride, width, column, adds):
-    """∂L/∂b of a layer whose errors were not made by the pass below."""
+def _bias_gradient(layer, gradient, a, stride, width, column, adds, first, last):
+    """∂L/∂b of some units whose errors come from the loss."""
     biases = gradient[layer[BIASES] :]
-    for row in range(layer[FAN_OUT]):
+    for row in range(first, last):
         g = total(load(a, (layer[OUTPUTS] + row) * stride + column, width))
         biases[row] = biases[row] + g if adds else g
 
@@ -145,7 +145,14 @@ def backward(
     for tile in range(n_tiles):
         column, adds = tile * len(width) * CHUNK, tile > 0
         if last_layer == table.shape[0]:
-            _bias_gradient(table[last_layer - 1], gradient, a, stride, width, column, adds)
+            outputs = table[last_layer - 1]
+            n_outputs = outputs[FAN_OUT]
+            if n_parts == 1 or n_outputs < _SMALL:
+                _bias_gradient(outputs, gradient, a, stride, width, column, adds, np.int64(0), n_outputs)
+            else:
+                for part in prange(n_parts):
+                    first, last = part * n_outputs // n_parts, (part + 1) * n_outputs // n_parts
+                    _bias_gradient(outputs, gradient, a, stride, width, column, adds, first, last)
         for i in range(last_layer - 1, first_layer - 1, -1):
             layer = table[i]
             n = n_parts if layer[NNZ] + layer[FAN_OUT] >= _SMALL else 1

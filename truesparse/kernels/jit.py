@@ -1,16 +1,17 @@
 """How every kernel is compiled: the numba flags and the number of threads, in one place.
 
-Three kinds of kernels differ in what the compiler may do to their arithmetic:
+Two kinds of kernels differ in what the compiler may do to their arithmetic:
 
-- *elementwise* ones nothing at all: every operation is rounded as IEEE 754 says, so that vector and scalar code, and
-  code compiled now or read from the cache, give the same bytes;
-- *products* may fuse a multiplication and an addition. They are written such that there is one way only to do that;
-- *sums* may be reordered, or they could not use vector instructions. The subset of fast-math that allows it keeps
+- Most leave it no freedom: every operation is rounded as IEEE 754 says, so that vector and scalar code, and code
+  compiled now or read from the cache, give the same bytes. The products of the two passes are written out with `lanes`,
+  which say what is fused and in which order sums are made.
+- *Sums* may be reordered, or they could not use vector instructions. The subset of fast-math that allows it keeps
   NaN and infinity meaningful; with the whole of it, a test such as ``x != x`` is folded to False.
 
 Rules that every file of this package keeps:
 
-- A kernel calls no kernel of another file: numba's on-disk cache sees only changes of the file it belongs to.
+- A kernel calls no kernel of another file: numba's on-disk cache sees only changes of the file it belongs to. What all
+  kernels are made of (this file, `lanes` and `table`) is excepted.
 - Signatures are lazy, so that read-only and strided arrays are accepted and only what is used is compiled.
 - Each output element has one writer and a fixed order of operations, so results are the same bytes for every
   number of threads. A parallel loop runs over rows or over blocks of a fixed size, never over single elements.
@@ -27,7 +28,6 @@ import numba
 
 serial = partial(numba.njit, cache=True, nogil=True)
 parallel = partial(numba.njit, cache=True, nogil=True, parallel=True)
-parallel_products = partial(parallel, fastmath={"contract"})
 parallel_sums = partial(parallel, fastmath={"reassoc", "contract", "arcp", "nsz"})
 
 
