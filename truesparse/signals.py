@@ -12,8 +12,8 @@ from truesparse.workspace import Workspace
 class ActivationStream:
     """The activations of all units over some samples, batch by batch, as often as it is iterated.
 
-    Each batch is a list of C-contiguous arrays (n_units, batch): the features, every hidden layer's outputs without
-    dropout, and the predictions. They are valid until the next batch.
+    Each batch is a list of arrays (n_units, batch), with contiguous rows: the features, every hidden layer's outputs
+    without dropout, and the predictions. They are valid until the next batch.
 
     Parameters
     ----------
@@ -42,8 +42,7 @@ class ActivationStream:
             z = network.forward(x, workspace, all_units=True)
             layers = [workspace.outputs_of(layer) for layer in range(len(network.layers) - 1)]
             layers.insert(0, self._all_features(x) if self._reader.is_sparse else x)
-            # Contiguous, so that rules can rely on it.
-            yield [*map(np.ascontiguousarray, layers), self._loss.predictions(z)]
+            yield [*layers, self._loss.predictions(z)]
 
     def _all_features(self, inputs: SparseInputs) -> np.ndarray:
         """Sparse inputs with a row for every feature, (n_features, batch)."""

@@ -258,8 +258,7 @@ def _observe(stream, layers: set[int], width: int | None, rng: np.random.Generat
     for batch in stream:
         stop = start + batch[0].shape[1]
         for layer, unit in units.items():
-            add_to_sketch(
-                batch[layer], buckets[start:stop], signs[start:stop], unit.signature, unit.total, unit.squares
-            )
+            a = np.ascontiguousarray(batch[layer])  # the compiler needs to know
+            add_to_sketch(a, buckets[start:stop], signs[start:stop], unit.signature, unit.total, unit.squares)
         start = stop
     return units

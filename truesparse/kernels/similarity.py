@@ -25,7 +25,7 @@ _TILE_ROWS = 256
 _TILE_COLUMNS = 2048
 _ROOM = 65536
 _STRETCH = 64
-_SAMPLED_SIDE = 400
+_SAMPLED_SIDE = 256
 _FEWEST_BEST = 100
 _BLOCK = 512  # pairs that one thread takes at a time
 
