@@ -14,7 +14,7 @@ from truesparse.losses import SoftmaxCrossEntropy
 from truesparse.lr_schedules import Constant, Cosine
 from truesparse.optimizers import SGD, Adam
 from truesparse.randomness import RandomStreams
-from truesparse.training import Progress, Trainer, TrainingState, Validation, forward_all
+from truesparse.training import Progress, Trainer, TrainingState, Validation
 
 
 def trainer_for(network, **changes):
@@ -267,17 +267,6 @@ def test_moments_of_another_solver_start_anew_and_so_does_their_count(rng):
     velocity = SGD().init(network.params)
     kept = trainer_for(network, optimizer=SGD(), state=TrainingState(velocity)).state.optimizer_state
     assert kept is velocity
-
-
-def test_forward_all_is_the_same_bytes_alone_and_among_others(rng):
-    network = make(rng, sizes=(6, 50, 50, 3), dtype=np.float32)
-    X = rng.standard_normal((300, 6)).astype(np.float32)
-    together = forward_all(network, X)
-    assert together.shape == (3, 300)
-    for sample in (0, 17, 299):
-        assert_array_equal(forward_all(network, X[sample : sample + 1])[:, 0], together[:, sample])
-    order = rng.permutation(300)
-    assert_array_equal(forward_all(network, X[order]), together[:, order])
 
 
 def test_callbacks_see_every_epoch(data, rng):

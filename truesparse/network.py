@@ -150,23 +150,15 @@ class MLP:
                 x, features = workspace.inputs_of(first)
                 layer.sums(x, workspace.lanes_of(first), features)
                 activate(table[first], self._slopes[first], *batch, *shape)
-            elif first == 0 and workspace.sparse_inputs is not None:
-                inputs = workspace.sparse_inputs
-                forward_sparse_inputs(
-                    table[0],
-                    self._slopes[0],
-                    self.params,
-                    *batch,
-                    inputs.features,
-                    inputs.values.reshape(-1),
-                    index,
-                    *shape,
-                    n_parts,
-                )
-                if last > 1:
-                    forward(table, self._slopes, 1, last, self.params, *batch, not all_units, index, *shape, n_parts)
             else:
-                forward(table, self._slopes, first, last, self.params, *batch, not all_units, index, *shape, n_parts)
+                start = first
+                if first == 0 and workspace.sparse_inputs is not None:
+                    features, x = workspace.sparse_inputs.features, workspace.sparse_inputs.values.reshape(-1)
+                    forward_sparse_inputs(
+                        table[0], self._slopes[0], self.params, *batch, features, x, index, *shape, n_parts
+                    )
+                    start = 1
+                forward(table, self._slopes, start, last, self.params, *batch, not all_units, index, *shape, n_parts)
             if last < len(self.layers) and self.activations[last - 1].is_smooth:
                 a = workspace.lanes_of(last - 1)
                 self.activations[last - 1].apply(a)
@@ -198,18 +190,9 @@ class MLP:
                 start = first + from_sparse
                 backward(table, slopes, start, last, self.params, self.gradient, *arrays, index, *shape, n_parts)
                 if from_sparse:
-                    inputs = workspace.sparse_inputs
-                    backward_sparse_inputs(
-                        table[0],
-                        self.gradient,
-                        arrays[0],
-                        workspace.shape.stride,
-                        inputs.features,
-                        inputs.values.reshape(-1),
-                        index,
-                        *shape,
-                        n_parts,
-                    )
+                    features, x = workspace.sparse_inputs.features, workspace.sparse_inputs.values.reshape(-1)
+                    a, *_, stride = arrays
+                    backward_sparse_inputs(table[0], self.gradient, a, stride, features, x, index, *shape, n_parts)
             else:
                 x, features = workspace.inputs_of(first)
                 layer.gradient(x, workspace.lanes_of(first), features)

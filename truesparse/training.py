@@ -17,6 +17,7 @@ from truesparse._typing import FloatArray, Optimizer
 from truesparse.batches import BatchReader, in_batches
 from truesparse.callbacks import Callback
 from truesparse.evolution import Evolution, due_fraction, evolve
+from truesparse.inference import forward_all
 from truesparse.initializers import Initializer, draw
 from truesparse.kernels.update import all_finite
 from truesparse.losses import Loss
@@ -384,30 +385,3 @@ class Trainer:
                 f"learning_rate_init={self.learning_rate:g}, or scale the features (and for regression the targets) to "
                 "a standard deviation of about 1."
             )
-
-
-def forward_all(network: MLP, X, batch_size: int = 112) -> FloatArray:
-    """The last layer's sums for all samples, in batches, so that memory is bounded by the batch.
-
-    Every batch is filled up to `batch_size`, by repeating its last sample: a sample's result then has the same bytes
-    wherever and with whatever others it stands, because vector instructions never meet a remainder.
-
-    Parameters
-    ----------
-    network : MLP
-    X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
-    batch_size : int
-
-    Returns
-    -------
-    (n_outputs, n_samples)
-    """
-    reader = BatchReader(X)
-    workspace = network.workspace(batch_size, dense_inputs=not reader.is_sparse)
-    n_samples = X.shape[0]
-    z = np.empty((network.layer_sizes[-1], n_samples), dtype=network.dtype)
-    for start in range(0, n_samples, batch_size):
-        stop = min(start + batch_size, n_samples)
-        samples = np.minimum(np.arange(start, start + batch_size), n_samples - 1)
-        z[:, start:stop] = network.forward(workspace.read(reader, samples), workspace)[:, : stop - start]
-    return z

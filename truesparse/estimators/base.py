@@ -18,6 +18,7 @@ from truesparse.activations import ACTIVATIONS
 from truesparse.callbacks import EpochPrinter
 from truesparse.estimators.parameters import Parameters
 from truesparse.evolution import preset
+from truesparse.inference import forward_all
 from truesparse.initializers import INITIALIZERS, draw
 from truesparse.lr_schedules import LEARNING_RATES
 from truesparse.network import MLP
@@ -26,7 +27,7 @@ from truesparse.parallelism import threads
 from truesparse.randomness import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
-from truesparse.training import Trainer, Validation, forward_all
+from truesparse.training import Trainer, Validation
 
 
 class BaseSparseMLP(Parameters):
