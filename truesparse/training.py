@@ -200,10 +200,9 @@ class Trainer:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.streams = streams
-        moments = optimizer.init(network.params)
-        self.state = state or TrainingState(moments)
-        if self.state.optimizer_state.keys() != moments.keys():
-            self.state.optimizer_state, self.state.optimizer_steps = moments, 0
+        self.state = state or TrainingState(optimizer.init(network.params))
+        if self.state.optimizer_state.keys() != optimizer.init(network.params[:0]).keys():
+            self.state.optimizer_state, self.state.optimizer_steps = optimizer.init(network.params), 0
 
     def train(
         self,
