@@ -34,6 +34,8 @@ class Workspace:
     ----------
     a : (n_rows, stride)
         Activations, and errors after the backward pass.
+    factors : (n_rows, stride)
+        What dropout multiplied activations by; of shape (0, 0) if nothing was silenced.
     masks : (n_rows, stride / 16) uint16
         One bit for every activation: whether its sum was positive.
     z : (n_outputs, batch)
@@ -52,7 +54,7 @@ class Workspace:
         self.a = _aligned_zeros((n_rows, self.shape.stride), dtype)
         self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
         self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
-        self.ones = self.factors = np.empty((0, 0), dtype=dtype)
+        self._nothing = self.factors = np.empty((0, 0), dtype=dtype)
         self.sparse_inputs: SparseInputs | None = None
         self._factors = self._scratch = None
         self._set_batch(batch_size)
@@ -132,7 +134,7 @@ class Workspace:
 
     def no_factors(self) -> FloatArray:
         """Of shape (0, 0): nothing is silenced in this batch."""
-        self.factors = self.ones
+        self.factors = self._nothing
         return self.factors
 
     def scratch(self, n_units: int) -> FloatArray:
