@@ -140,7 +140,7 @@ class MLP:
         workspace.take(x)
         drops = rng is not None and self.dropout > 0
         factors = workspace.draw_factors(self.dropout, rng) if drops else workspace.no_factors()
-        table, index = self._table_for(0 if workspace.sparse_inputs is not None else len(self.layers))
+        table, index, _alive = self._table_for(0 if workspace.sparse_inputs is not None else len(self.layers))
         batch = workspace.flat()
         shape = (workspace.width, workspace.shape.n_tiles)
         n_parts = current_threads()
@@ -177,7 +177,7 @@ class MLP:
         workspace : Workspace, as the forward pass over the same batch left it
         """
         workspace.set_errors(delta)
-        table, index = self._table_for(0 if workspace.sparse_inputs is not None else 1)
+        table, index, _alive = self._table_for(0 if workspace.sparse_inputs is not None else 1)
         kept = 1 - self.dropout if workspace.factors.size else 1
         slopes = np.where(table[:, fields.ACTIVATION] == fields.PIECEWISE_LINEAR, self._slopes, self.dtype.type(kept))
         arrays = workspace.flat()
@@ -240,7 +240,7 @@ class MLP:
         self._spans = list(self._find_spans())
         slopes = [1 if activation.is_smooth else activation.slope for activation in self.activations]
         self._slopes = np.array([*slopes, 1], dtype=self.dtype)
-        self._table = None, None, math.inf, (), ()
+        self._table = None, None, (), math.inf, ()
 
     def _find_spans(self):
         """Layers from first to last (exclusive) that one call of a kernel computes, or one layer that BLAS does."""
@@ -253,15 +253,17 @@ class MLP:
                 first = index + 1
 
     def _table_for(self, first_transposed: int):
-        """The table by which kernels find the layers, and an empty vector of the dtype of all index arrays.
+        """The table by which kernels find the layers, an empty vector of the index arrays' dtype, and these arrays.
+
+        Another thread may replace the table, so whoever uses it holds on to the arrays that it points to.
 
         Layers from number `first_transposed` on have a transposed index in it. The table is kept until a pattern is
         replaced or more of these are asked for.
         """
         patterns = [layer.pattern if layer.is_sparse else None for layer in self.layers]
-        table, index, first, known, _ = self._table
+        table, index, alive, first, known = self._table
         if first <= first_transposed and all(a is b for a, b in zip(patterns, known, strict=True)):
-            return table, index
+            return table, index, alive
         wide = any(pattern is not None and pattern.indices.dtype == np.int64 for pattern in patterns)
         index = np.empty(0, dtype=np.int64 if wide else np.int32)
         table = fields.empty_table(len(patterns))
@@ -285,8 +287,8 @@ class MLP:
             alive += arrays
             table[row, fields.INDICES : fields.INDICES + len(arrays)] = [fields.address(array) for array in arrays]
         table[:-1, fields.CONSUMERS] = table[1:, fields.INDPTR_T]
-        self._table = table, index, first_transposed, patterns, alive
-        return table, index
+        self._table = table, index, alive, first_transposed, patterns
+        return table, index, alive
 
     def __getstate__(self):
         # Views become copies when they are pickled: only what they are views of is stored.
