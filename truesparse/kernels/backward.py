@@ -32,6 +32,7 @@ from truesparse.kernels.table import (
     PERM_T,
     PIECEWISE_LINEAR,
     ROWS_T,
+    SMALL,
     TANH,
     WEIGHTS,
     array_at,
@@ -39,8 +40,6 @@ from truesparse.kernels.table import (
     first_row_of_part,
     is_read,
 )  # fmt: skip
-
-_SMALL = 500  # weights and units of a layer that are too few for several threads
 
 
 @serial()
@@ -147,7 +146,7 @@ def backward(
         if last_layer == table.shape[0]:
             outputs = table[last_layer - 1]
             n_outputs = outputs[FAN_OUT]
-            if n_parts == 1 or n_outputs < _SMALL:
+            if n_parts == 1 or n_outputs < SMALL:
                 _bias_gradient(outputs, gradient, a, stride, width, column, adds, np.int64(0), n_outputs)
             else:
                 for part in prange(n_parts):
@@ -155,7 +154,7 @@ def backward(
                     _bias_gradient(outputs, gradient, a, stride, width, column, adds, first, last)
         for i in range(last_layer - 1, first_layer - 1, -1):
             layer = table[i]
-            n = n_parts if layer[NNZ] + layer[FAN_OUT] >= _SMALL else 1
+            n = n_parts if layer[NNZ] + layer[FAN_OUT] >= SMALL else 1
             if i == 0:
                 if n == 1:
                     all_rows = np.int64(0), layer[FAN_OUT]

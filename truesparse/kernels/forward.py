@@ -35,14 +35,13 @@ from truesparse.kernels.table import (
     PERM_T,
     PIECEWISE_LINEAR,
     ROWS_T,
+    SMALL,
     WEIGHTS,
     array_at,
     consumers_of,
     first_row_of_part,
     is_read,
 )  # fmt: skip
-
-_SMALL = 500  # weights and units of a layer that are too few for several threads
 
 
 @serial()
@@ -95,7 +94,7 @@ def forward(
         column = tile * len(width) * CHUNK
         for i in range(first_layer, last_layer):
             layer, slope = table[i], slopes[i]
-            if n_parts == 1 or layer[NNZ] + layer[FAN_OUT] < _SMALL:
+            if n_parts == 1 or layer[NNZ] + layer[FAN_OUT] < SMALL:
                 all_rows = np.int64(0), layer[FAN_OUT]
                 _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, *all_rows)
             else:

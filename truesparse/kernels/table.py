@@ -28,6 +28,8 @@ N_FIELDS = 14
 
 PIECEWISE_LINEAR, TANH, LOGISTIC = range(3)
 
+SMALL = 500  # weights and units of a layer that are too few for several threads
+
 
 def address(array):
     """Where the numbers of a C-contiguous array lie."""
