@@ -24,6 +24,8 @@ def make(rng, activation="relu", sizes=(6, 9, 8, 3), density=0.4, dense=(2,), **
     for layer, pattern in zip(network.layers, patterns, strict=True):
         layer.data[:] = draw(FanIn(1.0), pattern, slice(None), rng)
         layer.bias[:] = rng.standard_normal(layer.shape[0])
+    learnt = network.params[network.bias_slices()[-1].stop :]
+    learnt[:] = rng.normal(0, 0.5, learnt.size)
     return network
 
 
@@ -110,7 +112,7 @@ def test_a_smaller_batch_fits_the_same_workspace(rng):
         network.forward(np.zeros((6, 11)), workspace)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "all_relu"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "all_relu", "srelu"])
 def test_dropout_gradient_is_the_slope_for_the_same_mask(activation, rng):
     network = make(rng, activation, dropout=0.5)
     x, target = rng.standard_normal((6, 10)), rng.integers(3, size=10)

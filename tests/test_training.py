@@ -4,6 +4,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from test_network import loss_and_gradient, make
 
 from truesparse.batches import BatchReader
@@ -301,3 +302,57 @@ def test_batches_that_would_not_fit_are_refused_before_anything_is_changed(data,
     assert trainer.state.progress == progress
     monkeypatch.setattr("truesparse.training.available_bytes", lambda: needed)
     trainer.train(*data, n_epochs=1)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, csr_array])
+def test_batch_transform_takes_the_place_of_training_batches_only(kind, data):
+    """Doubling features in training equals training on doubled features; validation data stay as they are."""
+    X, y = data
+    seen = []
+
+    def doubled(batch, rng):
+        seen.append(rng.random())
+        batch *= 2
+        return batch
+
+    validation = Validation(kind(X), y, lambda predictions, target: 0.0)
+    networks = [make(np.random.default_rng(1)) for _ in range(2)]
+    trainer = trainer_for(networks[0], batch_transform=doubled)
+    trainer.train(kind(X), y, n_epochs=3, validation=validation)
+    plain = trainer_for(networks[1])
+    plain.train(kind(2 * X), y, n_epochs=3, validation=validation)
+    assert_array_equal(networks[0].params, networks[1].params)
+    losses = [[record.validation_loss for record in one.state.history] for one in (trainer, plain)]
+    assert_array_equal(*losses)
+    assert_array_equal(X, data[0])
+    assert len(set(seen)) == 12  # a generator of its own for every step
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda batch: batch[:, :-1], r"must return a dense array of shape \(16, 6\), got ndarray of shape \(16, 5\)"),
+        (lambda batch: csr_array(batch), "must return a dense array"),
+        (lambda batch: batch * np.nan, "infinite or NaN"),
+    ],
+)
+def test_a_bad_batch_transform_is_named(returned, message, data, rng):
+    trainer = trainer_for(make(rng), batch_transform=lambda batch, rng: returned(batch))
+    with pytest.raises(ValueError, match=f"(?s)batch_transform=.*{message}"):
+        trainer.train(*data, n_epochs=1)
+
+
+def test_hooks_are_called_in_order_and_all_are_optional(data, rng):
+    events = []
+
+    class Watch:
+        def on_train_begin(self, network):
+            events.append(("begin", network))
+
+        def on_topology_change(self, step, rewirings):
+            events.append((step, [rewiring is None for rewiring in rewirings]))
+
+    evolution = replace(preset("set"), schedule=EveryStep(0.3, update_every=3))
+    network = make(rng)
+    trainer_for(network, evolution=evolution).train(*data, n_epochs=2, callbacks=[Watch(), object()])
+    assert events == [("begin", network), (3, [False, False, True]), (6, [False, False, True])]

@@ -1,6 +1,6 @@
 """Names for the arrays that travel through the package, and the protocols that plug-ins meet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,6 +19,10 @@ IndexArray = NDArray[np.integer]
 
 Edges = tuple[IndexArray, IndexArray]
 """Pairs of a layer as (rows, columns): row = output unit, column = input unit."""
+
+
+BatchTransform = Callable[[Any, np.random.Generator], Any]
+"""``transform(X_batch, rng)``: what a training batch (n, n_features) is replaced by."""
 
 
 class Prune(Protocol):

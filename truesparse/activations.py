@@ -7,12 +7,13 @@
 | ``all_relu`` | as leaky, with +slope and −slope in turns from layer to layer (Curci et al., 2021, eq. 1) |
 | ``tanh`` | tanh z, with f′ = 1 − f² |
 | ``logistic`` | 1 / (1 + exp(−z)), with f′ = f · (1 − f) |
+| ``srelu`` | z between two thresholds, other slopes outside; thresholds and slopes are learnt, four numbers a unit |
 | ``identity`` | z |
 
 The first three and the last are one piecewise-linear function with different slopes, and part of the kernels
-(see `truesparse.kernels.forward`). All-ReLU lets a unit with two inputs pass on something in half of the cases where
+(see `truesparse.kernels.forward`): they are *fused*. The others are applied in a pass of their own. All-ReLU lets a unit with two inputs pass on something in half of the cases where
 ReLU passes nothing, and costs no parameter. The smooth ones are applied by NumPy and SciPy; the kernels know their
-derivatives.
+derivatives. SReLU has kernels of its own.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 from scipy.special import expit
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.table import LOGISTIC, PIECEWISE_LINEAR, TANH
+from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class PiecewiseLinear:
     slope: float = 0.0
 
     kind: ClassVar[int] = PIECEWISE_LINEAR
-    is_smooth: ClassVar[bool] = False
+    is_fused: ClassVar[bool] = True
+    n_params: ClassVar[int] = 0
 
     def __post_init__(self):
         if not (isinstance(self.slope, Real) and np.isfinite(self.slope)):
@@ -60,7 +62,8 @@ class Tanh:
     """tanh z."""
 
     kind: ClassVar[int] = TANH
-    is_smooth: ClassVar[bool] = True
+    is_fused: ClassVar[bool] = False
+    n_params: ClassVar[int] = 0
 
     def apply(self, z: FloatArray) -> None:
         """z ← f(z), elementwise."""
@@ -76,7 +79,8 @@ class Logistic:
     """1 / (1 + exp(−z))."""
 
     kind: ClassVar[int] = LOGISTIC
-    is_smooth: ClassVar[bool] = True
+    is_fused: ClassVar[bool] = False
+    n_params: ClassVar[int] = 0
 
     def apply(self, z: FloatArray) -> None:
         """z ← f(z), elementwise."""
@@ -87,7 +91,30 @@ class Logistic:
         return self
 
 
-Activation = PiecewiseLinear | Tanh | Logistic
+@dataclass(frozen=True)
+class SReLU:
+    """Three straight pieces, whose two thresholds and two outer slopes every unit learns (Jin et al., 2016).
+
+    At first it is close to ReLU, as in the experiments of SET: left threshold 0, left slope and distance between the
+    thresholds uniform in ±√(3 / n_units), right slope 1. `truesparse.kernels.srelu` has the equations.
+    """
+
+    kind: ClassVar[int] = LEARNED
+    is_fused: ClassVar[bool] = False
+    n_params: ClassVar[int] = 4
+
+    def first_params(self, n_units: int, rng: np.random.Generator) -> FloatArray:
+        """Left threshold, left slope, distance of the thresholds and right slope of every unit, (4, n_units)."""
+        bound = np.sqrt(3 / n_units)
+        left_slope, distance = rng.uniform(-bound, bound, (2, n_units))
+        return np.stack([np.zeros(n_units), left_slope, distance, np.ones(n_units)])
+
+    def at_layer(self, layer: int) -> "SReLU":
+        """The activation of the hidden layer with this index, counted from 0."""
+        return self
+
+
+Activation = PiecewiseLinear | Tanh | Logistic | SReLU
 
 ACTIVATIONS = {
     "relu": PiecewiseLinear(0.0),
@@ -95,5 +122,6 @@ ACTIVATIONS = {
     "all_relu": AllReLU(),
     "tanh": Tanh(),
     "logistic": Logistic(),
+    "srelu": SReLU(),
     "identity": PiecewiseLinear(1.0),
 }

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import issparse
+from scipy.sparse import csr_array, issparse
 
-from truesparse._typing import FloatArray, IndexArray
+from truesparse._typing import BatchTransform, FloatArray, IndexArray
 from truesparse.kernels.gather import gather_csr, gather_dense, present_features
 from truesparse.kernels.lanes import CHUNK
 
@@ -61,6 +61,32 @@ class BatchReader:
         self._values = np.empty((0, 0), dtype=X.dtype)
         if self.is_sparse:
             self._scratch = np.zeros(self.n_features, dtype=np.int32)
+
+    def transformed(self, samples: IndexArray, transform: BatchTransform, rng: np.random.Generator) -> "BatchReader":
+        """A reader of what `transform` makes of a copy of these samples.
+
+        Raises
+        ------
+        ValueError
+            If that is of another kind or shape, or not finite.
+        """
+        batch = self._X[samples]
+        returned = transform(batch, rng)
+        kind = "a CSR array" if self.is_sparse else "a dense array"
+        if issparse(returned) != self.is_sparse or np.shape(returned) != batch.shape:
+            raise ValueError(
+                f"batch_transform={transform!r} must return {kind} of shape {batch.shape}, got "
+                f"{type(returned).__name__} of shape {np.shape(returned)}."
+            )
+        if self.is_sparse:
+            returned = csr_array(returned, dtype=self.dtype)
+            returned.check_format(full_check=True)  # kernels do not check indices
+            numbers = returned.data
+        else:
+            returned = numbers = np.ascontiguousarray(returned, dtype=self.dtype)
+        if not np.isfinite(numbers.sum()):
+            raise ValueError(f"batch_transform={transform!r} returned numbers that are infinite or NaN.")
+        return BatchReader(returned)
 
     def read_into(self, out: FloatArray, samples: IndexArray) -> None:
         """Dense data: fill the rows of `out`, (n_features, stride), with samples as columns."""

@@ -1,16 +1,30 @@
-"""Watching a training run. A callback is told of every epoch; it changes nothing, but may ask to stop."""
+"""Watching a training run. A callback changes nothing, but may ask to stop."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from truesparse.network import MLP
+    from truesparse.topology import Rewiring
     from truesparse.training import EpochRecord
 
 
 class Callback(Protocol):
-    """Anything with this method."""
+    """Anything with one or several of these methods."""
+
+    def on_train_begin(self, network: "MLP") -> None:
+        """Called before the first epoch of every call of `Trainer.train`."""
+
+    def on_topology_change(self, step: int, rewirings: Sequence["Rewiring | None"]) -> None:
+        """Called after every update of the topology, before step number `step`; None for layers that stay."""
 
     def on_epoch_end(self, record: "EpochRecord") -> bool | None:
         """Called after every epoch, before the topology changes for the next; True asks to stop."""
+
+
+def notify(callbacks: Iterable[Callback], event: str, *args: Any) -> list:
+    """Call a method of all callbacks that have it, and return what they return."""
+    return [getattr(callback, event)(*args) for callback in callbacks if hasattr(callback, event)]
 
 
 class EpochPrinter:

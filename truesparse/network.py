@@ -4,11 +4,11 @@
     backward    δ_L = ∂L/∂z_L,   δ_(l−1) = (W_lᵀ δ_l) · f′_(l−1)(z_(l−1)),
                 ∂L/∂W_l = δ_l a_(l−1)ᵀ at the stored pairs,   ∂L/∂b_l = Σ_batch δ_l
 
-Parameters lie in one vector: the weights of all layers, then the biases of all layers. The gradient is a second
-vector of the same layout. An optimiser sees nothing else, and rewiring a layer reorders its part of such vectors.
+Parameters lie in one vector: the weights of all layers, then the biases of all layers, then what activations learn.
+The gradient is a second vector of the same layout. An optimiser sees nothing else, and rewiring a layer reorders its part of such vectors.
 
 Consecutive sparse layers are computed by one call of a kernel, which finds their arrays through a table; a layer that
-runs on BLAS, or an activation that NumPy computes better, ends such a span. All arrays of a batch live in a
+runs on BLAS, or an activation that has a pass of its own, ends such a span. All arrays of a batch live in a
 `Workspace`, so that a network can be used by several threads at a time.
 """
 
@@ -25,6 +25,7 @@ from truesparse.kernels import table as fields
 from truesparse.kernels.backward import backward, backward_sparse_inputs, errors_of_products
 from truesparse.kernels.forward import activate, forward, forward_sparse_inputs
 from truesparse.kernels.jit import current_threads
+from truesparse.kernels.srelu import srelu, srelu_errors
 from truesparse.layers import DenseLinear, Layer, SparseLinear
 from truesparse.topology import Pattern, Rewiring
 from truesparse.workspace import Workspace
@@ -50,7 +51,8 @@ class MLP:
     Attributes
     ----------
     params, gradient : (n_params,)
-        All weights, then all biases; zero at first.
+        All weights, then all biases, then the parameters of the activations of one hidden layer after another; zero
+        at first.
     n_weights : int
         How many of the parameters are weights.
     """
@@ -63,7 +65,8 @@ class MLP:
         self.activations = [activation.at_layer(index) for index in range(len(layers) - 1)]
         self.dropout = dropout
         self.n_weights = sum(layer.nnz for layer in layers)
-        self.params = np.zeros(self.n_weights + sum(layer.shape[0] for layer in layers), dtype=dtype)
+        n_others = sum(layer.shape[0] for layer in layers) + sum(self._activation_sizes())
+        self.params = np.zeros(self.n_weights + n_others, dtype=dtype)
         self._bind()
 
     @classmethod
@@ -100,15 +103,21 @@ class MLP:
         """Where each layer's biases lie in the parameter vector."""
         return _slices(self.n_weights, [layer.shape[0] for layer in self.layers])
 
+    def activation_slices(self) -> list[slice]:
+        """Where the parameters of each hidden layer's activation lie in the parameter vector."""
+        return _slices(self.bias_slices()[-1].stop, self._activation_sizes())
+
     def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
         """The arrays for batches of at most so many samples."""
-        return Workspace(self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs)
+        return Workspace(
+            self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs, keeps_sums=self._keeps_sums
+        )
 
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
         """Bytes of the arrays that training with such batches needs."""
         return Workspace.bytes_needed(
             self.layer_sizes, batch_size, self.dtype,
-            dense_inputs=dense_inputs, dropout=self.dropout > 0,
+            dense_inputs=dense_inputs, dropout=self.dropout > 0, keeps_sums=self._keeps_sums,
             scratch=max((layer.shape[1] for layer in self.layers[1:] if not layer.is_sparse), default=0),
         )  # fmt: skip
 
@@ -138,8 +147,10 @@ class MLP:
         (n_outputs, batch), a view into the workspace
         """
         workspace.take(x)
-        drops = rng is not None and self.dropout > 0
-        factors = workspace.draw_factors(self.dropout, rng) if drops else workspace.no_factors()
+        if rng is not None and self.dropout > 0:
+            workspace.draw_factors(self.dropout, rng)
+        else:
+            workspace.no_factors()
         table, index, _alive = self._table_for(0 if workspace.sparse_inputs is not None else len(self.layers))
         batch = workspace.flat()
         shape = (workspace.width, workspace.shape.n_tiles)
@@ -159,11 +170,8 @@ class MLP:
                     )
                     start = 1
                 forward(table, self._slopes, start, last, self.params, *batch, not all_units, index, *shape, n_parts)
-            if last < len(self.layers) and self.activations[last - 1].is_smooth:
-                a = workspace.lanes_of(last - 1)
-                self.activations[last - 1].apply(a)
-                if factors.size:
-                    a *= workspace.lanes_of(last - 1, factors)
+            if last < len(self.layers) and not self.activations[last - 1].is_fused:
+                self._activate(last - 1, workspace)
         return workspace.z
 
     def backward(self, delta: FloatArray, workspace: Workspace) -> None:
@@ -184,6 +192,8 @@ class MLP:
         shape = (workspace.width, workspace.shape.n_tiles)
         n_parts = current_threads()
         for first, last in reversed(self._spans):
+            if last < len(self.layers) and self.activations[last - 1].n_params:
+                self._errors_of_learned(last - 1, workspace)
             layer = self.layers[first]
             from_sparse = first == 0 and workspace.sparse_inputs is not None
             if layer.is_sparse:
@@ -202,6 +212,27 @@ class MLP:
                     errors_of_products(
                         table[first - 1], products.reshape(-1), slopes[first - 1], self.gradient, *arrays, *shape
                     )
+
+    def _activate(self, layer: int, workspace: Workspace) -> None:
+        """Apply an activation that is not part of the kernels, and the factors of dropout."""
+        activation, a = self.activations[layer], workspace.lanes_of(layer)
+        if activation.n_params:
+            params = self.params[self.activation_slices()[layer]].reshape(activation.n_params, -1)
+            srelu(workspace.a.reshape(-1), workspace.sums.reshape(-1), params, *workspace.place_of(layer))
+        else:
+            activation.apply(a)
+        if workspace.factors.size:
+            a *= workspace.lanes_of(layer, workspace.factors)
+
+    def _errors_of_learned(self, layer: int, workspace: Workspace) -> None:
+        """Take the errors of a layer through an activation with parameters, and fill these parameters' gradient."""
+        slots, biases = self.activation_slices()[layer], self.bias_slices()[layer]
+        n_params = self.activations[layer].n_params
+        params, gradient = (vector[slots].reshape(n_params, -1) for vector in (self.params, self.gradient))
+        place = workspace.place_of(layer)
+        srelu_errors(
+            workspace.a.reshape(-1), workspace.sums.reshape(-1), params, gradient, self.gradient[biases], *place
+        )
 
     def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
         """Replace patterns; the parameters follow, and so do other vectors of the same layout.
@@ -238,16 +269,24 @@ class MLP:
         for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
             layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])
         self._spans = list(self._find_spans())
-        slopes = [1 if activation.is_smooth else activation.slope for activation in self.activations]
+        slopes = [activation.slope if activation.is_fused else 1 for activation in self.activations]
         self._slopes = np.array([*slopes, 1], dtype=self.dtype)
         self._table = None, None, (), math.inf, ()
+
+    def _activation_sizes(self) -> list[int]:
+        sizes = [layer.shape[0] for layer in self.layers[:-1]]
+        return [activation.n_params * size for activation, size in zip(self.activations, sizes, strict=True)]
+
+    @property
+    def _keeps_sums(self) -> bool:
+        return any(activation.n_params for activation in self.activations)
 
     def _find_spans(self):
         """Layers from first to last (exclusive) that one call of a kernel computes, or one layer that BLAS does."""
         first = 0
         for index, layer in enumerate(self.layers):
             is_last = index == len(self.layers) - 1
-            ends = is_last or self.activations[index].is_smooth
+            ends = is_last or not self.activations[index].is_fused
             if not layer.is_sparse or ends or not self.layers[index + 1].is_sparse:
                 yield first, index + 1
                 first = index + 1

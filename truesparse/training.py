@@ -7,15 +7,15 @@ and no training ends with connections that nothing has trained.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 
 import numpy as np
 
-from truesparse._typing import FloatArray, Optimizer
+from truesparse._typing import BatchTransform, FloatArray, Optimizer
 from truesparse.batches import BatchReader, in_batches
-from truesparse.callbacks import Callback
+from truesparse.callbacks import Callback, notify
 from truesparse.evolution import Evolution, due_fraction, evolve
 from truesparse.inference import forward_all
 from truesparse.initializers import Initializer, draw
@@ -170,6 +170,10 @@ class Trainer:
     batch_size : int
     shuffle : bool
         Whether every epoch takes the samples in a new order.
+    batch_transform : callable, optional
+        ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch (n, n_features), such as
+        shifted images. It is given a copy that it may change. Neither validation data nor what rules of evolution
+        look at go through it.
     streams : RandomStreams
     state : TrainingState, optional
         Where an earlier training of the same network ended. Moments of another kind of optimiser start anew.
@@ -188,6 +192,7 @@ class Trainer:
         batch_size: int,
         shuffle: bool,
         streams: RandomStreams,
+        batch_transform: BatchTransform | None = None,
         state: TrainingState | None = None,
     ):
         self.network = network
@@ -200,6 +205,7 @@ class Trainer:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.streams = streams
+        self.batch_transform = batch_transform
         self.state = state or TrainingState(optimizer.init(network.params))
         if self.state.optimizer_state.keys() != optimizer.init(network.params[:0]).keys():
             self.state.optimizer_state, self.state.optimizer_steps = optimizer.init(network.params), 0
@@ -214,7 +220,7 @@ class Trainer:
         validation: Validation | None = None,
         patience: float = math.inf,
         tol: float = 0.0,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         """Run some epochs.
 
@@ -233,7 +239,7 @@ class Trainer:
             Epochs without improvement by more than `tol` after which training stops. Without validation data the
             training loss is watched, and only epochs count in which no connection was replaced.
         tol : float
-        callbacks : iterable of Callback
+        callbacks : sequence of Callback
 
         Raises
         ------
@@ -252,14 +258,15 @@ class Trainer:
         progress.plan(planned_epochs if in_parts else n_epochs, steps_per_epoch)
         workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
         best = None
+        notify(callbacks, "on_train_begin", self.network)
         for _ in range(n_epochs):
-            record = self._epoch(reader, workspace, target, batch_size, validation)
+            record = self._epoch(reader, workspace, target, batch_size, validation, callbacks)
             self.state.history.append(record)
             value = -record.train_loss if validation is None else record.validation_score
             if validation is not None and value > progress.best:
                 best = self.network.snapshot(*self.state.optimizer_state.values()), self.state.optimizer_steps
             progress.observe(value, tol)
-            asked_to_stop = [callback.on_epoch_end(record) for callback in callbacks]
+            asked_to_stop = notify(callbacks, "on_epoch_end", record)
             stall = progress.stall if validation is not None else min(progress.stall, progress.settled)
             if stall >= patience or any(asked_to_stop):
                 break
@@ -267,7 +274,7 @@ class Trainer:
             snapshot, self.state.optimizer_steps = best
             self.network.restore(snapshot, *self.state.optimizer_state.values())
 
-    def _epoch(self, reader, workspace, target, batch_size, validation) -> EpochRecord:
+    def _epoch(self, reader, workspace, target, batch_size, validation, callbacks) -> EpochRecord:
         started = time.perf_counter()
         progress, network = self.state.progress, self.network
         samples = np.arange(reader.n_samples)
@@ -278,8 +285,8 @@ class Trainer:
         progress.epoch_step = 0
         for batch in in_batches(samples, batch_size):
             if self.evolution is not None:
-                replaced += self._evolve(reader, workspace, batch_size)
-            x = workspace.read(reader, batch)
+                replaced += self._evolve(reader, workspace, batch_size, callbacks)
+            x = self._read(reader, workspace, batch)
             z = network.forward(x, workspace, self._dropout_rng())
             loss = self.loss(z, target[batch], z)  # the gradient takes the place of z
             network.backward(z, workspace)
@@ -301,6 +308,13 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
+    def _read(self, reader, workspace, batch):
+        """A training batch as the network's input."""
+        if self.batch_transform is None:
+            return workspace.read(reader, batch)
+        rng = self.streams("batch transform", self.state.progress.step)
+        return workspace.read(reader.transformed(batch, self.batch_transform, rng), np.arange(batch.size))
+
     def _step(self) -> float:
         """One step of the optimiser along the gradient; returns the learning rate it had."""
         progress = self.state.progress
@@ -321,7 +335,7 @@ class Trainer:
         )
         return learning_rate
 
-    def _evolve(self, reader, workspace, batch_size) -> np.ndarray:
+    def _evolve(self, reader, workspace, batch_size, callbacks) -> np.ndarray:
         """Change the topology if an update is due; returns how many connections of each layer were replaced."""
         progress, network = self.state.progress, self.network
         drop_fraction = due_fraction(
@@ -344,6 +358,7 @@ class Trainer:
         )
         network.rewire(rewirings, *self.state.optimizer_state.values())
         self._initialise_grown(rewirings)
+        notify(callbacks, "on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
 
     def _initialise_grown(self, rewirings) -> None:

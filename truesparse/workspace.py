@@ -29,6 +29,8 @@ class Workspace:
     dtype : float32 or float64
     dense_inputs : bool
         Whether there are rows for the features.
+    keeps_sums : bool
+        Whether there is room for the sums that activations were made of.
 
     Attributes
     ----------
@@ -38,11 +40,15 @@ class Workspace:
         What dropout multiplied activations by; of shape (0, 0) if nothing was silenced.
     masks : (n_rows, stride / 16) uint16
         One bit for every activation: whether its sum was positive.
+    sums : (n_hidden_rows, stride)
+        What activations with parameters were made of; of shape (0, 0) if there are none.
     z : (n_outputs, batch)
         View of the rows of the outputs.
     """
 
-    def __init__(self, layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True):
+    def __init__(
+        self, layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True, keeps_sums: bool = False
+    ):
         self.shape = BatchShape.of(batch_size)
         self.width = width_of(self.shape.n_lanes)
         self._batch_size = batch_size
@@ -55,18 +61,29 @@ class Workspace:
         self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
         self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
         self._nothing = self.factors = np.empty((0, 0), dtype=dtype)
+        n_hidden = self._rows[-1].start
+        self.sums = _aligned_zeros((n_hidden, self.shape.stride), dtype) if keeps_sums else self._nothing
         self.sparse_inputs: SparseInputs | None = None
         self._factors = self._scratch = None
         self._set_batch(batch_size)
 
     @staticmethod
     def bytes_needed(
-        layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs=True, dropout=False, scratch=0
+        layer_sizes: Sequence[int],
+        batch_size: int,
+        dtype,
+        *,
+        dense_inputs=True,
+        dropout=False,
+        keeps_sums=False,
+        scratch=0,
     ) -> int:
         """Bytes that a workspace holds while a network trains, with `scratch` rows for products."""
         n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
         shape, size = BatchShape.of(batch_size), np.dtype(dtype).itemsize
         activations = n_rows * (shape.stride * size * (2 if dropout else 1) + shape.stride // CHUNK * 2)
+        if keeps_sums:
+            activations += sum(layer_sizes[1:-1]) * shape.stride * size
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
 
     def read(self, reader: BatchReader, samples: IndexArray) -> FloatArray | SparseInputs:
@@ -100,6 +117,10 @@ class Workspace:
     def lanes_of(self, layer: int, array: FloatArray | None = None) -> FloatArray:
         """Rows of a layer with all columns that kernels work on, of `a` or of another array of its shape."""
         return (self.a if array is None else array)[self._rows[layer], self._lanes]
+
+    def place_of(self, layer: int) -> tuple[int, int, int]:
+        """A layer's first row, numbers from one row to the next, and columns that kernels work on."""
+        return self._rows[layer].start, self.shape.stride, self._lanes.stop
 
     def inputs_of(self, layer: int):
         """What a layer reads, with all columns that kernels work on, and which features that is."""

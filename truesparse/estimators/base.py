@@ -84,7 +84,7 @@ class BaseSparseMLP(Parameters):
                     validation=validation,
                     patience=self.n_iter_no_change,
                     tol=self.tol,
-                    callbacks=[EpochPrinter(done + n_epochs)] if self.verbose else [],
+                    callbacks=[*(self.callbacks or ()), *([EpochPrinter(done + n_epochs)] if self.verbose else [])],
                 )
             self._seed, self._shape, self._network, self._state = seed, shape, trainer.network, trainer.state
         self._warn_of_what_did_not_happen(trainer, done, in_parts)
@@ -155,6 +155,7 @@ class BaseSparseMLP(Parameters):
             batch_size=self.batch_size,
             shuffle=self.shuffle,
             streams=streams,
+            batch_transform=self.batch_transform,
             state=state,
         )
 
@@ -170,6 +171,10 @@ class BaseSparseMLP(Parameters):
         network = MLP.from_patterns(patterns, activation, dropout=self.dropout, dtype=self.dtype)
         for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
             layer.data[:] = draw(initializer, pattern, slice(None), streams("weights", index))
+        for index, (activation, slots) in enumerate(zip(network.activations, network.activation_slices(), strict=True)):
+            if activation.n_params:
+                n_units = network.layers[index].shape[0]
+                network.params[slots] = activation.first_params(n_units, streams("activation", index)).reshape(-1)
         return network
 
     def _make_evolution(self):

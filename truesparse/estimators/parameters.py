@@ -7,7 +7,7 @@ from typing import ClassVar
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
-from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, Tanh
+from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU, Tanh
 from truesparse.evolution import PRESETS, Evolution
 from truesparse.initializers import INITIALIZERS
 from truesparse.lr_schedules import LEARNING_RATES
@@ -39,7 +39,7 @@ PARAMETERS_DOC = """Parameters
         Values of grown weights: zero; drawn as first weights are, times this factor; or drawn by an initializer of
         their own. None leaves the method's own, 1.0, or ``"zeros"`` for ``"set"``. Not used if the topology never
         changes.
-    activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "identity"} or object, default="relu"
+    activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default="relu"
         Of the hidden units; with other slopes from `truesparse.activations`.
     solver : {"adam", "sgd"}, default="adam"
         Adam, or stochastic gradient descent with momentum.
@@ -58,6 +58,11 @@ PARAMETERS_DOC = """Parameters
         Only used with ``solver="sgd"``.
     dropout : float in [0, 1), default=0.0
         Share of the hidden units that are silenced in each step of training.
+    batch_transform : callable, default=None
+        ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch of shape (n, n_features), for
+        example shifted images or noisy features. It is given a copy, dense or CSR as the data are, that it may
+        change, and a `numpy.random.Generator`. Validation data do not go through it, nor do the samples that the
+        evolution of the topology looks at.
     max_iter : int, default=200
         Epochs. The schedules of the topology and of the learning rate are stretched over so many; with ``partial_fit``,
         over so many calls in a row.
@@ -86,6 +91,9 @@ PARAMETERS_DOC = """Parameters
         Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all.
     dtype : {"float32", "float64"}, default="float32"
         Of the weights and of all arithmetic.
+    callbacks : list, default=None
+        Objects that watch the training, such as `truesparse.inspection.TopologyRecorder`; `truesparse.callbacks` has
+        their methods.
     """
 
 
@@ -122,7 +130,7 @@ class Parameters(BaseEstimator):
         "topology_init": [StrOptions({"balanced", "erdos_renyi"})],
         "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds")],
         "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), HasMethods("bounds"), None],
-        "activation": [StrOptions(set(ACTIVATIONS)), PiecewiseLinear, Tanh, Logistic],
+        "activation": [StrOptions(set(ACTIVATIONS)), PiecewiseLinear, SReLU, Tanh, Logistic],
         "solver": [StrOptions({"adam", "sgd"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
@@ -131,6 +139,7 @@ class Parameters(BaseEstimator):
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "nesterovs_momentum": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "batch_transform": [callable, None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
@@ -142,6 +151,7 @@ class Parameters(BaseEstimator):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
         "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
         "dtype": [StrOptions({"float32", "float64"})],
+        "callbacks": [list, tuple, None],
     }
 
     def __init__(
@@ -165,6 +175,7 @@ class Parameters(BaseEstimator):
         momentum=0.9,
         nesterovs_momentum=True,
         dropout=0.0,
+        batch_transform=None,
         max_iter=200,
         shuffle=True,
         random_state=None,
@@ -176,6 +187,7 @@ class Parameters(BaseEstimator):
         n_iter_no_change=20,
         n_jobs=None,
         dtype="float32",
+        callbacks=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.evolution = evolution
@@ -195,6 +207,7 @@ class Parameters(BaseEstimator):
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
         self.dropout = dropout
+        self.batch_transform = batch_transform
         self.max_iter = max_iter
         self.shuffle = shuffle
         self.random_state = random_state
@@ -206,3 +219,4 @@ class Parameters(BaseEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.n_jobs = n_jobs
         self.dtype = dtype
+        self.callbacks = callbacks

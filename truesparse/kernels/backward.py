@@ -27,6 +27,7 @@ from truesparse.kernels.table import (
     INDPTR,
     INDPTR_T,
     INPUTS,
+    LEARNED,
     NNZ,
     OUTPUTS,
     PERM_T,
@@ -82,7 +83,9 @@ def _gradient_rows(layer, gradient, a, stride, index, width, column, adds, first
 
 @serial()
 def _times_smooth_derivative(d, f, activation, minus_one):
-    """d · f′, from the activation's value f."""
+    """d · f′, from the activation's value f; d itself where the derivative is left to others."""
+    if activation == LEARNED:
+        return d
     if activation == TANH:
         return axpy(minus_one, times(times(d, f), f), d)  # d · (1 − f²)
     d = times(d, f)

@@ -42,6 +42,30 @@ def input_errors(data, indices, indptr, delta, derivative, factors=1):
     return dense_weight(data, indices, indptr, derivative.shape[0]).T @ delta * factors * derivative  # (fan_in, batch)
 
 
+# srelu.py
+
+
+def srelu(z, unit_params):
+    """f(z) for sums (n_units, batch) and parameters (4, n_units)."""
+    t_l, a_l, w, a_r = unit_params[:, :, None]
+    t_r = t_l + np.abs(w)
+    return np.where(z > t_r, t_r + a_r * (z - t_r), np.where(z < t_l, t_l + a_l * (z - t_l), z))
+
+
+def srelu_errors(d, z, unit_params):
+    """∂L/∂z, and the gradient of the parameters, (4, n_units), from d = ∂L/∂f."""
+    t_l, a_l, w, a_r = unit_params[:, :, None]
+    t_r = t_l + np.abs(w)
+    left, right = z < t_l, z > t_r
+    of_a_parameter = (
+        np.where(right, 1 - a_r, left * (1 - a_l)),
+        left * (z - t_l),
+        right * np.sign(w) * (1 - a_r),
+        right * (z - t_r),
+    )
+    return d * np.where(right, a_r, np.where(left, a_l, 1)), np.stack([(d * df).sum(axis=1) for df in of_a_parameter])
+
+
 # update.py
 
 

@@ -12,7 +12,7 @@ table, which says where its arrays are:
 | ``INDICES``, ``INDPTR`` | addresses of the CSR pattern |
 | ``ROWS_T``, ``INDPTR_T``, ``PERM_T`` | addresses of the transposed index; 0 where nothing needs it |
 | ``CONSUMERS`` | address of the next layer's ``INDPTR_T``, which tells what units nothing reads; or 0 |
-| ``ACTIVATION`` | `PIECEWISE_LINEAR`, `TANH` or `LOGISTIC`, what its outputs go through |
+| ``ACTIVATION`` | what its outputs go through: `PIECEWISE_LINEAR`, `TANH`, `LOGISTIC`, or one with parameters of its own, `LEARNED`, whose derivative is left to others |
 
 Whoever makes a table keeps the arrays alive that it points to.
 """
@@ -26,7 +26,7 @@ FAN_OUT, FAN_IN, NNZ, WEIGHTS, BIASES, INPUTS, OUTPUTS = range(7)
 INDICES, INDPTR, ROWS_T, INDPTR_T, PERM_T, CONSUMERS, ACTIVATION = range(7, 14)
 N_FIELDS = 14
 
-PIECEWISE_LINEAR, TANH, LOGISTIC = range(3)
+PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED = range(4)
 
 SMALL = 500  # weights and units of a layer that are too few for several threads
 
