@@ -11,9 +11,9 @@
 | ``identity`` | z |
 
 The first three and the last are one piecewise-linear function with different slopes, and part of the kernels
-(see `truesparse.kernels.forward`): they are *fused*. The others are applied in a pass of their own. All-ReLU lets a unit with two inputs pass on something in half of the cases where
-ReLU passes nothing, and costs no parameter. The smooth ones are applied by NumPy and SciPy; the kernels know their
-derivatives. SReLU has kernels of its own.
+(see `truesparse.kernels.forward`): they are *fused*. All-ReLU lets a unit with two inputs pass on something in half of
+the cases where ReLU passes nothing, and costs no parameter. The others are applied in a pass of their own, the smooth
+ones by NumPy and SciPy, while the kernels know their derivatives; SReLU has kernels of its own.
 """
 
 from dataclasses import dataclass

@@ -5,7 +5,8 @@
                 ∂L/∂W_l = δ_l a_(l−1)ᵀ at the stored pairs,   ∂L/∂b_l = Σ_batch δ_l
 
 Parameters lie in one vector: the weights of all layers, then the biases of all layers, then what activations learn.
-The gradient is a second vector of the same layout. An optimiser sees nothing else, and rewiring a layer reorders its part of such vectors.
+The gradient is a second vector of the same layout. An optimiser sees nothing else, and rewiring a layer reorders its
+part of such vectors.
 
 Consecutive sparse layers are computed by one call of a kernel, which finds their arrays through a table; a layer that
 runs on BLAS, or an activation that has a pass of its own, ends such a span. All arrays of a batch live in a
@@ -186,8 +187,9 @@ class MLP:
         """
         workspace.set_errors(delta)
         table, index, _alive = self._table_for(0 if workspace.sparse_inputs is not None else 1)
-        kept = 1 - self.dropout if workspace.factors.size else 1
-        slopes = np.where(table[:, fields.ACTIVATION] == fields.PIECEWISE_LINEAR, self._slopes, self.dtype.type(kept))
+        slopes = np.where(
+            table[:, fields.ACTIVATION] == fields.PIECEWISE_LINEAR, self._slopes, self.dtype.type(workspace.kept)
+        )
         arrays = workspace.flat()
         shape = (workspace.width, workspace.shape.n_tiles)
         n_parts = current_threads()

@@ -12,6 +12,7 @@ import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.batches import BatchReader, BatchShape, SparseInputs
+from truesparse.kernels.dropout import dropout_factors
 from truesparse.kernels.lanes import CHUNK, width_of
 
 _ALIGNMENT = 64  # bytes of a cache line: a vector of 16 float32 then lies in one
@@ -38,6 +39,8 @@ class Workspace:
         Activations, and errors after the backward pass.
     factors : (n_rows, stride)
         What dropout multiplied activations by; of shape (0, 0) if nothing was silenced.
+    kept : float
+        The share of units that dropout keeps.
     masks : (n_rows, stride / 16) uint16
         One bit for every activation: whether its sum was positive.
     sums : (n_hidden_rows, stride)
@@ -60,7 +63,8 @@ class Workspace:
         self.a = _aligned_zeros((n_rows, self.shape.stride), dtype)
         self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
         self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
-        self._nothing = self.factors = np.empty((0, 0), dtype=dtype)
+        self._nothing = np.empty((0, 0), dtype=dtype)
+        self.no_factors()
         n_hidden = self._rows[-1].start
         self.sums = _aligned_zeros((n_hidden, self.shape.stride), dtype) if keeps_sums else self._nothing
         self.sparse_inputs: SparseInputs | None = None
@@ -140,6 +144,8 @@ class Workspace:
     def draw_factors(self, probability: float, rng: np.random.Generator) -> FloatArray:
         """What the hidden units' activations are multiplied by: 0 with some probability, else 1 / (1 − probability).
 
+        The probability is rounded to a multiple of 2⁻¹⁶, since four numbers are made of every 64 random bits.
+
         Returns
         -------
         (n_rows, stride); one where nothing is silenced
@@ -147,15 +153,16 @@ class Workspace:
         if self._factors is None:
             self._factors = np.ones_like(self.a)
         hidden = self._factors[: self._rows[-1].start]
-        rng.random(dtype=hidden.dtype, out=hidden)
-        np.greater_equal(hidden, probability, out=hidden)
-        hidden *= 1 / (1 - probability)
+        threshold = min(round(probability * 2**16), 2**16 - 1)
+        self.kept = 1 - threshold / 2**16
+        bits = rng.integers(2**64, size=hidden.size // 4, dtype=np.uint64).view(np.uint16)
+        dropout_factors(bits, np.uint16(threshold), hidden.dtype.type(1 / self.kept), hidden.reshape(-1))
         self.factors = self._factors
         return self.factors
 
     def no_factors(self) -> FloatArray:
         """Of shape (0, 0): nothing is silenced in this batch."""
-        self.factors = self._nothing
+        self.factors, self.kept = self._nothing, 1.0
         return self.factors
 
     def scratch(self, n_units: int) -> FloatArray:

@@ -66,6 +66,14 @@ def srelu_errors(d, z, unit_params):
     return d * np.where(right, a_r, np.where(left, a_l, 1)), np.stack([(d * df).sum(axis=1) for df in of_a_parameter])
 
 
+# dropout.py
+
+
+def dropout_factors(bits, threshold, kept):
+    """`kept` where random bits are not below `threshold`, else 0."""
+    return np.where(bits >= threshold, kept, 0)
+
+
 # update.py
 
 

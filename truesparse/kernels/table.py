@@ -12,7 +12,7 @@ table, which says where its arrays are:
 | ``INDICES``, ``INDPTR`` | addresses of the CSR pattern |
 | ``ROWS_T``, ``INDPTR_T``, ``PERM_T`` | addresses of the transposed index; 0 where nothing needs it |
 | ``CONSUMERS`` | address of the next layer's ``INDPTR_T``, which tells what units nothing reads; or 0 |
-| ``ACTIVATION`` | what its outputs go through: `PIECEWISE_LINEAR`, `TANH`, `LOGISTIC`, or one with parameters of its own, `LEARNED`, whose derivative is left to others |
+| ``ACTIVATION`` | what its outputs go through; kernels leave the derivative of `LEARNED` ones to others |
 
 Whoever makes a table keeps the arrays alive that it points to.
 """
