@@ -19,7 +19,7 @@ ORDER = [
     ["truesparse.activations", "truesparse.losses", "truesparse.initializers", "truesparse.batches"],
     ["truesparse.layers", "truesparse.workspace"],
     ["truesparse.network"],
-    ["truesparse.signals", "truesparse.inference"],
+    ["truesparse.signals", "truesparse.inference", "truesparse.inspection"],
     ["truesparse.evolution.prune", "truesparse.evolution.grow", "truesparse.evolution.schedule"],
     ["truesparse.evolution.evolve"],
     ["truesparse.evolution.presets"],

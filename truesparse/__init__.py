@@ -1,5 +1,6 @@
 """Truly sparse training of multilayer perceptrons: sparse in memory, in arithmetic, and from the first step on."""
 
+from truesparse import inspection
 from truesparse._version import __version__
 from truesparse.compilation import warmup
 from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
@@ -10,6 +11,7 @@ __all__ = [
     "SparseMLPClassifier",
     "SparseMLPRegressor",
     "__version__",
+    "inspection",
     "paper_settings",
     "preset",
     "warmup",
