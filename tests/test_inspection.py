@@ -131,10 +131,14 @@ def test_bytes_follow_the_dtype_and_the_optimiser(mixed):
     assert total(layer_summaries(wide)).bytes - narrow == 4 * n_params
 
 
-@pytest.mark.parametrize(("solver", "n_moments"), [("adam", 2), ("sgd", 1)])
-def test_training_bytes_are_those_of_the_arrays(digits, solver, n_moments):
+@pytest.mark.parametrize(
+    ("solver", "n_moments", "activation"), [("adam", 2, "relu"), ("sgd", 1, "relu"), ("sgd", 1, "srelu")]
+)
+def test_training_bytes_are_those_of_the_arrays(digits, solver, n_moments, activation):
     X, _, y, _ = digits
-    model = SparseMLPClassifier((70, 30), epsilon=5, evolution="set", solver=solver, update_every=3, max_iter=2)
+    model = SparseMLPClassifier(
+        (70, 30), epsilon=5, activation=activation, evolution="set", solver=solver, update_every=3, max_iter=2
+    )
     model.fit(X[:300], y[:300])
     network = model._network
     vectors = [network.params, network.gradient, *model._state.optimizer_state.values()]
@@ -410,3 +414,24 @@ def test_rewirings_that_do_not_fit_are_refused_before_anything_changes(evolving,
             recorder.on_topology_change(0, rewirings)
     assert recorder.updates == []
     assert recorder.n_explored == [30, 72, 12]
+
+
+def test_an_estimator_tells_the_recorder(digits):
+    """Its counts are those of the history, and fitting goes on or begins anew as the network does."""
+    X, _, y, _ = digits
+    X, y, recorder = X[:300], y[:300], TopologyRecorder()
+    model = SparseMLPClassifier(
+        (40,), epsilon=3, evolution="set", update_every=2, max_iter=4, early_stopping=True, callbacks=[recorder]
+    )
+    for _ in range(2):
+        model.fit(X, y)
+        steps = [update.step for update in recorder.updates]
+        assert steps == sorted(set(steps)) != []
+        replaced = np.sum([update.edges_replaced for update in recorder.updates], axis=0)
+        assert_array_equal(replaced, np.sum(model.history_["edges_replaced"], axis=0))
+    first, rate = steps, recorder.exploration_rate
+    assert rate > model.density_
+    model.partial_fit(X, y)
+    assert [update.step for update in recorder.updates][: len(first)] == first
+    assert len(recorder.updates) > len(first)
+    assert recorder.exploration_rate > rate

@@ -139,9 +139,9 @@ class LayerSummary(Row):
     weights : int
         Weights that it has.
     bytes : int
-        Of weights, biases and the positions of the weights.
+        Of weights, biases, what the activation learns, and the positions of the weights.
     training_bytes : int
-        Of these, of the gradient and the optimiser's moments, and of the index by columns.
+        Of these, the gradient, the optimiser's moments, and the index by columns.
     """
 
     units: int
@@ -185,8 +185,10 @@ def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
     True
     """
     rows = []
-    for index, layer in enumerate(network_of(model).layers):
-        parameters = layer.data.nbytes + layer.bias.nbytes
+    network = network_of(model)
+    learned = [network.params[slots].nbytes for slots in network.activation_slices()]
+    for index, (layer, of_activation) in enumerate(zip(network.layers, [*learned, 0], strict=True)):
+        parameters = layer.data.nbytes + layer.bias.nbytes + of_activation
         positions = by_columns = 0
         if layer.is_sparse:
             pattern = layer.pattern
