@@ -20,7 +20,12 @@ ORDER = [
     ["truesparse.layers", "truesparse.workspace"],
     ["truesparse.network"],
     ["truesparse.signals", "truesparse.inference", "truesparse.inspection"],
-    ["truesparse.evolution.prune", "truesparse.evolution.grow", "truesparse.evolution.schedule"],
+    [
+        "truesparse.evolution.prune",
+        "truesparse.evolution.grow",
+        "truesparse.evolution.schedule",
+        "truesparse.evolution.units",
+    ],
     ["truesparse.evolution.evolve"],
     ["truesparse.evolution.presets"],
     ["truesparse.evolution"],

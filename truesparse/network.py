@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray
 from truesparse.activations import Activation
@@ -251,6 +252,39 @@ class MLP:
                 for vector in (self.params, *vectors):
                     vector[slots] = rewiring.carry(vector[slots])
                 layer.pattern = rewiring.pattern
+
+    def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
+        """Remove hidden units, with all connections to and from them.
+
+        Workspaces and snapshots made before are of no use afterwards.
+
+        Parameters
+        ----------
+        kept : (n_units,) bool for each hidden layer; at least one unit of each must stay
+        *vectors : (n_params,) each, such as an optimiser's moments
+
+        Returns
+        -------
+        list of (n_params,)
+            The vectors without what belonged to the units.
+        """
+        n_features, *_, n_outputs = self.layer_sizes
+        kept = [np.ones(n_features, dtype=bool), *kept, np.ones(n_outputs, dtype=bool)]
+        weights, biases, learnt = [], [], []
+        learnt_slices = self.activation_slices()  # as long as the layers are those that the vectors belong to
+        for index, (slots, places) in enumerate(zip(self.weight_slices(), self.bias_slices(), strict=True)):
+            inputs, outputs, layer = kept[index], kept[index + 1], self.layers[index]
+            pattern, chosen = layer.pattern.between(outputs, inputs)
+            weights.append(slots.start + chosen)
+            biases.append(places.start + np.flatnonzero(outputs))
+            self.layers[index] = SparseLinear(pattern) if layer.is_sparse else DenseLinear(pattern.shape)
+        for activation, places, units in zip(self.activations, learnt_slices, kept[1:-1], strict=True):
+            learnt.append(places.start + np.flatnonzero(np.tile(units, activation.n_params)))
+        source = np.concatenate([*weights, *biases, *learnt]).astype(np.int64)
+        self.params = self.params[source]
+        self.n_weights = sum(part.size for part in weights)
+        self._bind()
+        return [vector[source] for vector in vectors]
 
     def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
         """The patterns, which are immutable, and copies of the parameters and of other vectors of the same layout."""

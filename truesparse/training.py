@@ -16,7 +16,7 @@ import numpy as np
 from truesparse._typing import BatchTransform, FloatArray, Optimizer
 from truesparse.batches import BatchReader, in_batches
 from truesparse.callbacks import Callback, notify
-from truesparse.evolution import Evolution, due_fraction, evolve
+from truesparse.evolution import Evolution, ImportancePruning, due_fraction, evolve
 from truesparse.inference import forward_all
 from truesparse.initializers import Initializer, draw
 from truesparse.kernels.update import all_finite
@@ -170,6 +170,8 @@ class Trainer:
     batch_size : int
     shuffle : bool
         Whether every epoch takes the samples in a new order.
+    unit_pruning : ImportancePruning, optional
+        Which hidden units are removed, and after which epochs.
     batch_transform : callable, optional
         ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch (n, n_features), such as
         shifted images. It is given a copy that it may change. Neither validation data nor what rules of evolution
@@ -192,6 +194,7 @@ class Trainer:
         batch_size: int,
         shuffle: bool,
         streams: RandomStreams,
+        unit_pruning: ImportancePruning | None = None,
         batch_transform: BatchTransform | None = None,
         state: TrainingState | None = None,
     ):
@@ -205,6 +208,7 @@ class Trainer:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.streams = streams
+        self.unit_pruning = unit_pruning
         self.batch_transform = batch_transform
         self.state = state or TrainingState(optimizer.init(network.params))
         if self.state.optimizer_state.keys() != optimizer.init(network.params[:0]).keys():
@@ -234,7 +238,8 @@ class Trainer:
             This call is a part of a training that is planned to have so many epochs in several calls of this kind, one
             after another; the schedules go on from call to call. By default, they begin anew.
         validation : Validation, optional
-            If given, the network of the epoch with the best score is restored in the end.
+            If given, the network of the epoch with the best score is restored in the end; of the epochs since units
+            were last removed.
         patience : float
             Epochs without improvement by more than `tol` after which training stops. Without validation data the
             training loss is watched, and only epochs count in which no connection was replaced.
@@ -260,6 +265,9 @@ class Trainer:
         best = None
         notify(callbacks, "on_train_begin", self.network)
         for _ in range(n_epochs):
+            if self._prune_units(planned_epochs if in_parts else n_epochs):
+                workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
+                best, progress.best = None, -math.inf  # the network of an earlier epoch would have these units again
             record = self._epoch(reader, workspace, target, batch_size, validation, callbacks)
             self.state.history.append(record)
             value = -record.train_loss if validation is None else record.validation_score
@@ -360,6 +368,18 @@ class Trainer:
         self._initialise_grown(rewirings)
         notify(callbacks, "on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
+
+    def _prune_units(self, n_epochs: int) -> bool:
+        """Remove hidden units if that is due; returns whether any went."""
+        progress, state = self.state.progress, self.state.optimizer_state
+        if self.unit_pruning is None or not self.unit_pruning.is_due(progress.epoch - progress.plan_epoch, n_epochs):
+            return False
+        kept = self.unit_pruning(self.network.layers)
+        if all(mask.all() for mask in kept):
+            return False
+        moments = self.network.keep_units(kept, *state.values())
+        state.update(zip(state, moments, strict=True))
+        return True
 
     def _initialise_grown(self, rewirings) -> None:
         """Give grown weights, which are zero so far, their first values."""

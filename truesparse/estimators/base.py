@@ -155,6 +155,7 @@ class BaseSparseMLP(Parameters):
             batch_size=self.batch_size,
             shuffle=self.shuffle,
             streams=streams,
+            unit_pruning=self.unit_pruning,
             batch_transform=self.batch_transform,
             state=state,
         )

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU, Tanh
-from truesparse.evolution import PRESETS, Evolution
+from truesparse.evolution import PRESETS, Evolution, ImportancePruning
 from truesparse.initializers import INITIALIZERS
 from truesparse.lr_schedules import LEARNING_RATES
 
@@ -31,6 +31,9 @@ PARAMETERS_DOC = """Parameters
         Steps between updates of the topology. None leaves the method's own, 50. Not used if the topology never changes.
     topology_init : {"balanced", "erdos_renyi"}, default="balanced"
         First topology: all units of a side with equally many connections, give or take one, or uniformly random.
+    unit_pruning : ImportancePruning, default=None
+        Removes hidden units that matter little while the network trains, see
+        `truesparse.evolution.ImportancePruning`; the network gets narrower, and has fewer weights.
     weight_init : {"fan_in", "dense", "glorot"} or object, default="fan_in"
         First weights, uniform in ±bound. ``"fan_in"``: ``0.5 * sqrt(6 / n)`` with the number n of inputs that the unit
         really has. ``"dense"``: ``sqrt(6 / fan_in)``, and ``"glorot"``: ``sqrt(6 / (fan_in + fan_out))``, as if all
@@ -128,6 +131,7 @@ class Parameters(BaseEstimator):
         "drop_fraction": [Interval(Real, 0, 1, closed="both"), None],
         "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
         "topology_init": [StrOptions({"balanced", "erdos_renyi"})],
+        "unit_pruning": [ImportancePruning, None],
         "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds")],
         "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), HasMethods("bounds"), None],
         "activation": [StrOptions(set(ACTIVATIONS)), PiecewiseLinear, SReLU, Tanh, Logistic],
@@ -164,6 +168,7 @@ class Parameters(BaseEstimator):
         drop_fraction=None,
         update_every=None,
         topology_init="balanced",
+        unit_pruning=None,
         weight_init="fan_in",
         grow_init=None,
         activation="relu",
@@ -196,6 +201,7 @@ class Parameters(BaseEstimator):
         self.drop_fraction = drop_fraction
         self.update_every = update_every
         self.topology_init = topology_init
+        self.unit_pruning = unit_pruning
         self.weight_init = weight_init
         self.grow_init = grow_init
         self.activation = activation

@@ -5,6 +5,7 @@ from truesparse.evolution.grow import AfterStall, Cosine, Random
 from truesparse.evolution.presets import PRESETS, paper_settings, preset
 from truesparse.evolution.prune import Magnitude, SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
+from truesparse.evolution.units import ImportancePruning
 
 __all__ = [
     "PRESETS",
@@ -13,6 +14,7 @@ __all__ = [
     "Cosine",
     "CosineAnnealing",
     "Evolution",
+    "ImportancePruning",
     "Linear",
     "Magnitude",
     "Random",

@@ -129,6 +129,25 @@ class Pattern:
             columns, rows = _deal(fan_in, fan_out, nnz, rng)
         return cls.from_edges(rows, columns, shape)
 
+    def between(self, outputs: NDArray[np.bool_], inputs: NDArray[np.bool_]) -> tuple["Pattern", IndexArray]:
+        """The connections between some of the units, which are counted anew, and the slots that these had.
+
+        Parameters
+        ----------
+        outputs : (fan_out,) bool
+        inputs : (fan_in,) bool
+
+        Returns
+        -------
+        Pattern, (n,) int64
+        """
+        rows = self.rows
+        slots = np.flatnonzero(outputs[rows] & inputs[self.indices])
+        shape = int(np.count_nonzero(outputs)), int(np.count_nonzero(inputs))
+        new_row, new_column = (np.cumsum(kept, dtype=np.int64) - 1 for kept in (outputs, inputs))
+        keys = new_row[rows[slots]] * shape[1] + new_column[self.indices[slots]]
+        return Pattern.from_keys(keys, shape), slots
+
     @property
     def nnz(self) -> int:
         """Number of connections."""
