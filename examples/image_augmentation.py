@@ -121,11 +121,13 @@ def _resample(images, places):
     last_y, last_x = np.float32(height - 1), np.float32(width - 1)
     # The four pixels around a place begin at most one before the last, where the other one then has all the weight.
     most_y, most_x = np.int32(max(height - 2, 0)), np.int32(max(width - 2, 0))
-    right = channels if width > 1 else 0
-    below = width * channels if height > 1 else 0
+    # Unsigned, so that nothing has to be done about negative indices.
+    right = np.uintp(channels if width > 1 else 0)
+    below = np.uintp(width * channels if height > 1 else 0)
+    second, third = np.uintp(1), np.uintp(2)
     source = np.empty(height * width * channels, dtype=images.dtype)
-    at = np.empty(width, dtype=np.int32)
-    weight_y, weight_x = np.empty(width, dtype=np.float32), np.empty(width, dtype=np.float32)
+    corner = np.empty(width, dtype=np.int32)
+    weights = np.empty((4, width), dtype=np.float32)
     for i in range(n):
         image = images[i].reshape(-1)
         source[:] = image
@@ -133,32 +135,39 @@ def _resample(images, places):
         for row in range(height):
             y_row = y0 + np.float32(row) * y_by_y
             x_row = x0 + np.float32(row) * x_by_y
-            for column in range(width):  # a loop of its own, because it is made of vector instructions
-                y = min(max(y_row + np.float32(column) * y_by_x, zero), last_y)
-                x = min(max(x_row + np.float32(column) * x_by_x, zero), last_x)
-                top, left = min(np.int32(y), most_y), min(np.int32(x), most_x)
-                at[column] = (top * np.int32(width) + left) * np.int32(channels)
-                weight_y[column] = y - np.float32(top)
-                weight_x[column] = x - np.float32(left)
+            for column in range(width):  # a loop of its own, for it becomes vector instructions
+                y = y_row + np.float32(column) * y_by_x
+                x = x_row + np.float32(column) * x_by_x
+                y = y if y > zero else zero
+                x = x if x > zero else zero
+                y = y if y < last_y else last_y
+                x = x if x < last_x else last_x
+                top, left = np.int32(y), np.int32(x)
+                top = top if top < most_y else most_y
+                left = left if left < most_x else most_x
+                lower, righter = y - np.float32(top), x - np.float32(left)
+                corner[column] = (top * np.int32(width) + left) * np.int32(channels)
+                weights[0, column] = (one - lower) * (one - righter)
+                weights[1, column] = (one - lower) * righter
+                weights[2, column] = lower * (one - righter)
+                weights[3, column] = lower * righter
             for column in range(width):
-                lower, righter = weight_y[column], weight_x[column]
-                a, b = (one - lower) * (one - righter), (one - lower) * righter
-                c, d = lower * (one - righter), lower * righter
-                k, to = np.int64(at[column]), (row * width + column) * channels
-                if channels == 3:  # without a loop, twice as fast
-                    r, g = right, below
-                    p, q, s, t = source[k], source[k + r], source[k + g], source[k + g + r]
-                    image[to] = a * p + b * q + c * s + d * t
-                    p, q, s, t = source[k + 1], source[k + r + 1], source[k + g + 1], source[k + g + r + 1]
-                    image[to + 1] = a * p + b * q + c * s + d * t
-                    p, q, s, t = source[k + 2], source[k + r + 2], source[k + g + 2], source[k + g + r + 2]
-                    image[to + 2] = a * p + b * q + c * s + d * t
+                a, b, c, d = weights[0, column], weights[1, column], weights[2, column], weights[3, column]
+                p, to = np.uintp(corner[column]), np.uintp((row * width + column) * channels)
+                q, r = p + right, p + below
+                s = r + right
+                if channels == 3:  # written out, for this is faster than a loop
+                    image[to] = a * source[p] + b * source[q] + c * source[r] + d * source[s]
+                    image[to + second] = (
+                        a * source[p + second]
+                        + b * source[q + second]
+                        + c * source[r + second]
+                        + d * source[s + second]
+                    )
+                    image[to + third] = (
+                        a * source[p + third] + b * source[q + third] + c * source[r + third] + d * source[s + third]
+                    )
                 else:
                     for channel in range(channels):
-                        j = k + channel
-                        image[to + channel] = (
-                            a * source[j]
-                            + b * source[j + right]
-                            + c * source[j + below]
-                            + d * source[j + below + right]
-                        )
+                        j = np.uintp(channel)
+                        image[to + j] = a * source[p + j] + b * source[q + j] + c * source[r + j] + d * source[s + j]

@@ -1,0 +1,30 @@
+"""Show a network images that are never twice the same.
+
+The images are scikit-learn's own digits, 8 × 8 pixels. There are few to train on, and each image of the test is shifted
+and turned by a little. A network that sees the training images only as they are does not expect this; one whose batches
+go through a `batch_transform` does. Any function of a batch and a random generator can be one.
+
+    python examples/06_augment_images.py
+"""
+
+import numpy as np
+from image_augmentation import ShiftFlipRotate
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from truesparse import SparseMLPClassifier
+
+X, y = load_digits(return_X_y=True)
+X = (X / 16).astype(np.float32)
+X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=500, random_state=0, stratify=y)
+
+# Digits are not flipped: a mirrored 2 is no 2.
+augment = ShiftFlipRotate(image_shape=(8, 8, 1), shift=0.125, degrees=10, flip=False)
+X_moved = augment(X_test.copy(), np.random.default_rng(0))
+
+print(f"{'batch_transform':<18} {'images as they are':>18} {'moved images':>14}")
+for name, batch_transform in (("None", None), ("ShiftFlipRotate", augment)):
+    model = SparseMLPClassifier(
+        (300, 300), evolution="set", epsilon=10, max_iter=100, batch_transform=batch_transform, random_state=0
+    ).fit(X_train, y_train)
+    print(f"{name:<18} {model.score(X_test, y_test):>18.3f} {model.score(X_moved, y_test):>14.3f}", flush=True)
