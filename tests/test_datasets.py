@@ -52,6 +52,35 @@ def test_a_fifth_is_set_aside_where_there_is_no_split(name, archives):
     assert issparse(first.X_train) == (name == "pcmac")
 
 
+def test_sparse_data_are_brought_to_the_unit_interval_by_the_training_part(archives):
+    x = np.arange(1, 51)
+    np.savez(
+        archives / "pcmac.npz", data=x, indices=np.arange(50) % 6, indptr=np.arange(51), shape=np.array([50, 6]),
+        y=np.arange(50) % 2,
+    )  # fmt: skip
+    data = datasets.load("pcmac")
+    assert data.X_train.format == "csr"
+    assert data.X_train.dtype == data.X_test.dtype == np.float32
+    assert data.X_train.nnz == 40
+    assert_allclose(data.X_train.max(axis=0).toarray(), 1)
+    assert (data.X_train.data > 0).all()
+
+
+@pytest.mark.parametrize(("name", "shape"), [("digits", (1797, 64)), ("breast_cancer", (569, 30))])
+def test_sets_of_scikit_learn(name, shape):
+    data = datasets.load(name)
+    assert data.X_train.dtype == data.X_test.dtype == np.float32
+    assert (len(data.X_train) + len(data.X_test), data.X_train.shape[1]) == shape
+    assert (data.X_train.min(), data.X_train.max()) == pytest.approx((0, 1))
+
+
+def test_another_seed_is_another_split_unless_there_is_an_official_one(archives):
+    same, other = datasets.load("isolet", seed=42), datasets.load("isolet", seed=1)
+    assert_array_equal(same.X_test, datasets.load("isolet").X_test)
+    assert not np.array_equal(same.X_test, other.X_test)
+    assert_array_equal(datasets.load("madelon").X_test, datasets.load("madelon", seed=1).X_test)
+
+
 def test_without_archive_the_set_comes_from_openml(monkeypatch, tmp_path, rng):
     asked = []
 
@@ -85,7 +114,7 @@ def test_a_directory_that_does_not_exist_is_said(monkeypatch):
 
 
 def test_unknown_and_missing(monkeypatch):
-    with pytest.raises(ValueError, match=r"name='minst' is not a data set; there are \['cifar10'"):
+    with pytest.raises(ValueError, match=r"name='minst' is not a data set; there are \['breast_cancer', 'cifar10'"):
         datasets.load("minst")
     monkeypatch.setattr(datasets, "_find", lambda archive: None)
     with pytest.raises(FileNotFoundError, match=r"pcmac\.npz was not found; set TRUESPARSE_DATA"):
