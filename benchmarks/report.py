@@ -1,0 +1,5 @@
+"""Tables and plots of a study."""
+
+
+def main(arguments=None):
+    pass
