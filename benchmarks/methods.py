@@ -1,8 +1,8 @@
 """Which method is the most accurate? Data sets × methods × settings × epsilons × seeds.
 
 All runs are chosen by the validation part, 15 % of the training part: the test accuracy is that of the epoch with the
-best validation accuracy. All have the same budget of steps (or epochs). Each run is one row of a CSV file, written as soon as
-it has ended; rows that are there already are not run again, so that a study may be stopped and started at any
+best validation accuracy. All have the same budget of steps (or epochs). Each run is one row of a CSV file, written as
+soon as it has ended; rows that are there already are not run again, so that a study may be stopped and started at any
 time. A run that fails leaves a row with its error, and is tried again at the next start.
 
     python benchmarks/methods.py --data madelon isolet --methods cte set --settings recommended published
@@ -175,9 +175,7 @@ def assignment(text):
     except (ValueError, SyntaxError):
         pass
     try:
-        return name, eval(
-            value, {"__builtins__": {}, "inf": math.inf, **_NAMES}
-        )  # of whoever runs this, on their machine
+        return name, eval(value, {"__builtins__": {}, "inf": math.inf, **_NAMES})
     except (NameError, SyntaxError):
         return name, value
 
