@@ -111,7 +111,7 @@ def plan(options):
                 for settings in options.settings:
                     parameters = parameters_of(method, settings, overrides) | {"random_state": seed}
                     label = options.label or ("defaults" if method == "mlp_classifier" else settings)
-                    sparse = "epsilon" in parameters and parameters["density"] is None
+                    sparse = method != "mlp_classifier" and parameters["density"] is None
                     for epsilon in options.epsilons if sparse else [None]:
                         of_epsilon = {"epsilon": epsilon} if sparse else {}
                         run = Run(data, method, label, epsilon, seed, split, options.budget, parameters | of_epsilon)
@@ -166,7 +166,7 @@ def _replaced(rule, fields, value):
 
 
 def assignment(text):
-    """``name=value`` of the command line; the value is a literal, an expression of the library's rules, else a string."""
+    """``name=value`` of the command line; a literal, an expression of the library's rules, or a string."""
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not name=value.")
@@ -366,7 +366,7 @@ def main(arguments=None):
     length.add_argument("--steps", type=int, default=3000, help="rounded to whole epochs")
     length.add_argument("--epochs", type=int)
     parser.add_argument("--set", nargs="+", type=assignment, default=[], metavar="NAME=VALUE",
-                        help="other values of parameters, also evolution.grow.centred=False; needs --label")  # fmt: skip
+                        help="other values, also evolution.grow.centred=False; needs --label")  # fmt: skip
     parser.add_argument("--label", help="name of the variant that --set makes, in place of the settings'")
     parser.add_argument("--repeat-splits", action="store_true",
                         help="a split of its own for each seed, where there is no official one")  # fmt: skip

@@ -23,6 +23,7 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 # Okabe and Ito's, which people with any kind of colour vision can tell apart, but for the yellow; then darker ones.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F3C8D", "#8C564B", "#7F7F7F")
 LINES = ("-", "--", ":", "-.")
+LEVELS = dict(zip(LINES, ((0, (7, 2)), (0, (3, 2)), (0, (1, 1.5)), (0, (7, 2, 1, 2))), strict=True))
 MARKERS = "osD^vP*X<>"
 WITHOUT_SETTINGS = "mlp_classifier"  # has only its own
 
@@ -242,8 +243,9 @@ def plot_density(study, budget):
                     points.setdefault(contender, []).append((density, values.mean(), values.std(ddof=values.size > 1)))
             if (contender, data, "") in study.cells:
                 mean = study.accuracies(contender, data, "").mean()
-                look = {name: value for name, value in study.looks[contender].items() if name == "color"}
-                panel.axhline(mean, **look, linestyle=(0, (6, 2)), linewidth=1.3, label=f"{contender} (all weights)")
+                look = study.looks[contender]
+                panel.axhline(mean, color=look["color"], linestyle=LEVELS[look["linestyle"]], linewidth=1.3,
+                              label=f"{contender} (all weights)")  # fmt: skip
         densities = sorted({float(f"{point[0]:.2g}") for line in points.values() for point in line})
         if not densities:
             continue
