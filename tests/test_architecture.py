@@ -20,6 +20,7 @@ ORDER = [
     ["truesparse.layers", "truesparse.workspace"],
     ["truesparse.network"],
     ["truesparse.signals", "truesparse.inference", "truesparse.inspection"],
+    ["truesparse.topology.snip"],
     [
         "truesparse.evolution.prune",
         "truesparse.evolution.grow",

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from truesparse.activations import ACTIVATIONS
 from truesparse.callbacks import EpochPrinter
 from truesparse.estimators.parameters import Parameters
-from truesparse.evolution import preset
+from truesparse.evolution import FIRST_TOPOLOGIES, preset
 from truesparse.inference import forward_all
 from truesparse.initializers import INITIALIZERS, draw
 from truesparse.lr_schedules import LEARNING_RATES
@@ -27,6 +27,7 @@ from truesparse.parallelism import threads
 from truesparse.randomness import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
+from truesparse.topology.snip import SNIP, draw_as_in_dense
 from truesparse.training import Trainer, Validation
 
 
@@ -72,10 +73,10 @@ class BaseSparseMLP(Parameters):
             seed = self._seed if go_on else int(check_random_state(self.random_state).randint(2**31 - 1))
             if self.early_stopping and not in_parts:
                 X, target, validation = self._split(X, target, seed)
-            trainer = self._make_trainer(X.shape[1], shape, seed, go_on)
             n_epochs = n_epochs if in_parts else self.max_iter
-            done = trainer.state.progress.epoch
             with threads(effective_n_jobs(self.n_jobs)):
+                trainer = self._make_trainer(X, target, shape, seed, go_on)
+                done = trainer.state.progress.epoch
                 trainer.train(
                     X,
                     target,
@@ -104,17 +105,42 @@ class BaseSparseMLP(Parameters):
             raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold positive integers only.")
         names = ("epsilon", "density", "topology_init", "activation", "dtype")
         shape = {"hidden_layer_sizes": [int(size) for size in hidden]} | {name: getattr(self, name) for name in names}
+        shape["topology_init"] = self._first_topology()
+        if shape["topology_init"] == "full" and self.density not in (None, 1):
+            raise ValueError(
+                f"density={self.density!r} contradicts evolution='dense', which stores all weights; only None and 1 are "
+                "allowed with it."
+            )
         if go_on:
             for name, value in shape.items():
                 if value != self._shape[name]:
+                    from_evolution = name == "topology_init" and value != self.topology_init
                     raise ValueError(
-                        f"{name}={value!r} cannot change while training goes on with a network made with "
-                        f"{self._shape[name]!r}; fit with warm_start=False makes a new one."
+                        f"{name}={value!r}{f' of evolution={self.evolution!r}' if from_evolution else ''} cannot change "
+                        f"while training goes on with a network made with {self._shape[name]!r}; fit with "
+                        "warm_start=False makes a new one."
                     )
         return shape
 
+    def _first_topology(self):
+        """What the method brings, or else `topology_init`: "balanced", "erdos_renyi", "full", or a SNIP."""
+        first = self.topology_init
+        if isinstance(self.evolution, str):
+            first = FIRST_TOPOLOGIES.get(self.evolution, first)
+        if first == "snip":
+            return self.topology_init if isinstance(self.topology_init, SNIP) else SNIP()
+        return first
+
     def _warn_of_what_did_not_happen(self, trainer, done, in_parts):
         epochs = trainer.state.history[done:]
+        empty = [index for index, layer in enumerate(trainer.network.layers) if layer.nnz == 0]
+        if empty:
+            warnings.warn(
+                f"SNIP left the layers {empty} (counted from 0) without a connection, so that the predictions do not "
+                "depend on X. Choose SNIP(per_layer=True), or raise epsilon or density.",
+                UserWarning,
+                stacklevel=5,
+            )
         evolves = trainer.evolution is not None and any(layer.can_change for layer in trainer.network.layers)
         if evolves and not in_parts and not any(sum(record.edges_replaced) for record in epochs):
             warnings.warn(
@@ -131,14 +157,14 @@ class BaseSparseMLP(Parameters):
                 stacklevel=5,
             )
 
-    def _make_trainer(self, n_features, shape, seed, go_on):
+    def _make_trainer(self, X, target, shape, seed, go_on):
         streams = RandomStreams(seed)
         initializer = INITIALIZERS[self.weight_init] if isinstance(self.weight_init, str) else self.weight_init
         if go_on:
             network, state = copy.deepcopy(self._network), self._state.copy()
             network.dropout = self.dropout
         else:
-            network, state = self._make_network(n_features, shape["hidden_layer_sizes"], initializer, streams), None
+            network, state = self._make_network(X, target, shape, initializer, streams), None
         if self.solver == "adam":
             optimizer = Adam(alpha=self.alpha)
         else:
@@ -160,18 +186,29 @@ class BaseSparseMLP(Parameters):
             state=state,
         )
 
-    def _make_network(self, n_features, hidden, initializer, streams):
-        shapes = layer_shapes([n_features, *hidden, self._n_outputs()])
-        counts = erdos_renyi(shapes, self.epsilon) if self.density is None else global_density(shapes, self.density)
-        balanced = self.topology_init == "balanced"
-        patterns = [
-            Pattern.sample(shape, nnz, streams("topology", layer), balanced=balanced)
-            for layer, (shape, nnz) in enumerate(zip(shapes, counts, strict=True))
-        ]
+    def _make_network(self, X, target, shape, initializer, streams):
+        shapes = layer_shapes([X.shape[1], *shape["hidden_layer_sizes"], self._n_outputs()])
         activation = ACTIVATIONS[self.activation] if isinstance(self.activation, str) else self.activation
+        first = shape["topology_init"]
+        if first == "full":
+            counts = [fan_out * fan_in for fan_out, fan_in in shapes]
+        else:
+            counts = erdos_renyi(shapes, self.epsilon) if self.density is None else global_density(shapes, self.density)
+        if isinstance(first, SNIP):
+            parts = {"activation": activation, "loss": self._make_loss(), "initializer": initializer}
+            patterns = first.choose(X, target, shapes, counts, **parts, streams=streams)
+        else:
+            patterns = [
+                Pattern.sample(shape, nnz, streams("topology", layer), balanced=first == "balanced")
+                for layer, (shape, nnz) in enumerate(zip(shapes, counts, strict=True))
+            ]
         network = MLP.from_patterns(patterns, activation, dropout=self.dropout, dtype=self.dtype)
         for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
-            layer.data[:] = draw(initializer, pattern, slice(None), streams("weights", index))
+            rng = streams("weights", index)
+            if isinstance(first, SNIP):
+                layer.data[:] = draw_as_in_dense(initializer, pattern, rng)
+            else:
+                layer.data[:] = draw(initializer, pattern, slice(None), rng)
         for index, (activation, slots) in enumerate(zip(network.activations, network.activation_slices(), strict=True)):
             if activation.n_params:
                 n_units = network.layers[index].shape[0]

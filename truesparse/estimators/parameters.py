@@ -11,14 +11,17 @@ from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU
 from truesparse.evolution import PRESETS, Evolution, ImportancePruning
 from truesparse.initializers import INITIALIZERS
 from truesparse.lr_schedules import LEARNING_RATES
+from truesparse.topology.snip import SNIP
 
 PARAMETERS_DOC = """Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
         Units of each hidden layer.
-    evolution : {"cte", "ctre_sim", "ctre_seq", "set", "static"}, Evolution or None, default="cte"
+    evolution : {"cte", "ctre_sim", "ctre_seq", "set", "static", "snip", "dense"}, Evolution or None, default="cte"
         How the topology changes during training: a method's name, a `truesparse.Evolution` with other values or with
-        rules of your own, or None for a topology that never changes (as ``"static"``).
+        rules of your own, or None for a topology that never changes (as ``"static"``). ``"snip"`` is static with the
+        first topology of ``topology_init="snip"``; ``"dense"`` stores all weights, whatever `epsilon` and
+        `topology_init` say, and refuses a `density` below 1.
     epsilon : float, default=1.0
         A layer gets ``epsilon * (fan_in + fan_out)`` weights, at most all. Not used if `density` is given.
     density : float in (0, 1], default=None
@@ -29,8 +32,12 @@ PARAMETERS_DOC = """Parameters
         the topology never changes.
     update_every : int or "epoch", default=None
         Steps between updates of the topology. None leaves the method's own, 50. Not used if the topology never changes.
-    topology_init : {"balanced", "erdos_renyi"}, default="balanced"
-        First topology: all units of a side with equally many connections, give or take one, or uniformly random.
+    topology_init : {"balanced", "erdos_renyi", "snip"} or SNIP, default="balanced"
+        First topology: all units of a side with equally many connections, give or take one; uniformly random; or those
+        that matter most to the loss of a dense network before training, judged by some of the samples of the first call
+        of ``fit`` or ``partial_fit``. That network is drawn some rows at a time, never held, but it takes the time of a
+        few dense steps. `truesparse.topology.snip.SNIP` sets the number of samples, or lets layers compete for weights.
+        With ``evolution="snip"`` anything but an instance of it means ``"snip"``.
     unit_pruning : ImportancePruning, default=None
         Removes hidden units that matter little while the network trains, see
         `truesparse.evolution.ImportancePruning`; the network gets narrower, and has fewer weights.
@@ -130,7 +137,7 @@ class Parameters(BaseEstimator):
         "density": [Interval(Real, 0, 1, closed="right"), None],
         "drop_fraction": [Interval(Real, 0, 1, closed="both"), None],
         "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
-        "topology_init": [StrOptions({"balanced", "erdos_renyi"})],
+        "topology_init": [StrOptions({"balanced", "erdos_renyi", "snip"}), SNIP],
         "unit_pruning": [ImportancePruning, None],
         "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds")],
         "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), HasMethods("bounds"), None],

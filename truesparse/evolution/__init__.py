@@ -2,12 +2,13 @@
 
 from truesparse.evolution.evolve import Evolution, Vacancy, due_fraction, evolve
 from truesparse.evolution.grow import AfterStall, Cosine, Random
-from truesparse.evolution.presets import PRESETS, paper_settings, preset
+from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, paper_settings, preset
 from truesparse.evolution.prune import Magnitude, SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
 from truesparse.evolution.units import ImportancePruning
 
 __all__ = [
+    "FIRST_TOPOLOGIES",
     "PRESETS",
     "AfterStall",
     "Constant",

@@ -9,6 +9,11 @@
 | ``cte`` | `Magnitude` | `Cosine` | Atashgahi et al., 2022 |
 | ``ctre_sim`` | `Magnitude` | `Cosine`, with random pairs instead of those just dropped | Atashgahi et al., 2022 |
 | ``ctre_seq`` | `Magnitude` | `Cosine` until training stalls, then `Random` | Atashgahi et al., 2022 |
+| ``snip`` | – | –, but the first topology is chosen by `truesparse.topology.snip.SNIP` | Lee et al., 2019 |
+| ``dense`` | – | –, every layer is full | |
+
+The last two are no ways to change a topology: their evolution is None, as that of ``static``. What makes them is the
+first topology, which `FIRST_TOPOLOGIES` names; the estimators take it from there, not from ``topology_init``.
 """
 
 from dataclasses import replace
@@ -20,6 +25,7 @@ from truesparse.evolution.grow import AfterStall, Cosine, Random
 from truesparse.evolution.prune import SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing
 from truesparse.initializers import Dense
+from truesparse.topology.snip import SNIP
 
 PRESETS: dict[str, Evolution | None] = {
     "static": None,
@@ -28,7 +34,11 @@ PRESETS: dict[str, Evolution | None] = {
     "cte": Evolution(grow=Cosine()),
     "ctre_sim": Evolution(grow=Cosine(regrow=False), schedule=CosineAnnealing(drop_fraction=0.5)),
     "ctre_seq": Evolution(grow=AfterStall(first=Cosine(), then=Random(), patience=40)),
+    "snip": None,
+    "dense": None,
 }
+
+FIRST_TOPOLOGIES = {"snip": "snip", "dense": "full"}
 
 _PAPER_COSINE = Cosine(centred=False, n_samples=None)
 
@@ -41,11 +51,11 @@ _PAPER_GROW = {
 
 
 def preset(name: str) -> Evolution | None:
-    """The evolution of a method, with this library's settings; None for ``static``.
+    """The evolution of a method, with this library's settings; None if its topology never changes.
 
     Parameters
     ----------
-    name : {"static", "set", "cte", "ctre_sim", "ctre_seq"}
+    name : {"static", "set", "cte", "ctre_sim", "ctre_seq", "snip", "dense"}
 
     Raises
     ------
@@ -71,11 +81,12 @@ def paper_settings(name: str) -> dict:
     three hidden layers of 1000 ReLU units; first weights scaled for a dense network, ±√(6 / (n_in + n_out)), grown ones
     ±√(6 / n_in); batches of 100; SGD with learning rate 0.01 and Nesterov momentum 0.9; L2 1e-4; a fifth of the weights
     replaced after every epoch; a tenth of the training data for validation, and the best epoch's network in the end.
-    ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller.
+    ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller. ``snip`` judges all layers together
+    by one batch of 100, as Lee et al. (2019) do; ``dense`` uses no ``epsilon``.
 
     Parameters
     ----------
-    name : {"static", "set", "cte", "ctre_sim", "ctre_seq"}
+    name : {"static", "set", "cte", "ctre_sim", "ctre_seq", "snip", "dense"}
 
     Returns
     -------
@@ -102,9 +113,9 @@ def paper_settings(name: str) -> dict:
         )
     return {
         "hidden_layer_sizes": (1000, 1000, 1000),
-        "evolution": evolution,
+        "evolution": name if name in FIRST_TOPOLOGIES else evolution,
         "weight_init": "glorot",
-        "topology_init": "erdos_renyi",
+        "topology_init": SNIP(n_samples=100, per_layer=False) if name == "snip" else "erdos_renyi",
         "activation": "relu",
         "solver": "sgd",
         "alpha": 1e-4,

@@ -165,10 +165,16 @@ class BestPairs:
                 shape = rows[some_rows].size, columns[some_columns].size
                 products = self._tile[: shape[0] * shape[1]].reshape(shape)
                 np.matmul(row_signatures[some_rows], column_signatures[some_columns].T, out=products)
-                self._take(products, rows[some_rows], columns[some_columns])
+                self.take(products, rows[some_rows], columns[some_columns])
 
-    def _take(self, products, rows, columns):
-        """Take those pairs of a tile that are absent and not worse than the k best so far."""
+    def take(self, products, rows, columns):
+        """Take those pairs of a tile that are absent and not worse than the k best so far; its scores are |products|.
+
+        Parameters
+        ----------
+        products : (n_rows, n_columns), C-contiguous, of the dtype of the scores
+        rows, columns : as in `search`
+        """
         position = 0
         while position < products.size:
             self._held, position = _collect(

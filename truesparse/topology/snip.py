@@ -1,0 +1,296 @@
+"""SNIP: the connections that matter most to the loss of a dense network at initialisation (Lee et al., 2019).
+
+A dense network is drawn, and a batch of training samples says how much its loss would change if a connection were
+scaled down a little. The connections with the largest changes are kept; the network is then trained with these only:
+
+    s_ji = |w_ji · ∂L/∂w_ji| = |w_ji · Σ_samples δ_j a_i|,   keep the k largest
+
+| symbol of the paper | here |
+|---|---|
+| w, weights of the dense network | drawn row by row, ``_rows``, never held |
+| D_b, the batch | `n_samples` of the training samples |
+| g_j, connection sensitivity (eq. 5) | ``products`` of a tile, up to its sign |
+| κ, number of connections to keep | sum of ``counts`` |
+
+The dense network is never stored. A layer's weights are one long sequence of random numbers from a stream of its own,
+which is drawn again each time it is needed, some rows at a time: once forward, once backward, where the scores of the
+same rows feed a running choice of the best k, and once to give the chosen connections their weights. The sequence is
+that of a full layer of ours, so that this is the pruned form of the network that ``evolution="dense"`` would draw
+with the same seed, not just of some dense network.
+
+Cost: time O(fan_in · fan_out · n_samples), once; memory O(weights + units · n_samples) and one tile.
+
+Scores come from the weights that the initializer gives a full layer. `FanIn`, whose bounds depend on what is chosen,
+counts as `Dense` with gain 1, which keeps the variance from layer to layer. A chosen connection keeps its random number
+u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` that is the weight it was chosen by.
+
+Counting over all layers at once, as in the paper, asks for caution at few weights: for ReLU the sum of w · ∂L/∂w is
+the same in every layer, so the fewer pairs a layer has, the larger a share of them is kept. With 64-1000-1000-1000-10
+units, `digits`, and 5,084 weights (epsilon 1) PLACEHOLDER
+
+Where it differs from the authors' code: weights are uniform, not truncated normal; scores are not divided by their sum,
+which changes no order; among equal scores the first layer and the lower key win, where theirs keeps all of them; if too
+few scores are positive, random connections fill up, where theirs keeps connections whose score is zero.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from numbers import Integral
+
+import numpy as np
+
+from truesparse._typing import FloatArray, IndexArray
+from truesparse.activations import Activation
+from truesparse.batches import BatchReader
+from truesparse.initializers import Dense, FanIn, Initializer
+from truesparse.kernels.similarity import BestPairs
+from truesparse.losses import Loss
+from truesparse.randomness import RandomStreams
+from truesparse.signals import draw_samples
+from truesparse.topology.pattern import Pattern
+
+_TILE = 2**18  # weights that are drawn at a time; a tile of one row may have more
+_STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
+
+
+@dataclass(frozen=True)
+class SNIP:
+    """The first topology by connection sensitivity.
+
+    Parameters
+    ----------
+    n_samples : int or None
+        Training samples that the scores are summed over, drawn at random; all for None. Activations and errors of all
+        units are held for so many samples.
+    per_layer : bool
+        Every layer keeps as many connections as Erdős–Rényi would give it. Otherwise the best of all layers compete for
+        the sum of these, as in the paper, and a layer may be left with few or none.
+
+    References
+    ----------
+    N. Lee, T. Ajanthan, P. H. S. Torr, "SNIP: Single-shot network pruning based on connection sensitivity", ICLR 2019,
+    arXiv 1810.02340.
+
+    Examples
+    --------
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.topology.snip import SNIP
+    >>> classifier = SparseMLPClassifier(evolution="snip", topology_init=SNIP(per_layer=False), epsilon=10)
+    """
+
+    n_samples: int | None = 128
+    per_layer: bool = True
+
+    def __post_init__(self):
+        n = self.n_samples
+        if not (n is None or (isinstance(n, Integral) and not isinstance(n, bool) and n > 0)):
+            raise ValueError(f"n_samples={n!r} must be a positive integer or None.")
+        if not isinstance(self.per_layer, bool):
+            raise ValueError(f"per_layer={self.per_layer!r} must be True or False.")
+
+    def choose(
+        self,
+        X,
+        target: np.ndarray,
+        shapes: list[tuple[int, int]],
+        counts: list[int],
+        *,
+        activation: Activation,
+        loss: Loss,
+        initializer: Initializer,
+        streams: RandomStreams,
+    ) -> list[Pattern]:
+        """The pattern of every layer.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
+        target : (n_samples, …), as the loss wants it
+        shapes : list of (fan_out, fan_in)
+        counts : list of int
+            Connections of each layer, or with ``per_layer=False`` numbers whose sum is to be spent.
+        activation : Activation
+        loss : Loss
+        initializer : Initializer
+        streams : RandomStreams
+            Weights are drawn from ``("weights", layer)``.
+
+        Notes
+        -----
+        The derivative of an activation is exact if it is piecewise linear, and a central difference quotient if it is
+        smooth. One that is neither, and has no ``slope``, counts as ReLU here.
+        """
+        samples = draw_samples(X.shape[0], self.n_samples, streams("snip samples"))
+        layers = [_DrawnLayer(shape, initializer, streams, index) for index, shape in enumerate(shapes)]
+        if self.per_layer:
+            choices = [_Choice([shape], count) for shape, count in zip(shapes, counts, strict=True)]
+            places = [(choice, 0) for choice in choices]
+        else:
+            choices = [_Choice(shapes, sum(counts))]
+            places = [(choices[0], index) for index in range(len(shapes))]
+        # Data of extreme size make sums infinite or NaN here; training refuses them in words.
+        with np.errstate(over="ignore", invalid="ignore"):
+            _score(layers, places, *_read(X, samples), target[samples], activation, loss)
+        return [pattern for index, choice in enumerate(choices) for pattern in choice.patterns(streams("snip", index))]
+
+
+def draw_as_in_dense(initializer: Initializer, pattern: Pattern, rng: np.random.Generator) -> FloatArray:
+    """Fresh weights that keep the random numbers which their pairs have in a full layer, scaled for the pattern.
+
+    Parameters
+    ----------
+    initializer : object with a method ``bounds(pattern)``
+    pattern : Pattern
+    rng : numpy.random.Generator, at its start
+
+    Returns
+    -------
+    (nnz,) float64; for a full pattern the same as `truesparse.initializers.draw`
+    """
+    weights = np.repeat(initializer.bounds(pattern), pattern.out_units_fan_in)
+    rows = pattern.rows
+    for first, last, u in _rows(pattern.shape, rng):
+        slots = slice(pattern.indptr[first], pattern.indptr[last])
+        weights[slots] *= u[rows[slots] - first, pattern.indices[slots]]
+    return weights
+
+
+def _rows(shape, rng):
+    """The numbers in (−1, 1) of a full layer, (last − first, fan_in) at a time, in the order in which it draws them."""
+    fan_out, fan_in = shape
+    step = max(1, _TILE // fan_in)
+    for first in range(0, fan_out, step):
+        last = min(first + step, fan_out)
+        yield first, last, rng.uniform(-1, 1, (last - first, fan_in))
+
+
+class _DrawnLayer:
+    """A full layer whose weights are drawn anew whenever they are needed."""
+
+    def __init__(self, shape, initializer, streams, index):
+        self.shape = shape
+        self._bounds = _dense_bounds(initializer, shape)
+        self._streams, self._index = streams, index
+
+    def tiles(self, columns, dtype):
+        """First row, last row (exclusive) and the weights of these rows, all columns or those that are asked for."""
+        for first, last, u in _rows(self.shape, self._streams("weights", self._index)):
+            u *= self._bounds[first:last, None]
+            yield first, last, (u if columns.size == self.shape[1] else u[:, columns]).astype(dtype)
+
+
+def _dense_bounds(initializer, shape):
+    """Bounds of the output units of a full layer, (fan_out,)."""
+    if isinstance(initializer, FanIn):
+        initializer = Dense()
+    fan_out, fan_in = shape
+    # All rows share one vector of indices: a full pattern of the usual kind would be as large as the layer.
+    indices = np.broadcast_to(np.arange(fan_in), shape)
+    return initializer.bounds(Pattern(shape, np.arange(fan_out + 1) * fan_in, indices))
+
+
+def _read(X, samples):
+    """The features that are not zero in these samples, (n,), and their values, (n, n_samples).
+
+    Zeros leave no trace in sums or scores. Leaving them out of dense data as well makes both kinds of data take the
+    same operations.
+    """
+    reader = BatchReader(X)
+    if reader.is_sparse:
+        inputs = reader.read_sparse(samples, samples.size)
+        features, values = inputs.features, inputs.values
+    else:
+        features, values = np.arange(X.shape[1]), X[samples].T
+    present = np.any(values != 0, axis=1)
+    return features[present], np.ascontiguousarray(values[present])
+
+
+def _score(layers, places, features, values, target, activation, loss):
+    """Forward and backward through the dense network; the scores of each tile go to the choice of its layer."""
+    dtype = values.dtype
+    columns = [features, *(np.arange(layer.shape[1]) for layer in layers[1:])]
+    outputs, slopes = [values], []
+    for index, layer in enumerate(layers):
+        z = np.empty((layer.shape[0], values.shape[1]), dtype=dtype)
+        for first, last, weights in layer.tiles(columns[index], dtype):
+            np.matmul(weights, outputs[index], out=z[first:last])  # (rows of the tile, n_samples)
+        if index < len(layers) - 1:
+            a, slope = _apply(activation.at_layer(index), z)
+            outputs.append(a)
+            slopes.append(slope)
+    delta = np.empty_like(z)
+    loss(z, target, delta)
+    for index in reversed(range(len(layers))):
+        a, (choice, place) = outputs.pop(), places[index]
+        best = choice.begin(place, dtype)
+        if index == 0 and best is None:
+            return
+        below = np.zeros_like(a) if index > 0 else None
+        for first, last, weights in layers[index].tiles(columns[index], dtype):
+            if index > 0:
+                below += weights.T @ delta[first:last]  # (fan_in, n_samples)
+            if best is not None:
+                products = delta[first:last] @ a.T  # (rows of the tile, columns)
+                products *= weights
+                best.take(products, np.arange(first, last), columns[index])
+        choice.end(place, best)
+        if index > 0:
+            delta = below
+            delta *= slopes.pop()
+
+
+def _apply(activation, z):
+    """f(z) and f′(z), of the dtype of `z`."""
+    if activation.is_smooth:
+        a, exact = z.copy(), z.astype(np.float64)
+        above, below = exact + _STEP, exact - _STEP
+        for values in (a, above, below):
+            activation.apply(values)
+        return a, ((above - below) / (2 * _STEP)).astype(z.dtype)
+    slope = np.where(z > 0, 1, getattr(activation, "slope", 0)).astype(z.dtype)
+    return slope * z, slope
+
+
+class _Choice:
+    """The best pairs of one layer, or of several layers whose pairs are numbered one layer after the other."""
+
+    def __init__(self, shapes, k):
+        self._shapes, self._k = shapes, k
+        self._starts = list(accumulate((fan_out * fan_in for fan_out, fan_in in shapes), initial=0))
+        self._keys: IndexArray = np.empty(0, dtype=np.int64)
+        self._scores: FloatArray = np.empty(0)
+
+    def begin(self, place, dtype):
+        """What is to be shown the pairs of the layer at this place; None where all of them are taken anyway."""
+        if self._k == self._starts[-1] or self._k == 0:
+            return None
+        fan_out, fan_in = self._shapes[place]
+        floor = self._scores.min() if self._keys.size == self._k else 0
+        k = min(self._k, fan_out * fan_in)
+        indices, indptr = np.empty(0, dtype=np.int32), np.zeros(fan_out + 1, dtype=np.int32)
+        return BestPairs(k, indices, indptr, fan_in, dtype, floor)
+
+    def end(self, place, best):
+        """Let the best pairs of a layer compete with those of the layers before."""
+        if best is None:
+            return
+        keys, scores = best.in_order(by_key=True)
+        keys = np.concatenate([self._keys, keys + self._starts[place]])
+        scores = np.concatenate([self._scores.astype(scores.dtype), scores])
+        order = np.lexsort((keys, -scores))[: self._k]
+        self._keys, self._scores = keys[order], scores[order]
+
+    def patterns(self, rng):
+        """The pattern of each layer, with random pairs where too few scores are positive."""
+        n_pairs = self._starts[-1]
+        if self._k == n_pairs:
+            return [Pattern.full(shape) for shape in self._shapes]
+        keys = np.sort(self._keys)
+        if keys.size < self._k:
+            line = Pattern((1, n_pairs), np.array([0, keys.size]), keys)
+            keys = np.sort(np.concatenate([keys, line.sample_absent(self._k - keys.size, rng)[1]]))
+        parts = np.split(keys, np.searchsorted(keys, self._starts[1:-1]))
+        return [
+            Pattern.from_keys(part - start, shape)
+            for part, start, shape in zip(parts, self._starts[:-1], self._shapes, strict=True)
+        ]
