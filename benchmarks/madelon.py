@@ -20,11 +20,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--csv")
-    parser.add_argument("--quick", action="store_true", help="one seed, 20 epochs")
+    parser.add_argument("--quick", action="store_true", help="one seed, 20 epochs, no dense networks")
     arguments = parser.parse_args()
     data = datasets.load("madelon")
     runs = [(name, "published", {**paper_settings(name), "max_iter": 150}) for name in PRESETS]
     runs += [(name, "defaults", {"evolution": name}) for name in PRESETS]
+    if arguments.quick:
+        runs = [run for run in runs if run[0] != "dense"]
     table = Table({"method": 10, "settings": 10, "test accuracy, mean (each seed)": 40, "weights": 8, "seconds": 8},
                   arguments.csv)  # fmt: skip
     for name, settings, parameters in runs:

@@ -12,6 +12,7 @@ from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.evolution import Random
 from truesparse.initializers import FanIn
 from truesparse.lr_schedules import Step
+from truesparse.topology.snip import SNIP
 
 PARAMETERS = {
     "hidden_layer_sizes": [0, (10, 0), (10, -1), (10, 2.5), (True, 3), "wide", None],
@@ -20,7 +21,7 @@ PARAMETERS = {
     "density": [0, -0.1, 1.1, "a"],
     "drop_fraction": [-0.1, 1.5, "half"],
     "update_every": [0, -1, 1.5, "step"],
-    "topology_init": ["random"],
+    "topology_init": ["random", SNIP],
     "weight_init": ["he", 3, FanIn],
     "grow_init": ["ones", -1, FanIn],
     "activation": ["gelu", 1],

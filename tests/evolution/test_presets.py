@@ -1,12 +1,21 @@
 import pytest
 
 from truesparse import SparseMLPClassifier, paper_settings, preset
-from truesparse.evolution import PRESETS, AfterStall, Constant, Cosine, Magnitude, Random, SignedMagnitude
+from truesparse.evolution import (
+    FIRST_TOPOLOGIES,
+    PRESETS,
+    AfterStall,
+    Constant,
+    Cosine,
+    Magnitude,
+    Random,
+    SignedMagnitude,
+)
 from truesparse.initializers import Dense
 
 
 def test_each_name_is_the_method_of_its_paper():
-    assert preset("static") is None
+    assert preset("static") is preset("snip") is preset("dense") is None
     assert (preset("set").prune, preset("set").grow) == (SignedMagnitude(), Random())
     assert (preset("cte").prune, preset("cte").grow) == (Magnitude(), Cosine())
     assert not preset("ctre_sim").grow.regrow
@@ -21,7 +30,9 @@ def test_paper_settings_are_parameters_of_the_estimator(name):
     assert classifier.get_params()["solver"] == "sgd"
     assert (settings["learning_rate_init"], settings["momentum"], settings["batch_size"]) == (0.01, 0.9, 100)
     evolution = settings["evolution"]
-    if name == "static":
+    if name in FIRST_TOPOLOGIES:
+        assert evolution == name
+    elif name == "static":
         assert evolution is None
     else:
         assert evolution.schedule == Constant(drop_fraction=0.2, update_every="epoch")

@@ -108,17 +108,17 @@ class BaseSparseMLP(Parameters):
         shape["topology_init"] = self._first_topology()
         if shape["topology_init"] == "full" and self.density not in (None, 1):
             raise ValueError(
-                f"density={self.density!r} contradicts evolution='dense', which stores all weights; only None and 1 are "
-                "allowed with it."
+                f"density={self.density!r} contradicts evolution='dense', which stores all weights; only None and 1 "
+                "are allowed with it."
             )
         if go_on:
             for name, value in shape.items():
                 if value != self._shape[name]:
-                    from_evolution = name == "topology_init" and value != self.topology_init
+                    brought = name == "topology_init" and value != self.topology_init
+                    source = f", brought by evolution={self.evolution!r}," if brought else ""
                     raise ValueError(
-                        f"{name}={value!r}{f' of evolution={self.evolution!r}' if from_evolution else ''} cannot change "
-                        f"while training goes on with a network made with {self._shape[name]!r}; fit with "
-                        "warm_start=False makes a new one."
+                        f"{name}={value!r}{source} cannot change while training goes on with a network made with "
+                        f"{self._shape[name]!r}; fit with warm_start=False makes a new one."
                     )
         return shape
 

@@ -81,8 +81,8 @@ def paper_settings(name: str) -> dict:
     three hidden layers of 1000 ReLU units; first weights scaled for a dense network, ±√(6 / (n_in + n_out)), grown ones
     ±√(6 / n_in); batches of 100; SGD with learning rate 0.01 and Nesterov momentum 0.9; L2 1e-4; a fifth of the weights
     replaced after every epoch; a tenth of the training data for validation, and the best epoch's network in the end.
-    ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller. ``snip`` judges all layers together
-    by one batch of 100, as Lee et al. (2019) do; ``dense`` uses no ``epsilon``.
+    ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller. ``snip`` judges all layers
+    together by one batch of 100, as Lee et al. (2019) do; ``dense`` uses no ``epsilon``.
 
     Parameters
     ----------

@@ -24,9 +24,21 @@ Scores come from the weights that the initializer gives a full layer. `FanIn`, w
 counts as `Dense` with gain 1, which keeps the variance from layer to layer. A chosen connection keeps its random number
 u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` that is the weight it was chosen by.
 
-Counting over all layers at once, as in the paper, asks for caution at few weights: for ReLU the sum of w · ∂L/∂w is
-the same in every layer, so the fewer pairs a layer has, the larger a share of them is kept. With 64-1000-1000-1000-10
-units, `digits`, and 5,084 weights (epsilon 1) PLACEHOLDER
+`per_layer` decides what the budget is: as many connections for each layer as Erdős–Rényi gives it, the default, or their
+sum, for which all layers compete as in the paper. The second is unsafe at few weights: for ReLU, Σ w · ∂L/∂w is the same
+in all layers, so the best k concentrate where pairs are few or their signs agree. With 1000-1000-1000 hidden ReLU units
+and our defaults, 512 samples, mean test accuracy of three seeds (balanced: static, chosen without data):
+
+| data, epsilon | balanced | per layer | all together | connections of the layers, all together | per layer |
+|---|---|---|---|---|---|
+| Madelon, 1 | .596 | .653 | .500 | 0, 140, 5108, 1254 | 1500, 2000, 2000, 1002 |
+| Madelon, 5 | .581 | .628 | .628 | 0, 3172, 24859, 1469 | 7500, 10000, 10000, 2000 |
+| MNIST 10,000, 1 | .796 | .891 | .874 | 1324, 1147, 2087, 2236 | 1784, 2000, 2000, 1010 |
+| MNIST 10,000, 5 | .935 | .941 | .942 | 9128, 9021, 12456, 3365 | 8920, 10000, 10000, 5050 |
+
+A layer without connections, as Madelon's first one, makes predictions that do not depend on the input; the estimators
+warn of it. Where the signal is weak, more samples find better connections: Madelon at epsilon 1, per layer, has .623
+with 128 samples, .653 with 512 and .751 with all 2000. On MNIST all three give .891.
 
 Where it differs from the authors' code: weights are uniform, not truncated normal; scores are not divided by their sum,
 which changes no order; among equal scores the first layer and the lower key win, where theirs keeps all of them; if too
@@ -78,7 +90,7 @@ class SNIP:
     >>> classifier = SparseMLPClassifier(evolution="snip", topology_init=SNIP(per_layer=False), epsilon=10)
     """
 
-    n_samples: int | None = 128
+    n_samples: int | None = 512
     per_layer: bool = True
 
     def __post_init__(self):
