@@ -18,18 +18,19 @@ same rows feed a running choice of the best k, and once to give the chosen conne
 that of a full layer of ours, so that this is the pruned form of the network that ``evolution="dense"`` would draw
 with the same seed, not just of some dense network.
 
-Cost: time O(fan_in · fan_out · n_samples), once; memory O(weights + units · n_samples) and one tile.
+Cost: time O(fan_in · fan_out · n_samples), once, 2 s for 10⁸ pairs and 64 samples on one core; memory O(weights +
+units · n_samples) and one tile.
 
 Scores come from the weights that the initializer gives a full layer. `FanIn`, whose bounds depend on what is chosen,
 counts as `Dense` with gain 1, which keeps the variance from layer to layer. A chosen connection keeps its random number
 u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` that is the weight it was chosen by.
 
-`per_layer` decides what the budget is: as many connections for each layer as Erdős–Rényi gives it, the default, or their
-sum, for which all layers compete as in the paper. The second is unsafe at few weights: for ReLU, Σ w · ∂L/∂w is the same
-in all layers, so the best k concentrate where pairs are few or their signs agree. With 1000-1000-1000 hidden ReLU units
+`per_layer` decides what the budget is: as many connections for each layer as Erdős–Rényi gives it, the default, or
+their sum, for which all layers compete as in the paper. The second is unsafe at few weights: for ReLU, Σ w · ∂L/∂w is
+the same in all layers, so the best k concentrate where pairs are few or their signs agree. With 1000-1000-1000 hidden ReLU units
 and our defaults, 512 samples, mean test accuracy of three seeds (balanced: static, chosen without data):
 
-| data, epsilon | balanced | per layer | all together | connections of the layers, all together | per layer |
+| data, epsilon | balanced | per layer | together | connections of the layers, together | per layer |
 |---|---|---|---|---|---|
 | Madelon, 1 | .596 | .653 | .500 | 0, 140, 5108, 1254 | 1500, 2000, 2000, 1002 |
 | Madelon, 5 | .581 | .628 | .628 | 0, 3172, 24859, 1469 | 7500, 10000, 10000, 2000 |
