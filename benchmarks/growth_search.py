@@ -23,7 +23,7 @@ from _report import Table
 from scipy.sparse import csr_array
 
 from truesparse import datasets
-from truesparse.evolution.grow import _observe
+from truesparse.evolution.search import Vectors, observe
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.similarity import BestPairs, top_absent_pairs
 from truesparse.parallelism import threads
@@ -85,9 +85,9 @@ DATA = {"mnist": Images, "latent": Latent}
 def directions(name, n_units):
     """The sketches of the columns' and the rows' units, as cosine growth makes them."""
     rng = np.random.default_rng(0)
-    units = _observe(DATA[name](n_units, rng), {0, 1}, WIDTH, rng)
+    units = observe(DATA[name](n_units, rng), {0, 1}, WIDTH, rng)
     for unit in units.values():
-        unit.turn_into_directions(centred=True)
+        unit.prepare(Vectors(centred=True, normalised=True))
     return units[1].signature, units[0].signature
 
 

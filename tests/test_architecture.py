@@ -21,6 +21,7 @@ ORDER = [
     ["truesparse.network"],
     ["truesparse.signals", "truesparse.inference", "truesparse.inspection"],
     ["truesparse.topology.snip"],
+    ["truesparse.evolution.search", "truesparse.evolution.paths"],
     [
         "truesparse.evolution.prune",
         "truesparse.evolution.grow",

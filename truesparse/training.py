@@ -25,7 +25,7 @@ from truesparse.lr_schedules import LearningRate
 from truesparse.memory import available_bytes
 from truesparse.network import MLP
 from truesparse.randomness import RandomStreams
-from truesparse.signals import ActivationStream, draw_samples
+from truesparse.signals import ActivationStream, ErrorStream, draw_samples
 
 
 @dataclass
@@ -293,7 +293,7 @@ class Trainer:
         progress.epoch_step = 0
         for batch in in_batches(samples, batch_size):
             if self.evolution is not None:
-                replaced += self._evolve(reader, workspace, batch_size, callbacks)
+                replaced += self._evolve(reader, workspace, target, batch_size, callbacks)
             x = self._read(reader, workspace, batch)
             z = network.forward(x, workspace, self._dropout_rng())
             loss = self.loss(z, target[batch], z)  # the gradient takes the place of z
@@ -343,7 +343,7 @@ class Trainer:
         )
         return learning_rate
 
-    def _evolve(self, reader, workspace, batch_size, callbacks) -> np.ndarray:
+    def _evolve(self, reader, workspace, target, batch_size, callbacks) -> np.ndarray:
         """Change the topology if an update is due; returns how many connections of each layer were replaced."""
         progress, network = self.state.progress, self.network
         drop_fraction = due_fraction(
@@ -353,16 +353,27 @@ class Trainer:
             return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
 
-        def activations(n_samples):
+        def seen(n_samples):  # the same samples for all signals of an update
             samples = draw_samples(reader.n_samples, n_samples, self.streams("signal samples", progress.step))
-            return ActivationStream(network, self.loss, reader, workspace, samples, batch_size)
+            return network, self.loss, reader, workspace, samples, batch_size
+
+        def activations(n_samples):
+            return ActivationStream(*seen(n_samples))
+
+        def errors(n_samples):
+            return ErrorStream(
+                *seen(n_samples), target, lambda loss: self._check_finite("training loss", math.isfinite(loss))
+            )
+
+        def gradient(n_samples):
+            return errors(n_samples).gradient()
 
         rewirings = evolve(
             network.layers,
             self.evolution,
             drop_fraction,
             self.streams("evolve", progress.step),
-            {"activations": activations, "progress": progress},
+            {"activations": activations, "errors": errors, "gradient": gradient, "progress": progress},
         )
         network.rewire(rewirings, *self.state.optimizer_state.values())
         self._initialise_grown(rewirings)

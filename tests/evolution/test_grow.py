@@ -6,7 +6,7 @@ import pytest
 from helpers import random_csr
 from numpy.testing import assert_array_equal
 
-from truesparse.evolution import AfterStall, Cosine, Random, grow
+from truesparse.evolution import AfterStall, Cosine, Random, search
 from truesparse.evolution.evolve import Vacancy
 from truesparse.kernels import reference
 from truesparse.topology import Pattern
@@ -112,8 +112,8 @@ def test_sketched_search_finds_strong_pairs_among_noise(search, rng):
 
 def test_constant_units_are_never_grown_when_centred(layers, rng):
     vacancies = vacancies_for(layers, rng, n_grow=600)
-    for search in ("sketch", "cells", "exact"):
-        rule = Cosine(search=search, n_samples=None)
+    for name in ("sketch", "cells", "exact"):
+        rule = Cosine(search=name, n_samples=None)
         edges = rule(vacancies, rng=rng, activations=no_subset(Stream(layers)))
         for rows, columns in edges:
             assert 3 not in rows
@@ -154,36 +154,35 @@ def test_cells_grow_nearly_the_pairs_that_all_sketches_grow(rng):
         layers.append(np.maximum(units, 0).astype(np.float32))
     vacancies = [Vacancy(0, Pattern.sample((1500, 1200), 5000, rng), np.zeros(5000, dtype=bool), 3000)]
     found = {}
-    for search in ("sketch", "cells"):
-        rule = Cosine(search=search, n_samples=None, width=32)
+    for name in ("sketch", "cells"):
+        rule = Cosine(search=name, n_samples=None, width=32)
         edges = rule(vacancies, rng=np.random.default_rng(1), activations=no_subset(Stream(layers)))
-        found[search] = keys_of(edges[0], vacancies[0])
+        found[name] = keys_of(edges[0], vacancies[0])
     assert len(found["cells"]) == 3000
     assert len(found["cells"] & found["sketch"]) > 0.95 * 3000
 
 
 def test_auto_goes_by_the_shape_of_the_layer(layers, rng, monkeypatch):
-    auto = Cosine()
     narrow = [(1000, 1000), (20_000, 20_000), (784, 1_000_000), (10, 10**9)]
     wide = [(20_001, 20_000), (100_000, 100_000), (5000, 200_000)]
-    assert [auto._uses_cells(shape) for shape in narrow + wide] == [False] * len(narrow) + [True] * len(wide)
-    assert Cosine(search="cells")._uses_cells((10, 10))
-    for search in ("sketch", "exact"):
-        assert not Cosine(search=search)._uses_cells((10**6, 10**6))
-    monkeypatch.setattr(grow, "_WIDE_PAIRS", 1000)  # 40 × 30 is wide, 20 × 40 is not
-    monkeypatch.setattr(grow, "_WIDE_SIDE", 1)
+    assert [search.uses_cells("auto", shape) for shape in narrow + wide] == [False] * len(narrow) + [True] * len(wide)
+    assert search.uses_cells("cells", (10, 10))
+    for name in ("sketch", "exact"):
+        assert not search.uses_cells(name, (10**6, 10**6))
+    monkeypatch.setattr(search, "_WIDE_PAIRS", 1000)  # 40 × 30 is wide, 20 × 40 is not
+    monkeypatch.setattr(search, "_WIDE_SIDE", 1)
     searched = []
 
-    def noting(name, search):
+    def noting(name, find):
         def call(rows, columns, *arguments, **options):
             searched.append((name, (len(rows), len(columns))))
-            return search(rows, columns, *arguments, **options)
+            return find(rows, columns, *arguments, **options)
 
         return call
 
     for name in ("top_absent_pairs", "top_absent_pairs_in_cells"):
-        monkeypatch.setattr(grow, name, noting(name, getattr(grow, name)))
-    auto(vacancies_for(layers, rng), rng=rng, activations=no_subset(Stream(layers)))
+        monkeypatch.setattr(search, name, noting(name, getattr(search, name)))
+    Cosine()(vacancies_for(layers, rng), rng=rng, activations=no_subset(Stream(layers)))
     assert searched == [("top_absent_pairs_in_cells", (40, 30)), ("top_absent_pairs", (20, 40))]
 
 
@@ -235,10 +234,8 @@ def test_bad_values_are_named(bad):
 
 def test_signature_of_ones_matches_a_unit_that_is_one(rng):
     """Centring subtracts mean · signature(1): a shifted copy must have the same direction as the original."""
-    from truesparse.evolution.grow import _observe
-
     a = rng.standard_normal((1, 300))
-    units = _observe(Stream([np.concatenate([a, a + 5])]), {0}, 32, rng)[0]
-    units.turn_into_directions(centred=True)
+    units = search.observe(Stream([np.concatenate([a, a + 5])]), {0}, 32, rng)[0]
+    units.prepare(search.Vectors(centred=True, normalised=True))
     np.testing.assert_allclose(*units.signature, atol=1e-10)
-    assert_array_equal(units.shift(False), [0, 0])
+    assert_array_equal(units.shift(search.Vectors(normalised=True)), [0, 0])

@@ -17,11 +17,12 @@ PARAMETERS_DOC = """Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
         Units of each hidden layer.
-    evolution : {"cte", "ctre_sim", "ctre_seq", "set", "static", "snip", "dense"}, Evolution or None, default="cte"
-        How the topology changes during training: a method's name, a `truesparse.Evolution` with other values or with
-        rules of your own, or None for a topology that never changes (as ``"static"``). ``"snip"`` is static with the
-        first topology of ``topology_init="snip"``; ``"dense"`` stores all weights, whatever `epsilon` and
-        `topology_init` say, and refuses a `density` below 1.
+    evolution : str, Evolution or None, default="cte"
+        How the topology changes during training: a method's name, ``"cte"``, ``"ctre_sim"``, ``"ctre_seq"``, ``"omp"``,
+        ``"rigl"``, ``"gse"``, ``"path_weight"``, ``"sensitivity"``, ``"set"`` or ``"static"``; a
+        `truesparse.Evolution` with other values or with rules of your own; or None for a topology that never changes
+        (as ``"static"``). ``"snip"`` is static with the first topology of ``topology_init="snip"``; ``"dense"`` stores
+        all weights, whatever `epsilon` and `topology_init` say, and refuses a `density` below 1.
     epsilon : float, default=1.0
         A layer gets ``epsilon * (fan_in + fan_out)`` weights, at most all. Not used if `density` is given.
     density : float in (0, 1], default=None
@@ -47,8 +48,8 @@ PARAMETERS_DOC = """Parameters
         pairs were connected. For other gains, `truesparse.initializers.FanIn`, ``Dense`` or ``Glorot``.
     grow_init : "zeros", float or object, default=None
         Values of grown weights: zero; drawn as first weights are, times this factor; or drawn by an initializer of
-        their own. None leaves the method's own, 1.0, or ``"zeros"`` for ``"set"``. Not used if the topology never
-        changes.
+        their own. None leaves the method's own, 1.0 for those that grow between similar units, else ``"zeros"``. Not
+        used if the topology never changes.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default="relu"
         Of the hidden units; with other slopes from `truesparse.activations`.
     solver : {"adam", "sgd"}, default="adam"

@@ -12,10 +12,16 @@ Rules name the signals that they read, and get no other:
 | signal | what it is |
 |---|---|
 | ``activations`` | ``activations(n_samples)``: a stream of training samples, see below |
+| ``errors`` | ``errors(n_samples)``: a stream of the same samples, with errors |
+| ``gradient`` | ``gradient(n_samples)``: of the mean loss over these samples, (nnz,) for every layer |
+| ``layers`` | all layers of the network, to be read only |
+| ``changing`` | the numbers of the layers that change in this update: those whose weights prune rules are given |
 | ``progress`` | `truesparse.training.Progress`: steps, epochs, stalls so far |
 
-The stream can be run through several times. Each batch is a list of arrays (n_units, batch), from the features over
-all hidden layers to the predictions.
+The streams can be run through several times. Each batch of ``activations`` is a list of arrays (n_units, batch), from
+the features over all hidden layers to the predictions: the inputs of layer l are number l, its outputs number l + 1.
+Each batch of ``errors`` is a pair of such a list and of another one, whose number l is the gradient of the mean loss
+over the stream with respect to the sums of layer l (`truesparse.signals`). Signals are computed when a rule asks.
 """
 
 import math
@@ -44,8 +50,9 @@ _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(d
 class Evolution:
     """How the topology changes during training.
 
-    The rules are in `truesparse.evolution`: `Magnitude` and `SignedMagnitude` prune; `Cosine`, `Random` and
-    `AfterStall` grow; `Constant`, `CosineAnnealing` and `Linear` are schedules.
+    The rules are in `truesparse.evolution`: `Magnitude`, `SignedMagnitude`, `MEST`, `SensitivityPrune` and
+    `PathWeightPrune` prune; `Random`, `Cosine`, `Gradient`, `OMP`, `GuidedStochastic`, `SensitivityGrow`,
+    `PathWeightGrow`, `Mixed` and `AfterStall` grow; `Constant`, `CosineAnnealing` and `Linear` are schedules.
 
     Parameters
     ----------
@@ -166,7 +173,7 @@ def evolve(
     drop_fraction : float, in [0, 1]
     rng : numpy.random.Generator
     signals : dict
-        By name, what rules may ask for.
+        By name, what rules may ask for besides ``layers`` and ``changing``.
 
     Returns
     -------
@@ -182,6 +189,7 @@ def evolve(
     rewirings: list[Rewiring | None] = [None] * len(layers)
     if not changing:
         return rewirings
+    signals = {**signals, "layers": list(layers), "changing": changing}
     prune, grow = evolution.prune, evolution.grow
     masks = prune([layers[i].weight for i in changing], [n_drop[i] for i in changing], **_asked_for(prune, signals))
     masks = [

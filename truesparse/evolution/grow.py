@@ -1,12 +1,23 @@
 """Which absent pairs become connections.
 
-`Cosine` is the idea of CTRE (Atashgahi et al., 2022): units that fire together wire together. The score of a
-pair (i, j) is the absolute cosine of the angle between the activations of the input unit i and the output unit j
-over the training samples (eq. 1 of the paper),
+Each rule has a score for the pair of an input unit i and an output unit j, and picks the absent pairs with the highest
+scores. a_i are the input's activations over training samples, z_j the output's, δ_j the output's errors: the gradient
+of the loss with respect to its sums.
 
-    score(j, i) = |⟨a_i, z_j⟩| / (‖a_i‖ · ‖z_j‖)
+| rule | score | search | source |
+|---|---|---|---|
+| `Random` | – | – | SET; Mocanu et al., 2018 |
+| `Cosine` | abs⟨a_i, z_j⟩ / (‖a_i‖ · ‖z_j‖), centred or not | two stages | CTRE; Atashgahi et al., 2022 |
+| `Gradient` | abs⟨a_i, δ_j⟩, the size of ∂L/∂w_ji | tiles | RigL; Evci et al., 2020 |
+| `OMP` | abs⟨a_i − ā_i, δ_j⟩ / ‖a_i − ā_i‖ | two stages | ours |
+| `GuidedStochastic` | abs⟨a_i, δ_j⟩ | pairs drawn with p ∝ E abs a_i · E abs δ_j | GSE; Heddes et al., 2024 |
+| `SensitivityGrow` | E abs a_i · E abs δ_j | ranks | ours |
+| `PathWeightGrow` | in_i · out_j, weights of paths | ranks | ours |
 
-and the absent pairs with the highest scores are grown. It needs forward passes only, no gradient.
+No search makes a matrix of all pairs: `truesparse.evolution.search` has the two stages and the tiles,
+`truesparse.kernels.products` the ranks. `Mixed` and `AfterStall` are made of two rules.
+
+*CTRE*, for units that fire together wire together, needs forward passes only:
 
 | paper | here |
 |---|---|
@@ -17,36 +28,38 @@ and the absent pairs with the highest scores are grown. It needs forward passes 
 *Centred* scores subtract each unit's mean first, which turns the cosine into the correlation: ReLU units are never
 negative, so the plain cosine of any two of them is large and says little.
 
-The search has two stages. A count sketch of every unit is filled while the samples stream by, and the sketches are
-multiplied tile by tile for the most promising pairs; these are then scored exactly in a second pass over the
-same samples. With ``search="exact"`` the activations of all samples take the place of the sketches.
+*OMP* is the selection rule of orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad, 1993): the input that
+explains most of what is left of the error. It is RigL's score with the inputs normalised as in CTRE, so that a large
+input has no advantage.
 
-Between wide layers, multiplying all sketches takes too long: they are grouped into cells there, and only those of
-similar cells are multiplied (`truesparse.kernels.cells`).
+Pairs whose score is zero are not grown; random pairs take their places. A pair that was dropped in the same update may
+be picked, unless ``regrow`` is False.
 
-Cost per update: two forward passes over ``n_samples``, and per layer, in BLAS, 2 · fan_in · fan_out · width operations,
-or with cells and n units on both sides O(n^1.5 · width); memory O(units · width + candidates), and for the exact search
-O(units · n_samples).
-
-Where this differs from the authors' code: theirs makes the whole matrix, of fan_in × fan_out; ours never does.
+Where this differs from the authors' code: CTRE's makes the matrix of similarities and RigL's the dense gradient, of
+fan_in × fan_out; ours never do. In RigL's, a pair that is dropped and picked again starts at zero; here it keeps its
+weight. GSE's adds up |a| and |δ| over a batch, as here, and offers two other distributions.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 
-from truesparse._typing import FloatArray, Grow
-from truesparse.batches import BatchShape
-from truesparse.kernels.cells import top_absent_pairs_in_cells
-from truesparse.kernels.lanes import width_of
+from truesparse._typing import Grow
+from truesparse.evolution.paths import path_weights
+from truesparse.evolution.search import (
+    SEARCHES,
+    SideBySide,
+    Vectors,
+    largest_products,
+    mean_magnitudes,
+    not_among,
+    sums_of_products,
+)
+from truesparse.kernels.products import top_absent_products
 from truesparse.kernels.select import k_smallest
-from truesparse.kernels.similarity import add_to_sketch, pair_products, top_absent_pairs
-
-# With more pairs than between 20,000 units on both sides, cells take a fraction of the time of all pairs, unless one
-# side has too few units to group.
-_WIDE_PAIRS = 20_000**2
-_WIDE_SIDE = 2_000
+from truesparse.topology import Pattern
 
 
 @dataclass(frozen=True)
@@ -101,80 +114,237 @@ class Cosine:
     needs: ClassVar[tuple[str, ...]] = ("activations",)
 
     def __post_init__(self):
-        if self.search not in ("auto", "sketch", "cells", "exact"):
-            raise ValueError(f"search={self.search!r} must be 'auto', 'sketch', 'cells' or 'exact'.")
-        for name in ("n_samples", "width", "candidates"):
-            value = getattr(self, name)
-            if not (value is None and name == "n_samples") and not (isinstance(value, (int, np.integer)) and value > 0):
-                raise ValueError(f"{name}={value!r} must be a positive integer.")
+        _check_search(self)
 
     def __call__(self, vacancies, *, rng, activations):
         """Edges to grow, per layer."""
-        stream = activations(self.n_samples)
-        exact = self.search == "exact" or stream.n_samples <= self.width
-        layers = {layer for vacancy in vacancies for layer in (vacancy.layer, vacancy.layer + 1)}
-        units = _observe(stream, layers, None if exact else self.width, rng)
-        for unit in units.values():
-            unit.turn_into_directions(self.centred)
-        picks = []
-        for vacancy in vacancies:
-            arguments = (
-                units[vacancy.layer + 1].signature,
-                units[vacancy.layer].signature,
-                vacancy.pattern.indices,
-                vacancy.pattern.indptr,
-                vacancy.n_grow if exact else vacancy.n_grow * self.candidates,
-            )
-            if self._uses_cells(vacancy.pattern.shape):
-                keys, _ = top_absent_pairs_in_cells(*arguments, rng, by_key=True)
-            else:
-                keys, _ = top_absent_pairs(*arguments, by_key=True)
-            picks.append(keys)
-        if not exact:
-            picks = self._best_of(picks, vacancies, units, stream)
-        if not self.regrow:
-            picks = [_not_among(keys, vacancy.dropped_keys) for keys, vacancy in zip(picks, vacancies, strict=True)]
-        return [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(picks, vacancies, strict=True)]
-
-    def _uses_cells(self, shape):
-        """Whether the layer is searched through cells: decided by its shape alone, so that results do not vary."""
-        if self.search == "auto":
-            return shape[0] * shape[1] > _WIDE_PAIRS and min(shape) >= _WIDE_SIDE
-        return self.search == "cells"
-
-    def _best_of(self, candidates, vacancies, units, stream):
-        """The second stage: the candidates with the highest exact scores, as many as are to be grown."""
-        pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(candidates, vacancies, strict=True)]
-        products = [np.zeros(keys.size) for keys in candidates]
-        shifts = {layer: unit.shift(self.centred) for layer, unit in units.items()}
-        for batch in stream:
-            shape = BatchShape.of(batch[0].shape[1])
-            # Shifted before they are multiplied: a correction of the sums afterwards would cancel digits.
-            shifted = {layer: _shifted(batch[layer], shift, shape) for layer, shift in shifts.items()}
-            for vacancy, (rows, columns), product in zip(vacancies, pairs, products, strict=True):
-                z, a = shifted[vacancy.layer + 1], shifted[vacancy.layer]
-                for tile in range(shape.n_tiles):
-                    lanes = slice(tile * shape.n_lanes, None)
-                    pair_products(rows, columns, z[lanes], a[lanes], shape.stride, product, width_of(shape.n_lanes))
-        best = []
-        for vacancy, keys, (rows, columns), product in zip(vacancies, candidates, pairs, products, strict=True):
-            scale_z = units[vacancy.layer + 1].inverse_norm(self.centred)[rows]
-            scale_a = units[vacancy.layer].inverse_norm(self.centred)[columns]
-            scores = np.abs(product) * scale_z * scale_a
-            best.append(keys[k_smallest(-scores, min(vacancy.n_grow, keys.size))])
-        return best
+        both = Vectors(centred=self.centred, normalised=True)
+        picks = largest_products(
+            vacancies, activations(self.n_samples), first_output=1, inputs=both, outputs=both, rng=rng,
+            search=self.search, width=self.width, candidates=self.candidates,
+        )  # fmt: skip
+        return _edges(picks, vacancies, self.regrow)
 
 
-def _not_among(keys, others):
-    """Those keys that do not occur in the sorted others, of which there is at least one."""
-    return keys[others[np.minimum(np.searchsorted(others, keys), others.size - 1)] != keys]
+@dataclass(frozen=True)
+class OMP:
+    """The absent pairs whose input explains most of the output's error: the rule of orthogonal matching pursuit.
+
+    The score is |⟨δ_j, a_i − ā_i⟩| / ‖a_i − ā_i‖ over the samples. A method of this library.
+
+    Parameters
+    ----------
+    n_samples : int or None
+        Training samples to look at, drawn anew for each update; None for all of them.
+    search, width, candidates, regrow
+        As for `Cosine`.
+    """
+
+    n_samples: int | None = 500
+    search: str = "auto"
+    width: int = 128
+    candidates: int = 4
+    regrow: bool = True
+
+    needs: ClassVar[tuple[str, ...]] = ("errors",)
+
+    def __post_init__(self):
+        _check_search(self)
+
+    def __call__(self, vacancies, *, rng, errors):
+        """Edges to grow, per layer."""
+        stream = SideBySide(errors(self.n_samples))
+        picks = largest_products(
+            vacancies, stream, stream.first_error, inputs=Vectors(centred=True, normalised=True), outputs=Vectors(),
+            rng=rng, search=self.search, width=self.width, candidates=self.candidates,
+        )  # fmt: skip
+        return _edges(picks, vacancies, self.regrow)
 
 
-def _shifted(a, shift, shape):
-    """Activations minus their shifts as a vector, with rows as long as kernels want them; zero behind the samples."""
-    out = np.zeros((len(a), shape.stride), dtype=a.dtype)
-    np.subtract(a, shift[:, None], out=out[:, : a.shape[1]])
-    return out.reshape(-1)
+@dataclass(frozen=True)
+class Gradient:
+    """The absent pairs with the largest |∂L/∂w| (RigL; Evci et al., 2020).
+
+    The gradient is made tile by tile, and only the best pairs so far are kept.
+
+    Parameters
+    ----------
+    n_samples : int or None
+        Training samples whose mean loss L is, drawn anew for each update; None for all of them. All their activations
+        and errors are held in memory: n_samples × (features + twice the units). RigL takes one batch.
+    regrow : bool
+        As for `Cosine`.
+
+    Notes
+    -----
+    The time grows with fan_in · fan_out · n_samples. There is no search in cells: these need inputs of one length,
+    as `OMP` has.
+    """
+
+    n_samples: int | None = 100
+    regrow: bool = True
+
+    needs: ClassVar[tuple[str, ...]] = ("errors",)
+
+    def __post_init__(self):
+        _check_positive(self, "n_samples")
+
+    def __call__(self, vacancies, *, rng, errors):
+        """Edges to grow, per layer."""
+        stream = SideBySide(errors(self.n_samples))
+        picks = largest_products(
+            vacancies, stream, stream.first_error, inputs=Vectors(), outputs=Vectors(), rng=rng, search="exact"
+        )
+        return _edges(picks, vacancies, self.regrow)
+
+
+@dataclass(frozen=True)
+class GuidedStochastic:
+    """The largest |∂L/∂w| among absent pairs that are drawn at random (guided stochastic exploration, GSE).
+
+    A pair is drawn with a probability in proportion to E|a_i| · E|δ_j|, as large as its gradient can be on average
+    (Heddes et al., 2024).
+
+    Parameters
+    ----------
+    candidates : float
+        Pairs that are drawn, as a multiple of the layer's weights before pruning; those that are drawn twice or
+        connected do not count again.
+    n_samples : int or None
+        Training samples to look at, drawn anew for each update; None for all of them. The paper takes one batch.
+    regrow : bool
+        As for `Cosine`.
+
+    Notes
+    -----
+    Time O(candidates · nnz · n_samples), memory O(candidates · nnz): nothing depends on fan_in · fan_out.
+    """
+
+    candidates: float = 1.0
+    n_samples: int | None = 100
+    regrow: bool = True
+
+    needs: ClassVar[tuple[str, ...]] = ("errors",)
+
+    def __post_init__(self):
+        if not (isinstance(self.candidates, Real) and 0 < self.candidates < np.inf):
+            raise ValueError(f"candidates={self.candidates!r} must be a positive number.")
+        _check_positive(self, "n_samples")
+
+    def __call__(self, vacancies, *, rng, errors):
+        """Edges to grow, per layer."""
+        stream = SideBySide(errors(self.n_samples))
+        means = _mean_factors(stream, vacancies)
+        drawn = []
+        for vacancy, (of_outputs, of_inputs) in zip(vacancies, means, strict=True):
+            n = max(vacancy.n_grow, round(self.candidates * vacancy.before.nnz))
+            keys = np.unique(_draw(of_outputs, n, rng) * of_inputs.size + _draw(of_inputs, n, rng))
+            drawn.append(not_among(keys, vacancy.pattern.keys))
+        pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(drawn, vacancies, strict=True)]
+        layers = [vacancy.layer for vacancy in vacancies]
+        gradients = sums_of_products(stream, layers, stream.first_error, pairs)
+        picks = [
+            keys[k_smallest(-np.abs(gradient), min(vacancy.n_grow, keys.size))]
+            for vacancy, keys, gradient in zip(vacancies, drawn, gradients, strict=True)
+        ]
+        return _edges(picks, vacancies, self.regrow)
+
+
+@dataclass(frozen=True)
+class SensitivityGrow:
+    """The absent pairs with the largest E|a_i| · E|δ_j|, an upper bound of their sensitivity at weight one.
+
+    Goes with `SensitivityPrune`. Ties are broken at random.
+
+    Parameters
+    ----------
+    n_samples : int or None
+        Training samples to look at, drawn anew for each update; None for all of them.
+    regrow : bool
+        As for `Cosine`.
+
+    Notes
+    -----
+    O(units · n_samples + nnz log nnz).
+    """
+
+    n_samples: int | None = 1000
+    regrow: bool = True
+
+    needs: ClassVar[tuple[str, ...]] = ("errors",)
+
+    def __post_init__(self):
+        _check_positive(self, "n_samples")
+
+    def __call__(self, vacancies, *, rng, errors):
+        """Edges to grow, per layer."""
+        factors = _mean_factors(SideBySide(errors(self.n_samples)), vacancies)
+        return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
+
+
+@dataclass(frozen=True)
+class PathWeightGrow:
+    """The absent pairs that would open the paths with the largest weight, in_i · out_j (see `evolution.paths`).
+
+    Goes with `PathWeightPrune`. Reads no data. Ties are broken at random: all features have in_i = 1.
+
+    Parameters
+    ----------
+    regrow : bool
+        As for `Cosine`.
+
+    Notes
+    -----
+    O(nnz log nnz). The weights are those before pruning.
+    """
+
+    regrow: bool = True
+
+    needs: ClassVar[tuple[str, ...]] = ("layers",)
+
+    def __call__(self, vacancies, *, rng, layers):
+        """Edges to grow, per layer."""
+        into, out_of = path_weights(layers)
+        factors = [(out_of[vacancy.layer + 1], into[vacancy.layer]) for vacancy in vacancies]
+        return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A share of the pairs is picked by one rule, the rest by another, which does not see the picks of the first.
+
+    Parameters
+    ----------
+    first, second : Grow
+    share : float, in [0, 1]
+        Share of each layer's new connections that the first rule picks. Where it finds fewer, the second picks more.
+
+    Examples
+    --------
+    >>> from truesparse.evolution import OMP, Cosine, Evolution, Mixed
+    >>> evolution = Evolution(grow=Mixed(Cosine(), OMP(), share=0.7))
+    """
+
+    first: Grow = field(default_factory=Cosine)
+    second: Grow = field(default_factory=Random)
+    share: float = 0.5
+
+    def __post_init__(self):
+        if not (isinstance(self.share, Real) and 0 <= self.share <= 1):
+            raise ValueError(f"share={self.share!r} must be a number in [0, 1].")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those of both rules."""
+        return tuple(dict.fromkeys((*self.first.needs, *self.second.needs)))
+
+    def __call__(self, vacancies, *, rng, **signals):
+        """Edges to grow, per layer."""
+        asked = [replace(vacancy, n_grow=round(self.share * vacancy.n_grow)) for vacancy in vacancies]
+        first = _keys_of(self.first, asked, rng, signals)
+        left = [_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
+        second = _keys_of(self.second, left, rng, signals)
+        return _edges([np.concatenate(keys) for keys in zip(first, second, strict=True)], vacancies)
 
 
 @dataclass(frozen=True)
@@ -207,58 +377,76 @@ class AfterStall:
     def __call__(self, vacancies, *, rng, progress, **signals):
         """Edges to grow, per layer."""
         rule = self.then if progress.longest_stall >= self.patience else self.first
-        return rule(vacancies, rng=rng, **{name: signals[name] for name in rule.needs})
+        return rule(vacancies, rng=rng, **_asked_for(rule, signals | {"progress": progress}))
 
 
-@dataclass
-class _Units:
-    """What a pass over the samples leaves of the units of one layer: signature, sum and sum of squares."""
-
-    signature: FloatArray  # (n_units, width), a count sketch, or the activations themselves
-    ones: FloatArray  # (width,), the signature of a unit that is 1 on every sample
-    total: np.ndarray  # (n_units,)
-    squares: np.ndarray  # (n_units,)
-    n_samples: int
-
-    def shift(self, centred: bool) -> FloatArray:
-        """What is subtracted from the activations: their mean, or nothing."""
-        mean = self.total / self.n_samples if centred else np.zeros_like(self.total)
-        return mean.astype(self.signature.dtype)
-
-    def inverse_norm(self, centred: bool) -> np.ndarray:
-        """1 / ‖a‖ after shifting; 0 for units that are constant up to rounding, which match nothing."""
-        shift = self.shift(centred).astype(np.float64)
-        squares = self.squares - 2 * shift * self.total + self.n_samples * shift**2
-        varies = squares > 1e-9 * self.squares
-        return np.where(varies, 1 / np.sqrt(np.where(varies, squares, 1)), 0)
-
-    def turn_into_directions(self, centred: bool) -> None:
-        """Shift and scale the signatures such that their inner products are, or estimate, cosines."""
-        shift, scale = self.shift(centred), self.inverse_norm(centred).astype(self.signature.dtype)
-        for start in range(0, len(shift), 4096):  # in parts, so that the outer product stays small
-            part = slice(start, start + 4096)
-            self.signature[part] -= shift[part, None] * self.ones
-            self.signature[part] *= scale[part, None]
+def _asked_for(rule, signals):
+    return {name: signals[name] for name in rule.needs}
 
 
-def _observe(stream, layers: set[int], width: int | None, rng: np.random.Generator) -> dict[int, _Units]:
-    """One pass over the samples; `width` None keeps the activations instead of sketching them."""
-    n = stream.n_samples
-    if width is None:
-        width, buckets, signs = n, np.arange(n), np.ones(n, dtype=stream.dtype)
-    else:
-        buckets = rng.integers(width, size=n)
-        signs = rng.choice(np.array([-1, 1], dtype=stream.dtype), size=n)
-    ones = np.bincount(buckets, weights=signs, minlength=width).astype(stream.dtype)
-    units = {}
-    for layer in layers:
-        size = stream.layer_sizes[layer]
-        units[layer] = _Units(np.zeros((size, width), dtype=stream.dtype), ones, np.zeros(size), np.zeros(size), n)
-    start = 0
-    for batch in stream:
-        stop = start + batch[0].shape[1]
-        for layer, unit in units.items():
-            a = np.ascontiguousarray(batch[layer])  # the compiler needs to know
-            add_to_sketch(a, buckets[start:stop], signs[start:stop], unit.signature, unit.total, unit.squares)
-        start = stop
-    return units
+def _check_positive(rule, *names):
+    for name in names:
+        value = getattr(rule, name)
+        if not (value is None and name == "n_samples") and not (isinstance(value, (int, np.integer)) and value > 0):
+            raise ValueError(f"{name}={value!r} must be a positive integer.")
+
+
+def _check_search(rule):
+    if rule.search not in SEARCHES:
+        raise ValueError(f"search={rule.search!r} must be 'auto', 'sketch', 'cells' or 'exact'.")
+    _check_positive(rule, "n_samples", "width", "candidates")
+
+
+def _edges(picks, vacancies, regrow=True):
+    """Picked keys as pairs, without those just dropped if not `regrow`."""
+    if not regrow:
+        picks = [not_among(keys, vacancy.dropped_keys) for keys, vacancy in zip(picks, vacancies, strict=True)]
+    return [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(picks, vacancies, strict=True)]
+
+
+def _mean_factors(stream, vacancies):
+    """E|δ| of the outputs and E|a| of the inputs, per layer."""
+    layers = [vacancy.layer for vacancy in vacancies]
+    means = mean_magnitudes(stream, {*layers, *(stream.first_error + layer for layer in layers)})
+    return [(means[stream.first_error + layer], means[layer]) for layer in layers]
+
+
+def _largest_of_rank_one(vacancies, factors, rng):
+    """Keys of the absent pairs with the largest product of the output's and the input's factor, per layer."""
+    return [
+        top_absent_products(*pair, vacancy.pattern.indices, vacancy.pattern.indptr, vacancy.n_grow, rng)[0]
+        for vacancy, pair in zip(vacancies, factors, strict=True)
+    ]
+
+
+def _draw(weights, n, rng):
+    """`n` units, each time with probability in proportion to the weights; none if these are all zero."""
+    possible = np.flatnonzero(weights)
+    if possible.size == 0:
+        return possible
+    sums = np.cumsum(weights[possible])
+    places = np.searchsorted(sums, rng.random(n) * sums[-1], side="right")
+    return possible[np.minimum(places, possible.size - 1)]  # the product can round to the last sum
+
+
+def _keys_of(rule, vacancies, rng, signals):
+    """What a rule picks, as keys; it is not asked about layers where nothing is to be grown."""
+    keys = [np.empty(0, dtype=np.int64) for _ in vacancies]
+    asked = [place for place, vacancy in enumerate(vacancies) if vacancy.n_grow > 0]
+    if asked:
+        edges = rule([vacancies[place] for place in asked], rng=rng, **_asked_for(rule, signals))
+        for place, (rows, columns) in zip(asked, edges, strict=True):
+            keys[place] = np.asarray(rows, dtype=np.int64) * vacancies[place].pattern.shape[1] + columns
+    return keys
+
+
+def _after(vacancy, keys):
+    """What is left to be filled of a vacancy when pairs with these keys are connected."""
+    before = np.union1d(vacancy.before.keys, keys)
+    dropped = np.isin(before, not_among(vacancy.dropped_keys, np.sort(keys)))
+    return replace(
+        vacancy,
+        before=Pattern.from_keys(before, vacancy.before.shape),
+        dropped=dropped,
+        n_grow=vacancy.n_grow - keys.size,
+    )

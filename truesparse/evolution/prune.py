@@ -1,14 +1,32 @@
 """Which stored weights go.
 
-Each rule is called with the weights of the layers that can change, as SciPy CSR arrays, and with the exact number
-of weights to drop in each. It returns one mask per layer.
+Each rule is called with the weights of the layers that change, as SciPy CSR arrays, and with the exact number
+of weights to drop in each. It returns one mask per layer. The importance of the weight w_ji from unit i to unit j:
+
+| rule | importance | cost | source |
+|---|---|---|---|
+| `Magnitude` | abs w | nnz | |
+| `SignedMagnitude` | abs w, each sign by itself | nnz | SET; Mocanu et al., 2018 |
+| `MEST` | abs w + λ · abs ∂L/∂w | passes over samples | Yuan et al., 2021 |
+| `SensitivityPrune` | abs w · E abs ∂L_s/∂w = abs w · E abs a_i δ_j | passes, 2 · nnz · samples | ours |
+| `PathWeightPrune` | in_i · abs w · out_j | nnz | ours |
+
+a_i and δ_j are the activation and the error of one sample s, L_s its loss, L the mean loss, in_i and out_j the weights
+of all paths into i and out of j (`truesparse.evolution.paths`). The least important weights go; among equals the first
+in CSR order.
+
+`SensitivityPrune` and `PathWeightPrune`, with the grow rules of the same names, are our construction to meet the claims
+of Naji, Abtahi & Marvasti (2021), made from the abstract of that paper; their two methods may differ.
 """
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 
+from truesparse.evolution.paths import path_weights
+from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.kernels.select import k_smallest
 
 
@@ -62,3 +80,94 @@ class SignedMagnitude:
         dropped[positive[k_smallest(w[positive], n_positive)]] = True
         dropped[negative[k_smallest(-w[negative], n - n_positive)]] = True
         return dropped
+
+
+@dataclass(frozen=True)
+class MEST:
+    """Drop the smallest |w| + λ |∂L/∂w|: a small weight stays if the loss still moves it (Yuan et al., 2021).
+
+    Parameters
+    ----------
+    factor : float
+        λ.
+    n_samples : int or None
+        Training samples whose mean loss L is, drawn anew for each update; None for all of them.
+    """
+
+    factor: float = 1.0
+    n_samples: int | None = 1000
+
+    needs: ClassVar[tuple[str, ...]] = ("gradient", "changing")
+
+    def __post_init__(self):
+        if not (isinstance(self.factor, Real) and 0 <= self.factor < np.inf):
+            raise ValueError(f"factor={self.factor!r} must be a number that is not negative.")
+        _check_samples(self.n_samples)
+
+    def __call__(self, weights, n_drop, *, gradient, changing):
+        """Masks of the weights to drop."""
+        gradients = gradient(self.n_samples)
+        return [
+            k_smallest(np.abs(weight.data) + weight.dtype.type(self.factor) * np.abs(gradients[layer]), n)
+            for layer, weight, n in zip(changing, weights, n_drop, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class SensitivityPrune:
+    """Drop the weights that the losses of single samples are least sensitive to: the smallest E |w · ∂L_s/∂w|.
+
+    Unlike the gradient of the mean loss, which vanishes where the network has learned, samples that pull in opposite
+    directions do not cancel. Goes with `SensitivityGrow`.
+
+    Parameters
+    ----------
+    n_samples : int or None
+        Training samples to look at, drawn anew for each update; None for all of them.
+    """
+
+    n_samples: int | None = 1000
+
+    needs: ClassVar[tuple[str, ...]] = ("errors", "changing")
+
+    def __post_init__(self):
+        _check_samples(self.n_samples)
+
+    def __call__(self, weights, n_drop, *, errors, changing):
+        """Masks of the weights to drop."""
+        stream = SideBySide(errors(self.n_samples))
+        pairs = [_pairs_of(weight) for weight in weights]
+        means = sums_of_products(stream, changing, stream.first_error, pairs, lambda _, x, out: np.abs(x, out=out))
+        return [
+            k_smallest(np.abs(weight.data) * mean, n) for weight, mean, n in zip(weights, means, n_drop, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class PathWeightPrune:
+    """Drop the weights whose paths from the features to the outputs carry least, by in_i · |w_ji| · out_j.
+
+    Weights on no path go first. Reads no data. Goes with `PathWeightGrow`.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("layers", "changing")
+
+    def __call__(self, weights, n_drop, *, layers, changing):
+        """Masks of the weights to drop."""
+        into, out_of = path_weights(layers)
+        masks = []
+        for layer, weight, n in zip(changing, weights, n_drop, strict=True):
+            rows, columns = _pairs_of(weight)
+            masks.append(k_smallest(into[layer][columns] * np.abs(weight.data) * out_of[layer + 1][rows], n))
+        return masks
+
+
+def _pairs_of(weight):
+    """Rows and columns of the stored weights, (nnz,) int64 each."""
+    rows = np.repeat(np.arange(weight.shape[0], dtype=np.int64), np.diff(weight.indptr))
+    return rows, weight.indices.astype(np.int64)
+
+
+def _check_samples(n_samples):
+    if n_samples is not None and not (isinstance(n_samples, (int, np.integer)) and n_samples > 0):
+        raise ValueError(f"n_samples={n_samples!r} must be a positive integer.")

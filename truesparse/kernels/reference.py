@@ -163,3 +163,21 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
     best = np.argsort(-scores, kind="stable")[:k]
     best = best[scores[best] > 0]
     return best, scores[best]
+
+
+# products.py
+
+
+def top_absent_products(row_factors, column_factors, indices, indptr, k):
+    """Keys and scores of the k absent pairs with the largest product, zeros left out.
+
+    Ties go to the row that comes first in the order of factors, then to the column that does.
+    """
+    rows, columns = (np.argsort(-factors, kind="stable") for factors in (row_factors, column_factors))
+    scores = np.outer(row_factors / row_factors.max(), column_factors / column_factors.max())  # (fan_out, fan_in)
+    scores[rows_of(indptr), indices] = 0
+    scores = scores[rows][:, columns].ravel()
+    best = np.argsort(-scores, kind="stable")[:k]
+    best = best[scores[best] > 0]
+    p, q = np.divmod(best, columns.size)
+    return rows[p] * columns.size + columns[q], scores[best]
