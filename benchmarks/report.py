@@ -196,7 +196,8 @@ def _panels(names, title):
     n_columns = min(len(names), 3 if len(names) != 4 else 2)
     n_rows = -(-len(names) // n_columns)
     figure = Figure(figsize=(max(4.0 * n_columns, 5.5), 3.1 * n_rows + 0.9), layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    # One panel is narrower than what the title says.
+    figure.suptitle(title.replace(" (", "\n(") if n_columns == 1 else title, fontsize=11)
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for axis in axes.flat[len(names) :]:
         axis.remove()
