@@ -106,7 +106,7 @@ def test_values_and_moments_of_grown_weights(grow_init, bounds, data, rng):
     trainer = trainer_for(network, evolution=evolution)
     trainer.train(X, np.zeros(16, dtype=int), n_epochs=1)
     trainer.state.progress.planned_steps = 3
-    trainer._evolve(BatchReader(X), network.workspace(16), 16, [])
+    trainer._evolve(BatchReader(X), network.workspace(16), np.zeros(16, dtype=int), 16, [])
     for layer, old, slots in zip(network.layers[:2], before["patterns"], network.weight_slices(), strict=False):
         grown = ~np.isin(layer.pattern.keys, old.keys)
         assert grown.sum() > 20

@@ -17,8 +17,8 @@
 | ``snip`` | – | –, but the first topology is chosen by `truesparse.topology.snip.SNIP` | Lee et al., 2019 |
 | ``dense`` | – | –, every layer is full | |
 
-``snip`` and ``dense`` are no ways to change a topology: their evolution is None, as that of ``static``. What makes them is the
-first topology, which `FIRST_TOPOLOGIES` names; the estimators take it from there, not from ``topology_init``.
+``snip`` and ``dense`` are no ways to change a topology: their evolution is None, as that of ``static``. What makes them
+is the first topology, which `FIRST_TOPOLOGIES` names; the estimators take it from there, not from ``topology_init``.
 """
 
 from dataclasses import replace
