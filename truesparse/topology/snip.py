@@ -26,9 +26,10 @@ counts as `Dense` with gain 1, which keeps the variance from layer to layer. A c
 u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` that is the weight it was chosen by.
 
 `per_layer` decides what the budget is: as many connections for each layer as Erdős–Rényi gives it, the default, or
-their sum, for which all layers compete as in the paper. The second is unsafe at few weights: for ReLU, Σ w · ∂L/∂w is
-the same in all layers, so the best k concentrate where pairs are few or their signs agree. With 1000-1000-1000 hidden ReLU units
-and our defaults, 512 samples, mean test accuracy of three seeds (balanced: static, chosen without data):
+their sum, for which all layers compete as in the paper. The second is unsafe at few weights: scores say nothing of
+whether signals still get through, and how the layers share the budget depends on the data. Mean test accuracy of three
+seeds with 1000-1000-1000 hidden ReLU units, static training with our defaults and 512 samples; "balanced" is chosen
+without data, the numbers of connections are those of the last seed:
 
 | data, epsilon | balanced | per layer | together | connections of the layers, together | per layer |
 |---|---|---|---|---|---|
@@ -41,9 +42,10 @@ A layer without connections, as Madelon's first one, makes predictions that do n
 warn of it. Where the signal is weak, more samples find better connections: Madelon at epsilon 1, per layer, has .623
 with 128 samples, .653 with 512 and .751 with all 2000. On MNIST all three give .891.
 
-Where it differs from the authors' code: weights are uniform, not truncated normal; scores are not divided by their sum,
-which changes no order; among equal scores the first layer and the lower key win, where theirs keeps all of them; if too
-few scores are positive, random connections fill up, where theirs keeps connections whose score is zero.
+Where it differs from the authors' code (github.com/namhoonlee/snip-public): theirs holds the dense network; gives the
+chosen connections weights that are drawn anew, while ours keep their random numbers, as in the paper; lets biases
+compete too, while ours are all kept; divides scores by their sum, which changes no order; and lets the first pairs win
+where scores are zero, ours random ones.
 """
 
 from dataclasses import dataclass
