@@ -5,9 +5,30 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from truesparse.evolution import Constant, Cosine, Evolution, Magnitude, Random, SignedMagnitude, due_fraction, evolve
+from truesparse.batches import BatchReader
+from truesparse.evolution import (
+    MEST,
+    OMP,
+    Constant,
+    Cosine,
+    Evolution,
+    Gradient,
+    GuidedStochastic,
+    Magnitude,
+    Mixed,
+    PathWeightGrow,
+    PathWeightPrune,
+    Random,
+    SensitivityGrow,
+    SensitivityPrune,
+    SignedMagnitude,
+    due_fraction,
+    evolve,
+)
 from truesparse.layers import DenseLinear, SparseLinear
+from truesparse.losses import SoftmaxCrossEntropy
 from truesparse.network import MLP
+from truesparse.signals import ActivationStream, ErrorStream
 from truesparse.topology import Pattern
 
 
@@ -22,10 +43,35 @@ def network(rng):
     return network
 
 
-@pytest.mark.parametrize("prune", [Magnitude(), SignedMagnitude()])
+def signals_of(network, rng):
+    """What a trainer hands out."""
+    X, target = rng.standard_normal((300, network.layer_sizes[0])), rng.integers(network.layer_sizes[-1], size=300)
+    loss, reader, workspace = SoftmaxCrossEntropy(), BatchReader(X), network.workspace(50)
+
+    def activations(n_samples):
+        return ActivationStream(network, loss, reader, workspace, np.arange(min(300, n_samples)), 50)
+
+    def errors(n_samples):
+        return ErrorStream(network, loss, reader, workspace, np.arange(min(300, n_samples)), 50, target)
+
+    return {"activations": activations, "errors": errors, "gradient": lambda n_samples: errors(n_samples).gradient()}
+
+
+PRUNE = [Magnitude(), SignedMagnitude(), MEST(), SensitivityPrune(), PathWeightPrune()]
+GROW = [
+    Random(), Cosine(), Cosine(regrow=False), Gradient(), OMP(), GuidedStochastic(), SensitivityGrow(),
+    PathWeightGrow(), Mixed(Cosine(), OMP()), Mixed(PathWeightGrow(), GuidedStochastic(), 0.9),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prune", "grow"), [*((prune, Random()) for prune in PRUNE), *((Magnitude(), grow) for grow in GROW)]
+)
 @pytest.mark.parametrize("drop_fraction", [0.1, 0.333, 0.9, 1.0])
-def test_invariants(network, prune, drop_fraction, rng):
-    rewirings = evolve(network.layers, Evolution(prune=prune, grow=Random()), drop_fraction, rng, {})
+def test_invariants(network, prune, grow, drop_fraction, rng):
+    before = network.params.copy()
+    rewirings = evolve(network.layers, Evolution(prune, grow), drop_fraction, rng, signals_of(network, rng))
+    assert_array_equal(network.params, before)
     assert rewirings[2] is None  # full
     for layer, rewiring in zip(network.layers[:2], rewirings[:2], strict=True):
         n_drop = int(drop_fraction * layer.nnz)

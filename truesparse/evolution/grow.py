@@ -32,8 +32,8 @@ negative, so the plain cosine of any two of them is large and says little.
 explains most of what is left of the error. It is RigL's score with the inputs normalised as in CTRE, so that a large
 input has no advantage.
 
-Pairs whose score is zero are not grown; random pairs take their places. A pair that was dropped in the same update may
-be picked, unless ``regrow`` is False.
+No search returns pairs whose score is zero; random pairs take their places. A pair that was dropped in the same update
+may be picked, unless ``regrow`` is False.
 
 Where this differs from the authors' code: CTRE's makes the matrix of similarities and RigL's the dense gradient, of
 fan_in × fan_out; ours never do. In RigL's, a pair that is dropped and picked again starts at zero; here it keeps its
@@ -202,8 +202,8 @@ class Gradient:
 class GuidedStochastic:
     """The largest |∂L/∂w| among absent pairs that are drawn at random (guided stochastic exploration, GSE).
 
-    A pair is drawn with a probability in proportion to E|a_i| · E|δ_j|, as large as its gradient can be on average
-    (Heddes et al., 2024).
+    A pair is drawn with a probability in proportion to Σ|a_i| · Σ|δ_j|, which is never less than its gradient (Heddes
+    et al., 2024).
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ class GuidedStochastic:
 
 @dataclass(frozen=True)
 class SensitivityGrow:
-    """The absent pairs with the largest E|a_i| · E|δ_j|, an upper bound of their sensitivity at weight one.
+    """The absent pairs with the largest E|a_i| · E|δ_j|: their sensitivity at weight one if the two were independent.
 
     Goes with `SensitivityPrune`. Ties are broken at random.
 
