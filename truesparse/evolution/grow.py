@@ -36,8 +36,8 @@ No search returns pairs whose score is zero; random pairs take their places. A p
 may be picked, unless ``regrow`` is False.
 
 Where this differs from the authors' code: CTRE's makes the matrix of similarities and RigL's the dense gradient, of
-fan_in × fan_out; ours never do. In RigL's, a pair that is dropped and picked again starts at zero; here it keeps its
-weight. GSE's adds up |a| and |δ| over a batch, as here, and offers two other distributions.
+fan_in × fan_out; ours never do. GSE's also has other distributions to draw from; this is the one that bounds the
+gradient.
 """
 
 from dataclasses import dataclass, field, replace
