@@ -34,7 +34,7 @@ class Lively:
         spread = [np.sqrt(np.maximum(q - s**2, 0)) + 1e-9 for s, q in (total / stream.n_samples for total in sums)]
         edges = []
         for vacancy in vacancies:
-            fan_out, fan_in = vacancy.pattern.shape
+            _, fan_in = vacancy.pattern.shape
             ends = [
                 rng.choice(units.size, size=4 * vacancy.n_grow, p=units / units.sum())
                 for units in (spread[vacancy.layer + 1], spread[vacancy.layer])
