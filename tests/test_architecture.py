@@ -28,6 +28,7 @@ ORDER = [
         "truesparse.evolution.schedule",
         "truesparse.evolution.units",
     ],
+    ["truesparse.evolution.combine"],
     ["truesparse.evolution.evolve"],
     ["truesparse.evolution.presets"],
     ["truesparse.evolution"],

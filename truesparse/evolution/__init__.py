@@ -1,13 +1,12 @@
 """How the topology changes during training: prune × grow × schedule, and the methods made of them."""
 
+from truesparse.evolution.combine import AfterStall, Mixed
 from truesparse.evolution.evolve import Evolution, Vacancy, due_fraction, evolve
 from truesparse.evolution.grow import (
     OMP,
-    AfterStall,
     Cosine,
     Gradient,
     GuidedStochastic,
-    Mixed,
     PathWeightGrow,
     Random,
     SensitivityGrow,

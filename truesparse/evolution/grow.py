@@ -15,7 +15,7 @@ of the loss with respect to its sums.
 | `PathWeightGrow` | in_i · out_j, weights of paths | ranks | ours |
 
 No search makes a matrix of all pairs: `truesparse.evolution.search` has the two stages and the tiles,
-`truesparse.kernels.products` the ranks. `Mixed` and `AfterStall` are made of two rules.
+`truesparse.kernels.products` the ranks.
 
 *CTRE*, for units that fire together wire together, needs forward passes only:
 
@@ -40,13 +40,12 @@ fan_in × fan_out; ours never do. GSE's also has other distributions to draw fro
 gradient.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 
-from truesparse._typing import Grow
 from truesparse.evolution.paths import path_weights
 from truesparse.evolution.search import (
     SEARCHES,
@@ -59,7 +58,6 @@ from truesparse.evolution.search import (
 )
 from truesparse.kernels.products import top_absent_products
 from truesparse.kernels.select import k_smallest
-from truesparse.topology import Pattern
 
 
 @dataclass(frozen=True)
@@ -309,81 +307,6 @@ class PathWeightGrow:
         return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
 
 
-@dataclass(frozen=True)
-class Mixed:
-    """A share of the pairs is picked by one rule, the rest by another, which does not see the picks of the first.
-
-    Parameters
-    ----------
-    first, second : Grow
-    share : float, in [0, 1]
-        Share of each layer's new connections that the first rule picks. Where it finds fewer, the second picks more.
-
-    Examples
-    --------
-    >>> from truesparse.evolution import OMP, Cosine, Evolution, Mixed
-    >>> evolution = Evolution(grow=Mixed(Cosine(), OMP(), share=0.7))
-    """
-
-    first: Grow = field(default_factory=Cosine)
-    second: Grow = field(default_factory=Random)
-    share: float = 0.5
-
-    def __post_init__(self):
-        if not (isinstance(self.share, Real) and 0 <= self.share <= 1):
-            raise ValueError(f"share={self.share!r} must be a number in [0, 1].")
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Those of both rules."""
-        return tuple(dict.fromkeys((*self.first.needs, *self.second.needs)))
-
-    def __call__(self, vacancies, *, rng, **signals):
-        """Edges to grow, per layer."""
-        asked = [replace(vacancy, n_grow=round(self.share * vacancy.n_grow)) for vacancy in vacancies]
-        first = _keys_of(self.first, asked, rng, signals)
-        left = [_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
-        second = _keys_of(self.second, left, rng, signals)
-        return _edges([np.concatenate(keys) for keys in zip(first, second, strict=True)], vacancies)
-
-
-@dataclass(frozen=True)
-class AfterStall:
-    """A rule that is followed until training stalls, and another one that is followed from then on (CTRE-seq).
-
-    Training has stalled once the monitored quantity (the validation score, or without validation data the
-    training loss) has not improved for ``patience`` epochs. The second rule then stays to the end.
-
-    Parameters
-    ----------
-    first, then : Grow
-    patience : int
-        In epochs.
-    """
-
-    first: Grow = field(default_factory=Cosine)
-    then: Grow = field(default_factory=Random)
-    patience: int = 40
-
-    def __post_init__(self):
-        if not (isinstance(self.patience, (int, np.integer)) and self.patience > 0):
-            raise ValueError(f"patience={self.patience!r} must be a positive number of epochs.")
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Those of both rules, and the progress of training."""
-        return ("progress", *dict.fromkeys((*self.first.needs, *self.then.needs)))
-
-    def __call__(self, vacancies, *, rng, progress, **signals):
-        """Edges to grow, per layer."""
-        rule = self.then if progress.longest_stall >= self.patience else self.first
-        return rule(vacancies, rng=rng, **_asked_for(rule, signals | {"progress": progress}))
-
-
-def _asked_for(rule, signals):
-    return {name: signals[name] for name in rule.needs}
-
-
 def _check_positive(rule, *names):
     for name in names:
         value = getattr(rule, name)
@@ -427,26 +350,3 @@ def _draw(weights, n, rng):
     sums = np.cumsum(weights[possible])
     places = np.searchsorted(sums, rng.random(n) * sums[-1], side="right")
     return possible[np.minimum(places, possible.size - 1)]  # the product can round to the last sum
-
-
-def _keys_of(rule, vacancies, rng, signals):
-    """What a rule picks, as keys; it is not asked about layers where nothing is to be grown."""
-    keys = [np.empty(0, dtype=np.int64) for _ in vacancies]
-    asked = [place for place, vacancy in enumerate(vacancies) if vacancy.n_grow > 0]
-    if asked:
-        edges = rule([vacancies[place] for place in asked], rng=rng, **_asked_for(rule, signals))
-        for place, (rows, columns) in zip(asked, edges, strict=True):
-            keys[place] = np.asarray(rows, dtype=np.int64) * vacancies[place].pattern.shape[1] + columns
-    return keys
-
-
-def _after(vacancy, keys):
-    """What is left to be filled of a vacancy when pairs with these keys are connected."""
-    before = np.union1d(vacancy.before.keys, keys)
-    dropped = np.isin(before, not_among(vacancy.dropped_keys, np.sort(keys)))
-    return replace(
-        vacancy,
-        before=Pattern.from_keys(before, vacancy.before.shape),
-        dropped=dropped,
-        n_grow=vacancy.n_grow - keys.size,
-    )

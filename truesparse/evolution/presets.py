@@ -25,10 +25,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from truesparse.evolution.combine import AfterStall
 from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.grow import (
     OMP,
-    AfterStall,
     Cosine,
     Gradient,
     GuidedStochastic,
