@@ -28,7 +28,9 @@ from _report import commit, machine
 from sklearn import config_context
 
 from truesparse import Evolution, SparseMLPClassifier, datasets
-from truesparse.evolution import Constant, Random, SignedMagnitude
+from truesparse.activations import AllReLU
+from truesparse.evolution import OMP, Constant, CosineAnnealing, Magnitude, Random, SignedMagnitude
+from truesparse.initializers import FanIn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 from image_augmentation import ShiftFlipRotate
@@ -59,9 +61,29 @@ PUBLISHED_SET = {
     "batch_transform": ShiftFlipRotate(image_shape=(32, 32, 3), shift=0.1, degrees=10.0, flip=True),
 }
 
+# What did best in trials of 8 epochs, where it was at 56 % after them: weights scaled for the inputs that a unit has, a
+# slope on both sides, Adam with a learning rate that falls to zero, less dropout, and growth where the error asks for it.
+OMP_SETTINGS = PUBLISHED_SET | {
+    "evolution": Evolution(
+        prune=Magnitude(),
+        grow=OMP(),
+        schedule=CosineAnnealing(drop_fraction=0.3, update_every="epoch"),
+        grow_init="zeros",
+    ),
+    "topology_init": "balanced",
+    "weight_init": FanIn(1.0),
+    "activation": AllReLU(0.25),
+    "dropout": 0.1,
+    "solver": "adam",
+    "learning_rate": "cosine",
+    "learning_rate_init": 0.002,
+}
+
 # Parameters of the estimator by the name of the run.
 RUNS = {
     "set": PUBLISHED_SET,
+    "omp": OMP_SETTINGS,
+    "omp_small": OMP_SETTINGS | {"epsilon": 11},  # 40 % fewer weights
 }
 
 CHECKPOINT_EVERY = 10  # epochs
