@@ -61,8 +61,8 @@ PUBLISHED_SET = {
     "batch_transform": ShiftFlipRotate(image_shape=(32, 32, 3), shift=0.1, degrees=10.0, flip=True),
 }
 
-# What did best in trials of 8 epochs, where it was at 56 % after them: weights scaled for the inputs that a unit has, a
-# slope on both sides, Adam with a learning rate that falls to zero, less dropout, and growth where the error asks for it.
+# What did best in trials of 8 epochs, with 56 % after them: weights scaled for the inputs that a unit has, slopes on
+# both sides, Adam with a learning rate that falls to zero, less dropout, and growth where the error asks for it.
 OMP_SETTINGS = PUBLISHED_SET | {
     "evolution": Evolution(
         prune=Magnitude(),

@@ -31,6 +31,7 @@ ORDER = [
     ["truesparse.evolution.combine"],
     ["truesparse.evolution.evolve"],
     ["truesparse.evolution.presets"],
+    ["truesparse.evolution.settings"],
     ["truesparse.evolution"],
     ["truesparse.optimizers", "truesparse.lr_schedules", "truesparse.callbacks"],
     ["truesparse.training"],

@@ -4,7 +4,7 @@ from truesparse import inspection
 from truesparse._version import __version__
 from truesparse.compilation import warmup
 from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.evolution import Evolution, paper_settings, preset
+from truesparse.evolution import Evolution, paper_settings, preset, recommended_settings
 
 __all__ = [
     "Evolution",
@@ -14,5 +14,6 @@ __all__ = [
     "inspection",
     "paper_settings",
     "preset",
+    "recommended_settings",
     "warmup",
 ]

@@ -18,6 +18,9 @@ class Callback(Protocol):
     def on_topology_change(self, step: int, rewirings: Sequence["Rewiring | None"]) -> None:
         """Called after every update of the topology, before step number `step`; None for layers that stay."""
 
+    def on_units_removed(self, network: "MLP") -> None:
+        """Called after hidden units were removed."""
+
     def on_epoch_end(self, record: "EpochRecord") -> bool | None:
         """Called after every epoch, before the topology changes for the next; True asks to stop."""
 

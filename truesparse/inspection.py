@@ -628,7 +628,8 @@ class TopologyRecorder:
     proportion to their number.
 
     A training that goes on where a recorded one ended is recorded as its continuation. A network with connections that
-    were never seen is another one, with which recording begins anew.
+    were never seen is another one, with which recording begins anew. Where units are removed from a network, its
+    updates stay on record, and exploration starts at the density again.
 
     Attributes
     ----------
@@ -662,12 +663,15 @@ class TopologyRecorder:
 
     def on_train_begin(self, network: MLP) -> None:
         """Take note of the topology that training begins with."""
-        shapes = [layer.shape for layer in network.layers]
-        keys = [layer.pattern.keys if layer.can_change else None for layer in network.layers]
+        shapes, keys = _topology_of(network)
         if shapes != self._shapes or not all(
             _all_among(mine, explored) for mine, explored in zip(keys, self._explored, strict=True)
         ):
             self.updates, self._shapes, self._explored = [], shapes, keys
+
+    def on_units_removed(self, network: MLP) -> None:
+        """Take note of the narrower topology."""
+        self._shapes, self._explored = _topology_of(network)
 
     def on_topology_change(self, step: int, rewirings: Sequence[Rewiring | None]) -> None:
         """Record an update.
@@ -735,6 +739,12 @@ class TopologyRecorder:
         return {
             field.name: [getattr(update, field.name) for update in self.updates] for field in fields(TopologyUpdate)
         }
+
+
+def _topology_of(network):
+    """Shapes of the layers, and the keys of their connections, None for full layers."""
+    shapes = [layer.shape for layer in network.layers]
+    return shapes, [layer.pattern.keys if layer.can_change else None for layer in network.layers]
 
 
 def _among(keys, others):

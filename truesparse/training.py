@@ -267,6 +267,7 @@ class Trainer:
         for _ in range(n_epochs):
             if self._prune_units(planned_epochs if in_parts else n_epochs):
                 workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
+                notify(callbacks, "on_units_removed", self.network)
                 best, progress.best = None, -math.inf  # the network of an earlier epoch would have these units again
             record = self._epoch(reader, workspace, target, batch_size, validation, callbacks)
             self.state.history.append(record)

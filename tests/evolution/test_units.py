@@ -6,6 +6,7 @@ from test_network import dense_of, make
 from truesparse import SparseMLPClassifier
 from truesparse.evolution import ImportancePruning
 from truesparse.evolution.units import importance
+from truesparse.inspection import TopologyRecorder
 from truesparse.optimizers import Adam
 
 
@@ -80,13 +81,18 @@ def test_bad_parameters_are_named(parameters, message):
 def test_a_classifier_gets_narrower_and_stays_good(early_stopping, digits):
     X_train, X_test, y_train, y_test = digits
     pruning = ImportancePruning(0.2, begin=0.3, end=0.7, every=4)  # after epochs 12, 16, 20 and 24
+    recorder = TopologyRecorder()
     model = SparseMLPClassifier(
         (200, 100), epsilon=8, evolution="set", max_iter=40, random_state=0, unit_pruning=pruning,
-        early_stopping=early_stopping, n_iter_no_change=np.inf,
+        early_stopping=early_stopping, n_iter_no_change=np.inf, callbacks=[recorder],
     ).fit(X_train, y_train)  # fmt: skip
     assert [coef.shape for coef in model.coefs_] == [(64, 83), (83, 42), (42, 10)]
     nnz = [sum(epoch) for epoch in model.history_["nnz"]]
     assert [epoch for epoch in range(1, 40) if nnz[epoch] < nnz[epoch - 1]] == [12, 16, 20, 24]
     assert model.score(X_test, y_test) > 0.93
+    shapes = [coef.shape for coef in model.coefs_]
+    shares = np.array(recorder.exploration_rates) * [fan_in * fan_out for fan_in, fan_out in shapes]
+    assert all(shares >= [coef.nnz for coef in model.coefs_])
+    assert recorder.updates[0].step < 12 * 13 < 24 * 14 < recorder.updates[-1].step  # before and after all prunings
     model.set_params(warm_start=True, unit_pruning=None).fit(X_train, y_train)
     assert model.coefs_[0].shape == (64, 83)

@@ -11,9 +11,10 @@ from truesparse.evolution.grow import (
     Random,
     SensitivityGrow,
 )
-from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, paper_settings, preset
+from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, preset
 from truesparse.evolution.prune import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
+from truesparse.evolution.settings import paper_settings, recommended_settings
 from truesparse.evolution.units import ImportancePruning
 
 __all__ = [
@@ -43,4 +44,5 @@ __all__ = [
     "evolve",
     "paper_settings",
     "preset",
+    "recommended_settings",
 ]

@@ -133,7 +133,7 @@ class SNIP:
         Notes
         -----
         The derivative of an activation is exact if it is piecewise linear, and a central difference quotient if it is
-        smooth. One that is neither, and has no ``slope``, counts as ReLU here.
+        smooth. ``srelu``, which has learnt nothing yet, counts as ReLU here.
         """
         samples = draw_samples(X.shape[0], self.n_samples, streams("snip samples"))
         layers = [_DrawnLayer(shape, initializer, streams, index) for index, shape in enumerate(shapes)]
@@ -256,7 +256,7 @@ def _score(layers, places, features, values, target, activation, loss):
 
 def _apply(activation, z):
     """f(z) and f′(z), of the dtype of `z`."""
-    if activation.is_smooth:
+    if hasattr(activation, "apply"):
         a, exact = z.copy(), z.astype(np.float64)
         above, below = exact + _STEP, exact - _STEP
         for values in (a, above, below):

@@ -1,0 +1,138 @@
+"""Whole runs by a method's name: as it was published, and as it does best in this library.
+
+Both functions return parameters of the estimators.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from truesparse.evolution.combine import AfterStall
+from truesparse.evolution.grow import Cosine, Random
+from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
+from truesparse.evolution.schedule import Constant, CosineAnnealing
+from truesparse.initializers import Dense
+from truesparse.topology.snip import SNIP
+
+_PAPER_COSINE = Cosine(centred=False, n_samples=None)
+_EVERY_EPOCH = {"schedule": Constant(drop_fraction=0.2, update_every="epoch"), "grow_init": Dense()}
+_ANNEALED = {
+    "schedule": CosineAnnealing(drop_fraction=0.2, update_every="epoch", end_step=0.75),
+    "grow_init": "zeros",
+}
+
+# What the papers change of this library's own evolution.
+_PAPER = {
+    "set": _EVERY_EPOCH,
+    "cte": _EVERY_EPOCH | {"grow": _PAPER_COSINE},
+    "ctre_sim": _EVERY_EPOCH | {"grow": replace(_PAPER_COSINE, regrow=False)},
+    "ctre_seq": _EVERY_EPOCH | {"grow": AfterStall(first=_PAPER_COSINE, then=Random(), patience=40)},
+    "rigl": _ANNEALED,
+    "gse": _ANNEALED,
+    "path_weight": _EVERY_EPOCH,
+    "sensitivity": _EVERY_EPOCH,
+}
+
+
+def paper_settings(name: str) -> dict:
+    """The published settings of a method, as parameters of the estimators.
+
+    Those of the experiments of Atashgahi et al. (2022), sections 4.1 and 4.2:
+    three hidden layers of 1000 ReLU units; first weights scaled for a dense network, ±√(6 / (n_in + n_out)), grown ones
+    ±√(6 / n_in); batches of 100; SGD with learning rate 0.01 and Nesterov momentum 0.9; L2 1e-4; a fifth of the weights
+    replaced after every epoch; a tenth of the training data for validation, and the best epoch's network in the end.
+    ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller. ``snip`` judges all layers
+    together by one batch of 100, as Lee et al. (2019) do; ``dense`` uses no ``epsilon``.
+
+    ``rigl`` and ``gse`` have their own schedule in this setting: the share that is replaced is annealed to 0 at three
+    quarters of the training, along a cosine, and grown weights start at zero. ``path_weight`` and ``sensitivity`` are a
+    reconstruction from an abstract (Naji, Abtahi & Marvasti, 2021), so there are no settings of their own to give; they
+    get those of the experiments above. ``omp`` is a method of this library, and has no published settings.
+
+    Parameters
+    ----------
+    name : str, one of `PRESETS` but ``omp``
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, or if it has not been published.
+
+    Examples
+    --------
+    >>> from truesparse import SparseMLPClassifier, paper_settings
+    >>> classifier = SparseMLPClassifier(**paper_settings("cte"), epsilon=1, max_iter=150)
+    >>> smaller = SparseMLPClassifier(**paper_settings("cte") | {"hidden_layer_sizes": (100,)}, epsilon=1)
+    """
+    evolution = preset(name)
+    if evolution is not None:
+        if name not in _PAPER:
+            raise ValueError(
+                f"name={name!r} is a method of this library and has no published settings; there are some for "
+                f"{sorted([*_PAPER, 'static'])}."
+            )
+        evolution = replace(evolution, **_PAPER[name])
+    return {
+        "hidden_layer_sizes": (1000, 1000, 1000),
+        "evolution": name if name in FIRST_TOPOLOGIES else evolution,
+        "weight_init": "glorot",
+        "topology_init": SNIP(n_samples=100, per_layer=False) if name == "snip" else "erdos_renyi",
+        "activation": "relu",
+        "solver": "sgd",
+        "alpha": 1e-4,
+        "batch_size": 100,
+        "learning_rate": "constant",
+        "learning_rate_init": 0.01,
+        "momentum": 0.9,
+        "nesterovs_momentum": True,
+        "early_stopping": True,
+        "validation_fraction": 0.1,
+        "n_iter_no_change": np.inf,
+    }
+
+
+# For every method alike: what did best for the methods that were tried, see benchmarks/README.md.
+_RECOMMENDED = {
+    "hidden_layer_sizes": (1000, 1000, 1000),
+    "topology_init": "balanced",  # at two connections a unit, random degrees leave every seventh unit without any
+    "weight_init": "fan_in",  # scaled for a dense layer, signals would vanish
+    "solver": "adam",
+    "batch_size": 32,  # small data take too few steps otherwise
+    "learning_rate": "cosine",
+    "learning_rate_init": 0.006,
+    "alpha": 1e-4,
+}
+
+# Where a method differs, and why.
+_RECOMMENDED_FOR: dict[str, dict] = {}
+
+
+def recommended_settings(name: str) -> dict:
+    """The settings by which a method did best in this library's own study, as parameters of the estimators.
+
+    ``epsilon`` and ``max_iter`` are left to the caller.
+
+    Parameters
+    ----------
+    name : str, one of `PRESETS`
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ValueError
+        If there is no such method.
+
+    Examples
+    --------
+    >>> from truesparse import SparseMLPClassifier, recommended_settings
+    >>> classifier = SparseMLPClassifier(**recommended_settings("set"), epsilon=5)
+    """
+    preset(name)
+    return {"evolution": name} | _RECOMMENDED | _RECOMMENDED_FOR.get(name, {})
