@@ -9,7 +9,7 @@ from truesparse._typing import BatchTransform, FloatArray, IndexArray
 from truesparse.kernels.gather import gather_csr, gather_dense, present_features
 from truesparse.kernels.lanes import CHUNK
 
-_N_LANES = (16, 32, 64, 112, 128)  # 112 for batches of 100, the default
+_N_LANES = (16, 32, 64, 112, 128)  # 112 for batches of 100, which are common
 
 
 @dataclass(frozen=True)

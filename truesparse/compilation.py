@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 from truesparse.estimators import SparseMLPClassifier
 
 
-def warmup(*, batch_sizes=(100,), dtypes=("float32",)) -> None:
+def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
     """Compile the kernels, so that the first fit does not wait for them.
 
     Kernels are compiled when they are first used, for the dtype and the width of the batch, and kept on disk

@@ -33,6 +33,7 @@ PARAMETERS = {
     "momentum": [1, -0.1],
     "nesterovs_momentum": ["yes"],
     "dropout": [1, -0.1],
+    "batch_transform": ["flip", 1],
     "max_iter": [0, -1, 1.5],
     "shuffle": ["no"],
     "random_state": ["seed", -1],
@@ -44,6 +45,8 @@ PARAMETERS = {
     "n_iter_no_change": [0, 2.5],
     "n_jobs": [1.5, "all", 0],
     "dtype": ["float16", "int"],
+    "callbacks": ["print", 3],
+    "unit_pruning": ["importance", 0.1],
 }
 
 

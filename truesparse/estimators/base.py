@@ -162,7 +162,7 @@ class BaseSparseMLP(Parameters):
         initializer = INITIALIZERS[self.weight_init] if isinstance(self.weight_init, str) else self.weight_init
         if go_on:
             network, state = copy.deepcopy(self._network), self._state.copy()
-            network.dropout = self.dropout
+            network.dropout = self._resolved_dropout()
         else:
             network, state = self._make_network(X, target, shape, initializer, streams), None
         if self.solver == "adam":
@@ -202,7 +202,7 @@ class BaseSparseMLP(Parameters):
                 Pattern.sample(shape, nnz, streams("topology", layer), balanced=first == "balanced")
                 for layer, (shape, nnz) in enumerate(zip(shapes, counts, strict=True))
             ]
-        network = MLP.from_patterns(patterns, activation, dropout=self.dropout, dtype=self.dtype)
+        network = MLP.from_patterns(patterns, activation, dropout=self._resolved_dropout(), dtype=self.dtype)
         for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
             rng = streams("weights", index)
             if isinstance(first, SNIP):
@@ -214,6 +214,9 @@ class BaseSparseMLP(Parameters):
                 n_units = network.layers[index].shape[0]
                 network.params[slots] = activation.first_params(n_units, streams("activation", index)).reshape(-1)
         return network
+
+    def _resolved_dropout(self):
+        return self._default_dropout if self.dropout is None else self.dropout
 
     def _make_evolution(self):
         evolution = preset(self.evolution) if isinstance(self.evolution, str) else self.evolution

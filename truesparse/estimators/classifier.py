@@ -42,6 +42,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     """
 
     _y_numeric = False
+    _default_dropout = 0.1
     _fewest_to_score = 1
 
     @_fit_context(prefer_skip_nested_validation=True)

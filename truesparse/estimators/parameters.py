@@ -32,7 +32,7 @@ PARAMETERS_DOC = """Parameters
         0 at three quarters of the training. None leaves the method's own, 0.3, or 0.5 for ``"ctre_sim"``. Not used if
         the topology never changes.
     update_every : int or "epoch", default=None
-        Steps between updates of the topology. None leaves the method's own, 50. Not used if the topology never changes.
+        Steps between updates of the topology. None leaves the method's own, 150. Not used if the topology never changes.
     topology_init : {"balanced", "erdos_renyi", "snip"} or SNIP, default="balanced"
         First topology: all units of a side with equally many connections, give or take one; uniformly random; or those
         that matter most to the loss of a dense network before training, judged by some of the samples of the first call
@@ -56,19 +56,20 @@ PARAMETERS_DOC = """Parameters
         Adam, or stochastic gradient descent with momentum.
     alpha : float, default=1e-4
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, added to the mean loss of a batch.
-    batch_size : int, default=100
+    batch_size : int, default=32
         Samples per step, at most all.
-    learning_rate : {"constant", "step", "cosine"} or object, default="constant"
+    learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
         quarters of them; or falling to 0 along half a cosine. For other steps, `truesparse.lr_schedules.Step`.
-    learning_rate_init : float, default=0.003
+    learning_rate_init : float, default=0.006
         The learning rate at the start.
     momentum : float in [0, 1), default=0.9
         Only used with ``solver="sgd"``.
     nesterovs_momentum : bool, default=True
         Only used with ``solver="sgd"``.
-    dropout : float in [0, 1), default=0.0
-        Share of the hidden units that are silenced in each step of training.
+    dropout : float in [0, 1), default=None
+        Share of the hidden units that are silenced in each step of training. None is 0.1 for classes, and 0 for
+        numbers, which the noise blurs.
     batch_transform : callable, default=None
         ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch of shape (n, n_features), for
         example shifted images or noisy features. It is given a copy, dense or CSR as the data are, that it may
@@ -150,7 +151,7 @@ class Parameters(BaseEstimator):
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "nesterovs_momentum": ["boolean"],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "batch_transform": [callable, None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "shuffle": ["boolean"],
@@ -182,12 +183,12 @@ class Parameters(BaseEstimator):
         activation="relu",
         solver="adam",
         alpha=1e-4,
-        batch_size=100,
-        learning_rate="constant",
-        learning_rate_init=0.003,
+        batch_size=32,
+        learning_rate="cosine",
+        learning_rate_init=0.006,
         momentum=0.9,
         nesterovs_momentum=True,
-        dropout=0.0,
+        dropout=None,
         batch_transform=None,
         max_iter=200,
         shuffle=True,

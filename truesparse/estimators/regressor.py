@@ -32,6 +32,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     """
 
     _y_numeric = True
+    _default_dropout = 0.0
     _fewest_to_score = 2  # R² compares with the mean
 
     @_fit_context(prefer_skip_nested_validation=True)

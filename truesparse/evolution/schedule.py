@@ -39,7 +39,7 @@ class Constant:
     """
 
     drop_fraction: float = 0.3
-    update_every: int | str = 50
+    update_every: int | str = 150
     begin_step: int | float = 0
     end_step: int | float = 1.0
 
