@@ -32,7 +32,8 @@ PARAMETERS_DOC = """Parameters
         0 at three quarters of the training. None leaves the method's own, 0.3, or 0.5 for ``"ctre_sim"``. Not used if
         the topology never changes.
     update_every : int or "epoch", default=None
-        Steps between updates of the topology. None leaves the method's own, 150. Not used if the topology never changes.
+        Steps between updates of the topology. None leaves the method's own, 150. Not used if the topology never
+        changes.
     topology_init : {"balanced", "erdos_renyi", "snip"} or SNIP, default="balanced"
         First topology: all units of a side with equally many connections, give or take one; uniformly random; or those
         that matter most to the loss of a dense network before training, judged by some of the samples of the first call
