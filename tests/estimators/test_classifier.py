@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix, issparse
+from scipy.special import log_softmax
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 from sklearn.exceptions import NotFittedError
@@ -17,9 +18,10 @@ from threadpoolctl import threadpool_info
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, preset
-from truesparse.activations import AllReLU, PiecewiseLinear
+from truesparse.activations import AllReLU, PiecewiseLinear, SReLU
 from truesparse.evolution import PRESETS, Constant, CosineAnnealing, Random
 from truesparse.initializers import Dense, FanIn
+from truesparse.kernels import reference
 from truesparse.lr_schedules import Step
 
 
@@ -57,6 +59,20 @@ def test_fitted_attributes(digits):
     assert_allclose(history["learning_rate"], 0.003 * (1 + np.cos(np.pi * steps / 215)))
     assert all(seconds > 0 for seconds in history["seconds"])
     assert np.isnan(history["validation_score"]).all()
+
+
+def test_predictions_are_those_of_what_srelu_has_learnt(digits):
+    X, X_test, y, _ = digits
+    model = small(activation="srelu").fit(X, y)
+    a = X_test.T
+    for index, (coef, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+        a = coef.toarray().T @ a + bias[:, None]
+        if index < len(model.coefs_) - 1:
+            a = reference.srelu(a, model.activation_params_[index])
+    assert_allclose(model.predict_log_proba(X_test), log_softmax(a.T, axis=1), rtol=1e-3, atol=1e-4)
+    first_slopes = SReLU().first_params(60, np.random.default_rng(0))[3]
+    assert not np.allclose(model.activation_params_[0][3], first_slopes)
+    assert [params.shape for params in small().fit(X, y).activation_params_] == [(0, 60), (0, 40)]
 
 
 def test_probabilities_are_those_of_the_coefficients(digits):

@@ -293,6 +293,17 @@ class BaseSparseMLP(Parameters):
         return [layer.bias.copy() for layer in self._fitted("intercepts_")._network.layers]
 
     @property
+    def activation_params_(self):
+        """What the activation of every hidden layer has learnt, (n_params, n_units)."""
+        network = self._fitted("activation_params_")._network
+        return [
+            network.params[slots].reshape(activation.n_params, n_units).copy()
+            for activation, slots, n_units in zip(
+                network.activations, network.activation_slices(), network.layer_sizes[1:-1], strict=True
+            )
+        ]
+
+    @property
     def n_iter_(self):
         """Epochs that have been trained."""
         return self._fitted("n_iter_")._state.progress.epoch

@@ -114,6 +114,9 @@ ATTRIBUTES_DOC = """coefs_ : list of csc_array, (fan_in, fan_out)
         Copies of the weights of every layer; their ``T`` is what the network stores.
     intercepts_ : list of (fan_out,)
         Biases of every layer.
+    activation_params_ : list of (n_params, n_units)
+        What the activation of every hidden layer has learnt: left threshold, left slope, distance of the thresholds and
+        right slope for ``"srelu"``, nothing for others.
     n_iter_ : int
         Epochs that have been trained.
     loss_curve_ : list of float
