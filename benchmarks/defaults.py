@@ -66,10 +66,12 @@ def main():
         )
     if all(name in means for name in FOUR):
         mean = f"{np.mean([means[name] for name in FOUR]):.4f}"
+        empty = dict.fromkeys(("deviation", "weights", "epochs", "seconds"), "")
         table.row(
-            **{"settings": arguments.method or "defaults", "data": "mean of four", "test accuracy, mean (each seed)": mean, "deviation": "", "weights": "",
-               "epochs": "", "seconds": ""}
-        )  # fmt: skip
+            settings=arguments.method or "defaults", data="mean of four",
+            **{"test accuracy, mean (each seed)": mean},
+            **empty,
+        )
 
 
 if __name__ == "__main__":
