@@ -68,7 +68,8 @@ def main():
         mean = f"{np.mean([means[name] for name in FOUR]):.4f}"
         empty = dict.fromkeys(("deviation", "weights", "epochs", "seconds"), "")
         table.row(
-            settings=arguments.method or "defaults", data="mean of four",
+            settings=arguments.method or "defaults",
+            data="mean of four",
             **{"test accuracy, mean (each seed)": mean},
             **empty,
         )
