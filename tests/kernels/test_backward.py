@@ -43,6 +43,8 @@ def test_errors_replace_the_activations(activation, dropout, batch, dtype, rng):
         ACTIVATIONS[activation], dropout=dropout, dtype=dtype,
     )  # fmt: skip
     network.layers[0].data[:], network.layers[1].data[:] = first.data, second.data
+    (learnt,) = network.activation_slices()
+    network.params[learnt] = rng.normal(0, 0.5, learnt.stop - learnt.start)
     x = rng.standard_normal((9, batch)).astype(dtype)
     delta = rng.standard_normal((20, batch)).astype(dtype)
     workspace = network.workspace(batch)
@@ -52,6 +54,7 @@ def test_errors_replace_the_activations(activation, dropout, batch, dtype, rng):
     derivative = {
         "tanh": lambda: 1 - np.tanh(z) ** 2,
         "logistic": lambda: np.exp(-z) / (1 + np.exp(-z)) ** 2,
+        "srelu": lambda: reference.srelu_errors(np.ones_like(z), z, network.params[learnt].reshape(4, 30))[0],
     }.get(activation, lambda: np.where(z > 0, 1, getattr(kind, "slope", 1)))()
     network.backward(delta, workspace)
     expected = reference.input_errors(second.data, second.indices, second.indptr, delta, derivative, factors)
