@@ -20,7 +20,7 @@ finally:
     sys.path.remove(BENCHMARKS)
 
 TINY = ["--data", "digits", "--methods", "static", "set", "--seeds", "2", "--steps", "26", "--label", "tiny", "--set",
-        "hidden_layer_sizes=(20,)", "update_every=5"]  # fmt: skip
+        "hidden_layer_sizes=(20,)", "batch_size=100", "update_every=5"]  # fmt: skip
 
 
 @pytest.fixture
