@@ -1,6 +1,6 @@
 """Tables and plots of what `methods.py` has measured.
 
-    python benchmarks/report.py FILE [FILE ...] --out DIRECTORY
+    python benchmarks/report.py FILE [FILE ...] --out DIRECTORY [--together]
 
 Writes ``report.md`` and, for each budget of training, plots: accuracy against density, accuracy against epochs, and the
 mean ranks over data sets with the critical difference of Nemenyi's test, as in Demšar, "Statistical comparisons of
@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 # Okabe and Ito's, which people with any kind of colour vision can tell apart, but for the yellow; then darker ones.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F3C8D", "#8C564B", "#7F7F7F")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F3C8D", "#8C564B", "#7F7F7F",
+           "#66A61E", "#B8860B")  # fmt: skip
 LINES = ("-", "--", ":", "-.")
 LEVELS = dict(zip(LINES, ((0, (7, 2)), (0, (3, 2)), (0, (1, 1.5)), (0, (7, 2, 1, 2))), strict=True))
 MARKERS = "osD^vP*X<>"
@@ -342,8 +343,15 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--out", required=True, metavar="DIRECTORY")
+    parser.add_argument("--together", action="store_true",
+                        help="one study of all data sets, each of which has one budget of its own")  # fmt: skip
     options = parser.parse_args(arguments)
     rows, n_left_out = load(options.files)
+    if options.together:
+        if len({(row["data"], row["budget"]) for row in rows}) > len({row["data"] for row in rows}):
+            parser.error("--together asks for one budget of each data set")
+        budget = " or ".join(dict.fromkeys(row["budget"] for row in rows))
+        rows = [row | {"budget": budget} for row in rows]
     if not rows:
         parser.error("there are no rows without an error in these files")
     if n_left_out:
@@ -354,7 +362,7 @@ def main(arguments=None):
     lines = ["# Methods", "", f"{processors}. {'; '.join(sorted({row['versions'] for row in rows}))}.", ""]
     for budget in dict.fromkeys(row["budget"] for row in rows):
         study = Study([row for row in rows if row["budget"] == budget])
-        suffix = budget.replace(" ", "_")
+        suffix = "together" if options.together else budget.replace(" ", "_")
         figures = {f"density_{suffix}": plot_density(study, budget) if study.epsilons != [""] else None}
         for epsilon in study.epsilons:
             lines += tables(study, epsilon, budget)
