@@ -57,6 +57,8 @@ class MLP:
         at first.
     n_weights : int
         How many of the parameters are weights.
+    activation_params : list of (n_params, n_units)
+        Views of what the activation of every hidden layer learns.
     """
 
     def __init__(self, layers: Sequence[Layer], activation: Activation, *, dropout: float = 0.0, dtype=np.float32):
@@ -220,7 +222,7 @@ class MLP:
         """Apply an activation that is not part of the kernels, and the factors of dropout."""
         activation, a = self.activations[layer], workspace.lanes_of(layer)
         if activation.n_params:
-            params = self.params[self.activation_slices()[layer]].reshape(activation.n_params, -1)
+            params = self.activation_params[layer]
             srelu(workspace.a.reshape(-1), workspace.sums.reshape(-1), params, *workspace.place_of(layer))
         else:
             activation.apply(a)
@@ -229,13 +231,10 @@ class MLP:
 
     def _errors_of_learned(self, layer: int, workspace: Workspace) -> None:
         """Take the errors of a layer through an activation with parameters, and fill these parameters' gradient."""
-        slots, biases = self.activation_slices()[layer], self.bias_slices()[layer]
-        n_params = self.activations[layer].n_params
-        params, gradient = (vector[slots].reshape(n_params, -1) for vector in (self.params, self.gradient))
-        place = workspace.place_of(layer)
         srelu_errors(
-            workspace.a.reshape(-1), workspace.sums.reshape(-1), params, gradient, self.gradient[biases], *place
-        )
+            workspace.a.reshape(-1), workspace.sums.reshape(-1), self.activation_params[layer],
+            self._activation_gradients[layer], self.layers[layer].bias_gradient, *workspace.place_of(layer),
+        )  # fmt: skip
 
     def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
         """Replace patterns; the parameters follow, and so do other vectors of the same layout.
@@ -304,6 +303,15 @@ class MLP:
         self.gradient = np.zeros_like(self.params)
         for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
             layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])
+        self.activation_params, self._activation_gradients = (
+            [
+                vector[slots].reshape(activation.n_params, layer.shape[0])
+                for activation, slots, layer in zip(
+                    self.activations, self.activation_slices(), self.layers[:-1], strict=True
+                )
+            ]
+            for vector in (self.params, self.gradient)
+        )
         self._spans = list(self._find_spans())
         slopes = [activation.slope if activation.is_fused else 1 for activation in self.activations]
         self._slopes = np.array([*slopes, 1], dtype=self.dtype)
@@ -367,7 +375,8 @@ class MLP:
 
     def __getstate__(self):
         # Views become copies when they are pickled: only what they are views of is stored.
-        state = {name: value for name, value in vars(self).items() if name not in ("layers", "gradient", "_table")}
+        made_by_bind = ("layers", "gradient", "activation_params", "_activation_gradients", "_table")
+        state = {name: value for name, value in vars(self).items() if name not in made_by_bind}
         state["layers"] = [layer.pattern if layer.is_sparse else layer.shape for layer in self.layers]
         return state
 

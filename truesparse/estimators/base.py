@@ -209,10 +209,9 @@ class BaseSparseMLP(Parameters):
                 layer.data[:] = draw_as_in_dense(initializer, pattern, rng)
             else:
                 layer.data[:] = draw(initializer, pattern, slice(None), rng)
-        for index, (activation, slots) in enumerate(zip(network.activations, network.activation_slices(), strict=True)):
+        for index, (activation, params) in enumerate(zip(network.activations, network.activation_params, strict=True)):
             if activation.n_params:
-                n_units = network.layers[index].shape[0]
-                network.params[slots] = activation.first_params(n_units, streams("activation", index)).reshape(-1)
+                params[:] = activation.first_params(params.shape[1], streams("activation", index))
         return network
 
     def _resolved_dropout(self):
@@ -295,13 +294,7 @@ class BaseSparseMLP(Parameters):
     @property
     def activation_params_(self):
         """What the activation of every hidden layer has learnt, (n_params, n_units)."""
-        network = self._fitted("activation_params_")._network
-        return [
-            network.params[slots].reshape(activation.n_params, n_units).copy()
-            for activation, slots, n_units in zip(
-                network.activations, network.activation_slices(), network.layer_sizes[1:-1], strict=True
-            )
-        ]
+        return [params.copy() for params in self._fitted("activation_params_")._network.activation_params]
 
     @property
     def n_iter_(self):
