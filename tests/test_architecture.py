@@ -34,6 +34,7 @@ ORDER = [
     ["truesparse.evolution.settings"],
     ["truesparse.evolution"],
     ["truesparse.optimizers", "truesparse.lr_schedules", "truesparse.callbacks"],
+    ["truesparse.training_state"],
     ["truesparse.training"],
     ["truesparse.datasets"],
     ["truesparse.estimators.parameters"],

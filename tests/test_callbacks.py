@@ -1,7 +1,7 @@
 import math
 
 from truesparse.callbacks import EpochPrinter
-from truesparse.training import EpochRecord
+from truesparse.training_state import EpochRecord
 
 
 def test_one_line_per_epoch(capsys):

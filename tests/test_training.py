@@ -15,7 +15,8 @@ from truesparse.losses import SoftmaxCrossEntropy
 from truesparse.lr_schedules import Constant, Cosine
 from truesparse.optimizers import SGD, Adam
 from truesparse.randomness import RandomStreams
-from truesparse.training import Progress, Trainer, TrainingState, Validation
+from truesparse.training import Trainer, Validation
+from truesparse.training_state import Progress, TrainingState
 
 
 def trainer_for(network, **changes):

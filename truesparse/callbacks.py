@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from truesparse.network import MLP
     from truesparse.topology import Rewiring
-    from truesparse.training import EpochRecord
+    from truesparse.training_state import EpochRecord
 
 
 class Callback(Protocol):

@@ -8,7 +8,7 @@ and no training ends with connections that nothing has trained.
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
@@ -26,89 +26,7 @@ from truesparse.memory import available_bytes
 from truesparse.network import MLP
 from truesparse.randomness import RandomStreams
 from truesparse.signals import ActivationStream, ErrorStream, draw_samples
-
-
-@dataclass
-class Progress:
-    """Where a training run stands.
-
-    Parameters
-    ----------
-    step, epoch : int
-        Steps and epochs done, over all calls of `Trainer.train`.
-    epoch_step : int
-        Steps done in this epoch.
-    plan_step, plan_epoch : int
-        Steps and epochs done when the plan began that the schedules follow.
-    planned_steps : int
-        Steps from then on to the end of the plan.
-    in_parts : bool
-        Whether the plan goes on over several calls of `Trainer.train`.
-    best : float
-        Best value of what is monitored: the validation score, else minus the training loss.
-    stall, longest_stall : int
-        Epochs since ``best`` improved, now and at most.
-    settled : int
-        Epochs since a connection was last replaced.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    epoch_step: int = 0
-    plan_step: int = 0
-    plan_epoch: int = 0
-    planned_steps: int = 1
-    in_parts: bool = False
-    best: float = -math.inf
-    stall: int = 0
-    longest_stall: int = 0
-    settled: int = 0
-
-    @property
-    def steps_of_plan(self) -> int:
-        """Steps done since the plan began."""
-        return self.step - self.plan_step
-
-    def begin_plan(self, *, in_parts: bool) -> None:
-        """Let the schedules begin anew, and forget what was best so far."""
-        self.plan_step, self.plan_epoch, self.in_parts = self.step, self.epoch, in_parts
-        self.best, self.stall, self.longest_stall = -math.inf, 0, 0
-
-    def plan(self, n_epochs: int, steps_per_epoch: int) -> None:
-        """Expect `n_epochs` epochs in the whole plan, and all that are left to have so many steps."""
-        left = max(0, n_epochs - (self.epoch - self.plan_epoch))
-        self.planned_steps = self.steps_of_plan + left * steps_per_epoch
-
-    def observe(self, value: float, tol: float) -> None:
-        """Take note of an epoch's value."""
-        self.stall = 0 if value > self.best + tol else self.stall + 1
-        self.longest_stall = max(self.longest_stall, self.stall)
-        self.best = max(self.best, value)
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What is known of an epoch at its end; losses are means over samples, lists have one entry per layer.
-
-    Without validation data the validation loss and score are NaN.
-    """
-
-    epoch: int
-    train_loss: float
-    validation_loss: float
-    validation_score: float
-    learning_rate: float
-    nnz: list[int]
-    edges_replaced: list[int]
-    seconds: float
-
-
-class History(list):
-    """The records of all epochs, oldest first."""
-
-    def as_dict(self) -> dict[str, list]:
-        """One list per field, e.g. for ``pandas.DataFrame``."""
-        return {field.name: [getattr(record, field.name) for record in self] for field in fields(EpochRecord)}
+from truesparse.training_state import BestEpoch, EpochRecord, TrainingState
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,31 +44,6 @@ class Validation:
     X: object
     target: np.ndarray
     score: Callable[[FloatArray, np.ndarray], float]
-
-
-@dataclass
-class TrainingState:
-    """What a training run holds besides the network's parameters; with both, it can go on.
-
-    Parameters
-    ----------
-    optimizer_state : dict of (n_params,)
-        Moments.
-    optimizer_steps : int
-        Steps that the moments have seen.
-    progress : Progress
-    history : History
-    """
-
-    optimizer_state: dict[str, FloatArray]
-    optimizer_steps: int = 0
-    progress: Progress = field(default_factory=Progress)
-    history: History = field(default_factory=History)
-
-    def copy(self) -> "TrainingState":
-        """A copy that shares nothing that changes."""
-        moments = {name: vector.copy() for name, vector in self.optimizer_state.items()}
-        return TrainingState(moments, self.optimizer_steps, replace(self.progress), History(self.history))
 
 
 class Trainer:
@@ -225,6 +118,7 @@ class Trainer:
         patience: float = math.inf,
         tol: float = 0.0,
         callbacks: Sequence[Callback] = (),
+        resumed: bool = False,
     ) -> None:
         """Run some epochs.
 
@@ -245,6 +139,9 @@ class Trainer:
             training loss is watched, and only epochs count in which no connection was replaced.
         tol : float
         callbacks : sequence of Callback
+        resumed : bool
+            The state is that of a call with the same arguments, taken at the end of one of its epochs: do what was left
+            of it.
 
         Raises
         ------
@@ -258,30 +155,37 @@ class Trainer:
         steps_per_epoch = -(-X.shape[0] // batch_size)
         progress = self.state.progress
         in_parts = planned_epochs is not None
-        if not (in_parts and progress.in_parts):
+        if not resumed and not (in_parts and progress.in_parts):
             progress.begin_plan(in_parts=in_parts)
-        progress.plan(planned_epochs if in_parts else n_epochs, steps_per_epoch)
+            self.state.best = None
+        total_epochs = planned_epochs if in_parts else n_epochs
+        progress.plan(total_epochs, steps_per_epoch)
         workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
-        best = None
         notify(callbacks, "on_train_begin", self.network)
+        if resumed:
+            n_epochs -= progress.epoch - progress.plan_epoch
         for _ in range(n_epochs):
-            if self._prune_units(planned_epochs if in_parts else n_epochs):
+            if resumed and progress.epochs_stalled(by_validation=validation is not None) >= patience:
+                break
+            if self._prune_units(total_epochs):
                 workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
                 notify(callbacks, "on_units_removed", self.network)
-                best, progress.best = None, -math.inf  # the network of an earlier epoch would have these units again
+                # The network of an earlier epoch would have these units again.
+                self.state.best, progress.best = None, -math.inf
             record = self._epoch(reader, workspace, target, batch_size, validation, callbacks)
             self.state.history.append(record)
             value = -record.train_loss if validation is None else record.validation_score
             if validation is not None and value > progress.best:
-                best = self.network.snapshot(*self.state.optimizer_state.values()), self.state.optimizer_steps
+                snapshot = self.network.snapshot(*self.state.optimizer_state.values())
+                self.state.best = BestEpoch(*snapshot, self.state.optimizer_steps)
             progress.observe(value, tol)
             asked_to_stop = notify(callbacks, "on_epoch_end", record)
-            stall = progress.stall if validation is not None else min(progress.stall, progress.settled)
-            if stall >= patience or any(asked_to_stop):
+            if progress.epochs_stalled(by_validation=validation is not None) >= patience or any(asked_to_stop):
                 break
+        best, self.state.best = self.state.best, None
         if best is not None:
-            snapshot, self.state.optimizer_steps = best
-            self.network.restore(snapshot, *self.state.optimizer_state.values())
+            self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
+            self.state.optimizer_steps = best.optimizer_steps
 
     def _epoch(self, reader, workspace, target, batch_size, validation, callbacks) -> EpochRecord:
         started = time.perf_counter()

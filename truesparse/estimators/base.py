@@ -308,7 +308,7 @@ class BaseSparseMLP(Parameters):
 
     @property
     def history_(self):
-        """What is known of every epoch, as lists of equal length; see `truesparse.training.EpochRecord`."""
+        """What is known of every epoch, as lists of equal length; see `truesparse.training_state.EpochRecord`."""
         return self._fitted("history_")._state.history.as_dict()
 
     @property

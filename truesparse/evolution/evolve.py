@@ -16,7 +16,7 @@ Rules name the signals that they read, and get no other:
 | ``gradient`` | ``gradient(n_samples)``: of the mean loss over these samples, (nnz,) for every layer |
 | ``layers`` | all layers of the network, to be read only |
 | ``changing`` | the numbers of the layers that change in this update: those whose weights prune rules are given |
-| ``progress`` | `truesparse.training.Progress`: steps, epochs, stalls so far |
+| ``progress`` | `truesparse.training_state.Progress`: steps, epochs, stalls so far |
 
 The streams can be run through several times. Each batch of ``activations`` is a list of arrays (n_units, batch), from
 the features over all hidden layers to the predictions: the inputs of layer l are number l, its outputs number l + 1.

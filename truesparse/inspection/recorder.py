@@ -16,7 +16,7 @@ from truesparse.network import MLP
 from truesparse.topology import Rewiring
 
 if TYPE_CHECKING:
-    from truesparse.training import EpochRecord
+    from truesparse.training_state import EpochRecord
 
 
 @dataclass(frozen=True)
