@@ -5,6 +5,7 @@ from truesparse._version import __version__
 from truesparse.compilation import warmup
 from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.evolution import Evolution, paper_settings, preset, recommended_settings
+from truesparse.persistence import load, save
 
 __all__ = [
     "Evolution",
@@ -12,8 +13,10 @@ __all__ = [
     "SparseMLPRegressor",
     "__version__",
     "inspection",
+    "load",
     "paper_settings",
     "preset",
     "recommended_settings",
+    "save",
     "warmup",
 ]

@@ -1,6 +1,7 @@
 """Watching a training run. A callback changes nothing, but may ask to stop."""
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +12,12 @@ if TYPE_CHECKING:
 
 class Callback(Protocol):
     """Anything with one or several of these methods."""
+
+    def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
+        """Called by an estimator before it trains; ``write_checkpoint(path)`` is for the ends of epochs."""
+
+    def on_fit_end(self) -> None:
+        """Called by an estimator after it trained, whatever ended that."""
 
     def on_train_begin(self, network: "MLP") -> None:
         """Called before the first epoch of every call of `Trainer.train`."""
@@ -52,3 +59,57 @@ class EpochPrinter:
             f"  learning rate {record.learning_rate:.2g}  replaced {sum(record.edges_replaced)} of {sum(record.nnz)}"
             f"  {record.seconds:.2f} s"
         )
+
+
+class Checkpoint:
+    """Writes the state of a fit to a file, so that ``fit(X, y, resume_from=path)`` can go on with it.
+
+    The file is a model as well: `truesparse.load` reads it at any time.
+
+    Parameters
+    ----------
+    path : path
+        Replaced by every checkpoint, and always whole: a process that is killed while it writes leaves the one before.
+    every : int, default=1
+        Epochs from one checkpoint to the next.
+
+    Raises
+    ------
+    OSError
+        From ``fit``, if a checkpoint cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.callbacks import Checkpoint
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = Path(tempfile.mkdtemp()) / "iris.npz"
+    >>> model = SparseMLPClassifier((20,), epsilon=5, max_iter=6, random_state=0, callbacks=[Checkpoint(path, every=4)])
+    >>> model.fit(X, y, resume_from=path if path.exists() else None).n_iter_
+    6
+    >>> model.fit(X, y, resume_from=path).n_iter_  # epochs 5 and 6 once more
+    6
+    """
+
+    def __init__(self, path: str | os.PathLike, every: int = 1):
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path={path!r} must be a path.")
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise ValueError(f"every={every!r} must be a positive number of epochs.")
+        self.path, self.every, self._write = path, every, None
+
+    def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
+        """Remember how to write."""
+        self._write = write_checkpoint
+
+    def on_epoch_end(self, record: "EpochRecord") -> None:
+        """Write, if this epoch is one of those."""
+        if record.epoch % self.every == 0:
+            self._write(self.path)
+
+    def on_fit_end(self) -> None:
+        """Let go of the training and its data."""
+        self._write = None

@@ -5,6 +5,7 @@ import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache, partial
 from numbers import Integral
 
 import numpy as np
@@ -15,8 +16,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.activations import ACTIVATIONS
-from truesparse.callbacks import EpochPrinter
+from truesparse.callbacks import EpochPrinter, notify
 from truesparse.estimators.parameters import Parameters
+from truesparse.estimators.storing import fingerprint, read_checkpoint, store
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
 from truesparse.inference import forward_all
 from truesparse.initializers import INITIALIZERS, draw
@@ -25,6 +27,7 @@ from truesparse.network import MLP
 from truesparse.optimizers import SGD, Adam
 from truesparse.parallelism import threads
 from truesparse.randomness import RandomStreams
+from truesparse.storage import write_archive
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
 from truesparse.topology.snip import SNIP, draw_as_in_dense
@@ -53,22 +56,38 @@ class BaseSparseMLP(Parameters):
         """What a split must keep the shares of, or None."""
 
     @abstractmethod
+    def _store_learnt(self):
+        """What was learnt from the targets, as metadata and arrays."""
+
+    @abstractmethod
+    def _restore_learnt(self, section, arrays):
+        """Set what `_store_learnt` stored, checked."""
+
+    @abstractmethod
     def _score_predictions(self, predictions, target):
         """The score of predictions (n_outputs, n_samples) against an encoded target; higher is better."""
 
     # Fitting.
 
-    def _train(self, X, y, *, go_on, n_epochs, classes=None):
+    def _train(self, X, y, *, go_on, n_epochs, classes=None, resume_from=None):
         """Check everything, then train; the attributes change only if all of that succeeds."""
-        go_on = go_on and hasattr(self, "_network")
-        in_parts = n_epochs is not None
+        in_parts, resumed = n_epochs is not None, resume_from is not None
         with _unchanged_on_error(self):
             self._refuse_classes()
+            if resumed:
+                fitted, stored_data = read_checkpoint(resume_from, self)
+                vars(self).update(fitted)
+            go_on = resumed or (go_on and hasattr(self, "_network"))
             shape = self._checked_shape(go_on)
             if issparse(y):
                 raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
             X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
             target = self._encode(y, classes, first=not go_on)
+            data = cache(partial(fingerprint, X, target))  # a pass over all data, for those who write checkpoints
+            if resumed and data() != stored_data:
+                raise ValueError(
+                    f"resume_from={str(resume_from)!r} is a checkpoint of a fit with other data than X, y."
+                )
             validation = None
             seed = self._seed if go_on else int(check_random_state(self.random_state).randint(2**31 - 1))
             if self.early_stopping and not in_parts:
@@ -76,17 +95,30 @@ class BaseSparseMLP(Parameters):
             n_epochs = n_epochs if in_parts else self.max_iter
             with threads(effective_n_jobs(self.n_jobs)):
                 trainer = self._make_trainer(X, target, shape, seed, go_on)
-                done = trainer.state.progress.epoch
-                trainer.train(
-                    X,
-                    target,
-                    n_epochs=n_epochs,
-                    planned_epochs=self.max_iter if in_parts else None,
-                    validation=validation,
-                    patience=self.n_iter_no_change,
-                    tol=self.tol,
-                    callbacks=[*(self.callbacks or ()), *([EpochPrinter(done + n_epochs)] if self.verbose else [])],
-                )
+                progress = trainer.state.progress
+                done = progress.plan_epoch if resumed else progress.epoch
+
+                def write_checkpoint(path):
+                    run = copy.copy(self)
+                    vars(run).update(_seed=seed, _shape=shape, _network=trainer.network, _state=trainer.state)
+                    write_archive(path, *store(run, data=data()))
+
+                callbacks = [*(self.callbacks or ()), *([EpochPrinter(done + n_epochs)] if self.verbose else [])]
+                try:
+                    notify(callbacks, "on_fit_begin", write_checkpoint)
+                    trainer.train(
+                        X,
+                        target,
+                        n_epochs=n_epochs,
+                        planned_epochs=self.max_iter if in_parts else None,
+                        validation=validation,
+                        patience=self.n_iter_no_change,
+                        tol=self.tol,
+                        callbacks=callbacks,
+                        resumed=resumed,
+                    )
+                finally:
+                    notify(callbacks, "on_fit_end")
             self._seed, self._shape, self._network, self._state = seed, shape, trainer.network, trainer.state
         self._warn_of_what_did_not_happen(trainer, done, in_parts)
         return self

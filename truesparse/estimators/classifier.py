@@ -8,6 +8,7 @@ from sklearn.utils.validation import column_or_1d
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
 from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from truesparse.storage import ModelFormatError
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
@@ -46,13 +47,17 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     _fewest_to_score = 1
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, *, resume_from=None):
         """Train the network.
 
         Parameters
         ----------
         X : array or SciPy sparse matrix, (n_samples, n_features)
         y : (n_samples,) class labels, or (n_samples, n_labels) of 0 and 1
+        resume_from : path, default=None
+            A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
+            ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
+            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ.
 
         Returns
         -------
@@ -61,10 +66,11 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         Raises
         ------
         ValueError
-            If a parameter or the data are not as described, or if the loss becomes infinite or NaN. Whatever ends
-            training early, an interrupt included, leaves the estimator as it was before the call.
+            If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
+            the loss becomes infinite or NaN. Whatever ends training early, an interrupt included, leaves the estimator
+            as it was before the call.
         """
-        return self._train(X, y, go_on=self.warm_start, n_epochs=None)
+        return self._train(X, y, go_on=self.warm_start, n_epochs=None, resume_from=resume_from)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None):
@@ -168,6 +174,21 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
 
     def _stratify(self, target):
         return None if self._multilabel else self.classes_[target]
+
+    def _store_learnt(self):
+        classes, of_text = self.classes_, self.classes_.dtype == object
+        if of_text and not all(isinstance(label, str) for label in classes):
+            raise ModelFormatError(f"classes_={classes!r:.200} cannot be stored; numbers and text are allowed.")
+        metadata = {"multilabel": self._multilabel, "classes_are_objects": bool(of_text)}
+        return metadata, {"classes": classes.astype(str) if of_text else classes}
+
+    def _restore_learnt(self, section, arrays):
+        self._multilabel = section.take("multilabel", bool)
+        classes = arrays.take("classes", "biufU", (None,))
+        if classes.size < 1 or not (classes[1:] > classes[:-1]).all():
+            raise ModelFormatError("The array 'classes' must hold classes in order, each once.")
+        self.classes_ = classes.astype(object) if section.take("classes_are_objects", bool) else classes
+        section.close()
 
     def _score_predictions(self, predictions, target):
         if self._multilabel:

@@ -36,13 +36,17 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     _fewest_to_score = 2  # R² compares with the mean
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y):
+    def fit(self, X, y, *, resume_from=None):
         """Train the network.
 
         Parameters
         ----------
         X : array or SciPy sparse matrix, (n_samples, n_features)
         y : (n_samples,) or (n_samples, n_outputs)
+        resume_from : path, default=None
+            A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
+            ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
+            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ.
 
         Returns
         -------
@@ -51,10 +55,11 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         Raises
         ------
         ValueError
-            If a parameter or the data are not as described, or if the loss becomes infinite or NaN. Whatever ends
-            training early, an interrupt included, leaves the estimator as it was before the call.
+            If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
+            the loss becomes infinite or NaN. Whatever ends training early, an interrupt included, leaves the estimator
+            as it was before the call.
         """
-        return self._train(X, y, go_on=self.warm_start, n_epochs=None)
+        return self._train(X, y, go_on=self.warm_start, n_epochs=None, resume_from=resume_from)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y):
@@ -94,6 +99,13 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     def _stratify(self, target):
         return None
+
+    def _store_learnt(self):
+        return {"outputs": self._outputs, "single_output": self._single_output}, {}
+
+    def _restore_learnt(self, section, arrays):
+        self._outputs, self._single_output = section.count("outputs", least=1), section.take("single_output", bool)
+        section.close()
 
     def _score_predictions(self, predictions, target):
         return r2_score(target, predictions.T)

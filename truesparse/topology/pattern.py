@@ -91,6 +91,32 @@ class Pattern:
         return cls.from_keys(keys, shape)
 
     @classmethod
+    def from_index_arrays(cls, indptr: IndexArray, indices: IndexArray, shape: tuple[int, int]) -> "Pattern":
+        """From index arrays that somebody else made; they are not copied.
+
+        Raises
+        ------
+        ValueError
+            If they are not those of a canonical CSR matrix of this shape: ``indptr`` rising from 0 to nnz, ``indices``
+            within [0, fan_in), rising within each row, both of the same dtype, int32 or int64.
+        """
+        fan_out, fan_in = shape
+        if indptr.dtype != indices.dtype or indptr.dtype not in (np.int32, np.int64):
+            raise ValueError(f"indptr is {indptr.dtype} and indices {indices.dtype}; both must be int32 or int64.")
+        if indptr.shape != (fan_out + 1,) or indices.ndim != 1:
+            raise ValueError(f"indptr has shape {indptr.shape} and indices {indices.shape} for {fan_out} rows.")
+        if indptr[0] != 0 or indptr[-1] != indices.size or (indptr[1:] < indptr[:-1]).any():
+            raise ValueError(f"indptr must rise from 0 to the number of indices, {indices.size}.")
+        if indices.size and not (indices.min() >= 0 and indices.max() < fan_in):
+            raise ValueError(f"indices must lie in [0, {fan_in}), got {indices.min()} to {indices.max()}.")
+        rises = indices[1:] > indices[:-1]
+        first_of_row = indptr[(indptr > 0) & (indptr < indices.size)]
+        rises[first_of_row - 1] = True
+        if not rises.all():
+            raise ValueError("indices must rise within each row, so that no connection occurs twice.")
+        return cls(shape, indptr, indices)
+
+    @classmethod
     def from_csr(cls, matrix) -> "Pattern":
         """The positions that a SciPy CSR matrix or array stores, explicit zeros included.
 

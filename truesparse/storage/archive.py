@@ -1,0 +1,228 @@
+"""One file for metadata and arrays: a zip in the form of NumPy's npz, with one more member, ``metadata.json``.
+
+The metadata name the format and its version, and for every array its dtype, its shape and the SHA-256 of its numbers.
+
+A file can come from anywhere, so reading one executes nothing, and believes nothing:
+
+- Arrays hold numbers or text, never objects; nothing is unpickled.
+- Members are stored as they are, not compressed, and together cannot be larger than the file. Before an array is read,
+  its member must have the length that the declared dtype and shape ask for. So no file can make us allocate much more
+  memory than its own size.
+- Whatever does not fit raises a `ModelFormatError`.
+
+A file is written beside its place, flushed to the disk, and then renamed: whenever the process or the machine stops,
+there is the old file or the new one, whole.
+"""
+
+import hashlib
+import json
+import math
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+FORMAT = "truesparse"
+VERSION = (1, 0)  # a newer major version cannot be read by older libraries, a newer minor one without new keys can
+
+_METADATA = "metadata.json"
+_MOST_METADATA = 1 << 24  # bytes; JSON takes many times its size when it is parsed
+_LONGEST_HEADER = 512  # bytes in front of an array's numbers
+_CHUNK = 1 << 20
+_KINDS = "biufU"  # booleans, integers, floats, text
+
+
+class ModelFormatError(ValueError):
+    """A file is not a model that this version can read, or a model cannot be stored."""
+
+
+def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
+    """Write a file.
+
+    Parameters
+    ----------
+    file : path or binary file object
+        A path is replaced only by a whole file; missing directories are not made.
+    metadata : dict of what JSON holds, without the keys ``format``, ``version`` and ``arrays``
+    arrays : dict of arrays of numbers or text
+    """
+    arrays = {name: _portable(array) for name, array in arrays.items()}
+    declared = {
+        name: {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _sha256(array)}
+        for name, array in arrays.items()
+    }
+    metadata = {"format": FORMAT, "version": list(VERSION), **metadata, "arrays": declared}
+    text = json.dumps(metadata, allow_nan=False, indent=1).encode()
+    if len(text) > _MOST_METADATA:
+        raise ModelFormatError(f"The metadata have {len(text)} bytes; at most {_MOST_METADATA} are allowed.")
+    if isinstance(file, str | os.PathLike):
+        with _replaced_when_whole(file) as whole:
+            _write(whole, text, arrays)
+    else:
+        _write(file, text, arrays)
+
+
+def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `write_archive` wrote: the metadata without the keys that it added, and the arrays.
+
+    Raises
+    ------
+    ModelFormatError
+        If the file is damaged, or not of this format and version.
+    OSError
+        If a path cannot be opened.
+    """
+    if isinstance(file, str | os.PathLike):
+        with open(file, "rb") as opened:
+            return read_archive(opened)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _read(archive)
+    except ModelFormatError:
+        raise
+    except Exception as error:  # zipfile and json raise a dozen kinds for damaged input
+        raise ModelFormatError(f"The file is damaged, or no model of truesparse: {error!r}.") from error
+
+
+def _write(file, text, arrays):
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(_METADATA), text)  # without the time, so that equal models are equal files
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+
+@contextmanager
+def _replaced_when_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` when the ``with`` block ends without an error."""
+    path = os.path.realpath(path)  # a link goes on pointing to its file
+    unfinished = f"{path}.{secrets.token_hex(8)}.unfinished"  # several processes may write to one path
+    try:
+        with open(unfinished, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            shutil.copymode(path, unfinished)
+        os.replace(unfinished, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(unfinished)
+        raise
+    if os.name == "posix":  # elsewhere, directories cannot be opened
+        directory = os.open(Path(path).parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _read(archive):
+    members = archive.infolist()
+    size = _size(archive.fp)
+    if sum(member.file_size for member in members) > size:
+        raise ModelFormatError("The members of the file are larger than the file.")
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise ModelFormatError("The file has compressed members; a model is stored as it is.")
+    by_name = {member.filename: member for member in members}
+    if len(by_name) < len(members) or _METADATA not in by_name:
+        raise ModelFormatError("The file has no metadata.json, or two members of one name: it is no model.")
+    metadata = _read_metadata(archive, by_name.pop(_METADATA))
+    declared = metadata.pop("arrays", None)
+    if not isinstance(declared, dict) or {f"{name}.npy" for name in declared} != by_name.keys():
+        raise ModelFormatError("The arrays in the file are not those that its metadata declare.")
+    layouts = {name: _layout(name, entry, by_name[f"{name}.npy"]) for name, entry in declared.items()}
+    arrays = {name: _read_array(archive, name, *layout) for name, layout in layouts.items()}
+    return metadata, arrays
+
+
+def _size(file):
+    place = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return size
+
+
+def _read_metadata(archive, member):
+    if member.file_size > _MOST_METADATA:
+        raise ModelFormatError(f"metadata.json has {member.file_size} bytes; at most {_MOST_METADATA} are allowed.")
+    metadata = json.loads(archive.read(member), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
+    if not isinstance(metadata, dict) or metadata.pop("format", None) != FORMAT:
+        raise ModelFormatError("metadata.json does not say that this is a model of truesparse.")
+    version = metadata.pop("version", None)
+    if not (isinstance(version, list) and len(version) == 2 and all(type(part) is int for part in version)):
+        raise ModelFormatError(f"version={version!r} is not a format version such as {list(VERSION)}.")
+    if version[0] != VERSION[0]:
+        raise ModelFormatError(
+            f"The file has format version {version[0]}.{version[1]}, this library reads {VERSION[0]}.x only."
+        )
+    return metadata
+
+
+def _distinct(pairs):
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ModelFormatError("metadata.json has a key twice.")
+    return content
+
+
+def _refuse_constant(name):
+    raise ModelFormatError(f"metadata.json holds {name}, which JSON does not know.")
+
+
+def _layout(name, entry, member):
+    """Member, dtype, shape and SHA-256 of an array, after its length has been checked."""
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "sha256"}:
+        raise ModelFormatError(f"The array {name!r} must be declared by dtype, shape and sha256.")
+    dtype, shape, sha256 = entry["dtype"], entry["shape"], entry["sha256"]
+    if not (isinstance(dtype, str) and dtype[:1] in ("<", "|") and dtype[1:2] in tuple(_KINDS) and len(dtype) < 16):
+        raise ModelFormatError(f"The array {name!r} is declared with dtype={dtype!r}, which is not allowed.")
+    dtype = np.dtype(dtype)
+    if not (isinstance(shape, list) and len(shape) <= 2 and all(type(n) is int and n >= 0 for n in shape)):
+        raise ModelFormatError(f"The array {name!r} is declared with shape={shape!r}, which is not allowed.")
+    header = member.file_size - math.prod(shape) * dtype.itemsize
+    if dtype.itemsize == 0 or not 0 < header <= _LONGEST_HEADER:
+        raise ModelFormatError(f"The array {name!r} is declared with shape={shape!r}, but does not have that size.")
+    return member, dtype, tuple(shape), sha256
+
+
+def _read_array(archive, name, member, dtype, shape, sha256):
+    array = np.empty(shape, dtype)
+    bytes_left = array.reshape(-1).view(np.uint8)
+    digest = hashlib.sha256()
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        found = np.lib.format.read_array_header_1_0(file, max_header_size=_LONGEST_HEADER)
+        if version != (1, 0) or found != (shape, False, dtype):
+            raise ModelFormatError(f"The array {name!r} is not of the dtype and shape that are declared.")
+        while bytes_left.size:
+            chunk = file.read(min(_CHUNK, bytes_left.size))
+            if not chunk:
+                raise ModelFormatError(f"The array {name!r} ends too early.")
+            digest.update(chunk)
+            bytes_left[: len(chunk)] = np.frombuffer(chunk, np.uint8)
+            bytes_left = bytes_left[len(chunk) :]
+        if file.read(1):  # also lets zipfile compare its checksum
+            raise ModelFormatError(f"The array {name!r} is longer than declared.")
+    if digest.hexdigest() != sha256:
+        raise ModelFormatError(f"The array {name!r} was changed after it was written: its SHA-256 differs.")
+    if dtype.kind == "U" and array.size and array.reshape(-1).view(np.uint32).max() > 0x10FFFF:
+        raise ModelFormatError(f"The array {name!r} holds what is no text.")
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _portable(array):
+    array = np.ascontiguousarray(array)
+    if array.dtype.kind not in _KINDS or array.dtype.itemsize == 0:
+        raise ModelFormatError(f"An array of dtype {array.dtype} cannot be stored; numbers and text are allowed.")
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _sha256(array):
+    return hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()

@@ -1,0 +1,111 @@
+"""Parameters of estimators as JSON, and back.
+
+Numbers, text, lists, tuples and the library's own rules are stored; a rule is a frozen dataclass, so its name and its
+fields say all. Names are looked up in the table below, never imported. Other objects, above all functions, cannot
+be stored without pickling them.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+import truesparse.activations as activations
+import truesparse.evolution as evolution
+import truesparse.initializers as initializers
+import truesparse.lr_schedules as lr_schedules
+from truesparse.storage.archive import ModelFormatError
+from truesparse.topology.snip import SNIP
+
+_GROUPS = {
+    "activation": (
+        activations.AllReLU, activations.Logistic, activations.PiecewiseLinear, activations.SReLU, activations.Tanh,
+    ),
+    "evolution": (
+        evolution.AfterStall, evolution.Constant, evolution.Cosine, evolution.CosineAnnealing, evolution.Evolution,
+        evolution.Gradient, evolution.GuidedStochastic, evolution.ImportancePruning, evolution.Linear,
+        evolution.Magnitude, evolution.MEST, evolution.Mixed, evolution.OMP, evolution.PathWeightGrow,
+        evolution.PathWeightPrune, evolution.Random, evolution.SensitivityGrow, evolution.SensitivityPrune,
+        evolution.SignedMagnitude,
+    ),
+    "initializer": (initializers.Dense, initializers.FanIn, initializers.Glorot),
+    "learning_rate": (lr_schedules.Constant, lr_schedules.Cosine, lr_schedules.Step),
+    "topology": (SNIP,),
+}  # fmt: skip
+_CLASSES = {f"{group}.{cls.__name__}": cls for group, classes in _GROUPS.items() for cls in classes}
+_NAMES = {cls: name for name, cls in _CLASSES.items()}
+
+
+def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = None) -> Any:
+    """A parameter as JSON.
+
+    Parameters
+    ----------
+    value : object
+    name : str
+        Of the parameter, for messages.
+    unknown : callable, optional
+        What to make of an object that cannot be stored, from it and its name; by default that is an error.
+
+    Raises
+    ------
+    ModelFormatError
+        If it cannot be stored.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"type": "float", "value": str(value)}
+    if type(value) in (list, np.ndarray, range):
+        return [encode(item, f"{name}[{index}]", unknown) for index, item in enumerate(value)]
+    if type(value) is tuple:
+        return {"type": "tuple", "items": encode(list(value), name, unknown)}
+    if type(value) in _NAMES:
+        content = {
+            field.name: encode(getattr(value, field.name), f"{name}.{field.name}", unknown) for field in fields(value)
+        }
+        return {"type": _NAMES[type(value)], "fields": content}
+    if unknown is not None:
+        return unknown(value, name)
+    raise ModelFormatError(
+        f"{name}={value!r:.200} cannot be stored: a file holds numbers, text and the rules of truesparse, no code. "
+        f"Set it to something else before saving, or pickle the model for your own use."
+    )
+
+
+def decode(content: Any, name: str) -> Any:
+    """What `encode` made.
+
+    Raises
+    ------
+    ModelFormatError
+        If that names a class that is not one of the library's rules, or is not what it should be.
+    """
+    if content is None or type(content) in (bool, int, float, str):
+        return content
+    if type(content) is list:
+        return [decode(item, f"{name}[{index}]") for index, item in enumerate(content)]
+    if type(content) is dict:
+        kind = content.get("type")
+        if kind == "float" and content.keys() == {"type", "value"} and content["value"] in ("inf", "-inf", "nan"):
+            return float(content["value"])
+        if kind == "tuple" and content.keys() == {"type", "items"} and type(content["items"]) is list:
+            return tuple(decode(content["items"], name))
+        if type(kind) is str and kind in _CLASSES and content.keys() == {"type", "fields"}:
+            return _make(_CLASSES[kind], content["fields"], name)
+    raise ModelFormatError(f"{name}={content!r:.200} is nothing that this version can read.")
+
+
+def _make(cls, content, name):
+    known = {field.name for field in fields(cls)}
+    if type(content) is not dict or not content.keys() <= known:
+        raise ModelFormatError(f"{name}={content!r:.200} must hold fields of {cls.__name__}: {sorted(known)}.")
+    values = {field: decode(value, f"{name}.{field}") for field, value in content.items()}
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise ModelFormatError(f"{name} cannot be {cls.__name__}({values!r:.200}): {error}") from error

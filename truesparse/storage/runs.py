@@ -1,0 +1,166 @@
+"""A network, and the state of its training, as metadata and arrays, and back.
+
+| array | what it is |
+|---|---|
+| ``layer0.indptr``, ``layer0.indices``, ``layer0.data`` | weights of the first layer, CSR of shape (fan_out, fan_in) |
+| ``layer0.weight`` | (fan_out, fan_in), in their place for a layer on BLAS |
+| ``layer0.bias`` | (fan_out,) |
+| ``layer0.activation`` | (n_params, fan_out), what the activation has learnt, where it learns |
+| ``history.epoch``, … | (n_epochs,) or (n_epochs, n_layers), see `truesparse.training_state.EpochRecord` |
+| ``moment.mean``, … | (n_params,), an optimiser's moments, over all weights, then all biases, then activations |
+| ``best.layer0.indptr``, ``best.layer0.indices``, ``best.params``, ``best.moment.mean``, … | the best epoch so far |
+"""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from truesparse.activations import Activation
+from truesparse.layers import DenseLinear, SparseLinear
+from truesparse.network import MLP
+from truesparse.storage.archive import ModelFormatError
+from truesparse.storage.sections import Arrays, Section, restore_float, store_float
+from truesparse.topology import Pattern
+from truesparse.training_state import BestEpoch, EpochRecord, History, Progress, TrainingState
+
+Stored = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""Metadata and arrays."""
+
+_MOMENTS = ({"velocity"}, {"mean", "square"})  # those of the optimisers there are
+
+
+def store_network(network: MLP) -> Stored:
+    """The layers, their weights, biases and what activations have learnt."""
+    arrays, layers = {}, []
+    for index, layer in enumerate(network.layers):
+        layers.append({"shape": list(layer.shape), "dense": not layer.is_sparse})
+        if layer.is_sparse:
+            arrays |= _store_pattern(f"layer{index}", layer.pattern) | {f"layer{index}.data": layer.data}
+        else:
+            arrays[f"layer{index}.weight"] = layer.weight
+        arrays[f"layer{index}.bias"] = layer.bias
+    for index, params in enumerate(network.activation_params):
+        if params.size:
+            arrays[f"layer{index}.activation"] = params
+    return {"layers": layers, "dropout": network.dropout}, arrays
+
+
+def restore_network(section: Section, arrays: Arrays, activation: Activation, dtype: np.dtype) -> MLP:
+    """The network of `store_network`, every pattern of it checked whole."""
+    dtype = np.dtype(dtype)
+    layers, vectors = [], []
+    for index, content in enumerate(section.take("layers", list)):
+        described = Section(content, f"layer {index}")
+        shape = _shape(described.take("shape", list), index)
+        if layers and layers[-1].shape[0] != shape[1]:
+            raise ModelFormatError(f"layer {index}: shape={shape} does not fit the layer below, {layers[-1].shape}.")
+        if described.take("dense", bool):
+            layers.append(DenseLinear(shape))
+            vectors.append(arrays.numbers(f"layer{index}.weight", dtype, shape).reshape(-1))
+        else:
+            layers.append(SparseLinear(_restore_pattern(f"layer{index}", shape, arrays)))
+            vectors.append(arrays.numbers(f"layer{index}.data", dtype, (layers[-1].nnz,)))
+        described.close()
+    if not layers:
+        raise ModelFormatError("The network has no layers.")
+    vectors += [arrays.numbers(f"layer{index}.bias", dtype, (layer.shape[0],)) for index, layer in enumerate(layers)]
+    for index, layer in enumerate(layers[:-1]):
+        n_params = activation.at_layer(index).n_params
+        if n_params:
+            vectors.append(arrays.numbers(f"layer{index}.activation", dtype, (n_params, layer.shape[0])).reshape(-1))
+    dropout = restore_float(section, "dropout")
+    if not 0 <= dropout < 1:
+        raise ModelFormatError(f"dropout={dropout!r} must lie in [0, 1).")
+    section.close()
+    network = MLP(layers, activation, dropout=dropout, dtype=dtype)
+    np.concatenate(vectors, out=network.params)
+    return network
+
+
+def store_run(state: TrainingState, *, training: bool) -> Stored:
+    """The history of a run; with `training`, also what it needs to go on."""
+    metadata = {
+        "progress": {field.name: _store_number(getattr(state.progress, field.name)) for field in fields(Progress)},
+        "optimizer_steps": state.optimizer_steps,
+        "moments": list(state.optimizer_state) if training else None,
+        "best_optimizer_steps": state.best.optimizer_steps if training and state.best else None,
+    }
+    columns = state.history.as_dict()
+    arrays = {f"history.{name}": np.array(column) for name, column in columns.items() if column}
+    if training:
+        arrays |= {f"moment.{name}": vector for name, vector in state.optimizer_state.items()}
+    if training and state.best:
+        for index, pattern in enumerate(state.best.patterns):
+            if pattern is not None:
+                arrays |= _store_pattern(f"best.layer{index}", pattern)
+        names = ("params", *(f"moment.{name}" for name in state.optimizer_state))
+        arrays |= {f"best.{name}": vector for name, vector in zip(names, state.best.vectors, strict=True)}
+    return metadata, arrays
+
+
+def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState:
+    """The state of `store_run`; moments that were not stored start anew when training goes on."""
+    described = section.section("progress")
+    progress = Progress(**{field.name: _restore_number(described, field) for field in fields(Progress)})
+    described.close()
+    history = _restore_history(arrays, progress.epoch, len(network.layers))
+    names = section.take("moments", list, type(None)) or []
+    if names and not any(names == sorted(kind) for kind in _MOMENTS):
+        raise ModelFormatError(f"moments={names!r:.100} are those of no optimiser.")
+    vector = network.dtype, network.params.shape
+    moments = {name: arrays.numbers(f"moment.{name}", *vector) for name in names}
+    steps = section.count("optimizer_steps")
+    best_steps = section.take("best_optimizer_steps", int, type(None))
+    best = None
+    if best_steps is not None:
+        patterns = [
+            _restore_pattern(f"best.layer{index}", layer.shape, arrays, nnz=layer.nnz) if layer.is_sparse else None
+            for index, layer in enumerate(network.layers)
+        ]
+        stored = ("params", *(f"moment.{name}" for name in names))
+        best = BestEpoch(patterns, [arrays.numbers(f"best.{name}", *vector) for name in stored], best_steps)
+    section.close()
+    return TrainingState(moments, steps, progress, history, best)
+
+
+def _store_pattern(name, pattern):
+    return {f"{name}.indptr": pattern.indptr, f"{name}.indices": pattern.indices}
+
+
+def _restore_pattern(name, shape, arrays, nnz=None):
+    indptr, indices = arrays.index(f"{name}.indptr", shape[0] + 1), arrays.index(f"{name}.indices", nnz)
+    try:
+        return Pattern.from_index_arrays(indptr, indices, shape)
+    except ValueError as error:
+        raise ModelFormatError(f"The connections of {name} are damaged: {error}") from error
+
+
+def _shape(content, index):
+    if not (len(content) == 2 and all(type(n) is int and n > 0 for n in content) and content[0] * content[1] < 2**63):
+        raise ModelFormatError(f"layer {index}: shape={content!r:.100} must hold two positive numbers.")
+    return tuple(content)
+
+
+def _restore_history(arrays, n_epochs, n_layers):
+    if n_epochs == 0:
+        return History()
+    columns = {}
+    for field in fields(EpochRecord):
+        per_layer = field.name in ("nnz", "edges_replaced")
+        kinds = "i" if per_layer or field.name == "epoch" else "f"
+        shape = (n_epochs, n_layers) if per_layer else (n_epochs,)
+        columns[field.name] = arrays.take(f"history.{field.name}", kinds, shape).tolist()
+    return History(EpochRecord(*values) for values in zip(*columns.values(), strict=True))
+
+
+def _store_number(value):
+    return value if isinstance(value, int) else store_float(value)
+
+
+def _restore_number(section, field):
+    if field.type is bool:
+        return section.take(field.name, bool)
+    if field.type is float:
+        return restore_float(section, field.name)
+    return section.count(field.name)

@@ -1,0 +1,115 @@
+"""Reading metadata and arrays one by one, each checked for what it must be, with nothing left over in the end."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from truesparse._typing import FloatArray, IndexArray
+from truesparse.storage.archive import ModelFormatError
+
+
+class Section:
+    """A part of the metadata.
+
+    Parameters
+    ----------
+    content : dict, as JSON gave it
+    name : str
+        For messages.
+    """
+
+    def __init__(self, content: Any, name: str):
+        if not isinstance(content, dict):
+            raise ModelFormatError(f"{name} must hold keys and values, got {content!r:.100}.")
+        self._left, self._name = dict(content), name
+
+    def take(self, key: str, *types: type) -> Any:
+        """The value of a key, which must be of one of these types exactly: True is no int."""
+        if key not in self._left:
+            raise ModelFormatError(f"{self._name} has no {key!r}.")
+        value = self._left.pop(key)
+        if type(value) not in types:
+            allowed = " or ".join("null" if kind is type(None) else kind.__name__ for kind in types)
+            raise ModelFormatError(f"{self._name}: {key}={value!r:.100} must be {allowed}.")
+        return value
+
+    def count(self, key: str, *, least: int = 0) -> int:
+        """A number of things, which 64 bits hold."""
+        value = self.take(key, int)
+        if not least <= value < 2**63:
+            raise ModelFormatError(f"{self._name}: {key}={value!r:.100} must not be below {least}, nor beyond 64 bits.")
+        return value
+
+    def section(self, key: str) -> "Section":
+        """A part of this part."""
+        return Section(self.take(key, dict), f"{self._name}: {key}")
+
+    def has(self, key: str) -> bool:
+        """Whether a key is there and has a value."""
+        return self._left.get(key) is not None
+
+    def close(self) -> None:
+        """Refuse keys that nobody took: they mean something that this version does not know."""
+        if self._left:
+            raise ModelFormatError(f"{self._name} has unknown keys: {sorted(self._left)!r:.200}.")
+
+
+class Arrays:
+    """The arrays of a file; each is taken once, as one who knows what it must be."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]):
+        self._left = dict(arrays)
+
+    def take(self, name: str, kinds: str, shape: tuple[int | None, ...]) -> np.ndarray:
+        """An array of a dtype of these kinds, of this shape; None stands for any length."""
+        if name not in self._left:
+            raise ModelFormatError(f"The array {name!r} is missing.")
+        array = self._left.pop(name)
+        fits = array.ndim == len(shape) and all(
+            wanted in (None, found) for wanted, found in zip(shape, array.shape, strict=True)
+        )
+        if array.dtype.kind not in kinds or not fits:
+            raise ModelFormatError(
+                f"The array {name!r} has dtype {array.dtype} and shape {array.shape}; kind {kinds!r} and {shape} are "
+                "allowed."
+            )
+        return array
+
+    def numbers(self, name: str, dtype: np.dtype, shape: tuple[int | None, ...]) -> FloatArray:
+        """Finite floats of exactly this dtype."""
+        array = self.take(name, "f", shape)
+        if array.dtype != dtype:
+            raise ModelFormatError(f"The array {name!r} has dtype {array.dtype}, not {dtype}.")
+        if not np.isfinite(array).all():
+            raise ModelFormatError(f"The array {name!r} holds NaN or infinity.")
+        return array
+
+    def index(self, name: str, length: int | None) -> IndexArray:
+        """Integers of 32 or 64 bits."""
+        array = self.take(name, "i", (length,))
+        if array.dtype.itemsize < 4:
+            raise ModelFormatError(f"The array {name!r} has dtype {array.dtype}; int32 and int64 are allowed.")
+        return array
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an array."""
+        return name in self._left
+
+    def close(self) -> None:
+        """Refuse arrays that nobody took."""
+        if self._left:
+            raise ModelFormatError(f"The file has unknown arrays: {sorted(self._left)!r:.200}.")
+
+
+def store_float(value: float) -> float | str:
+    """A float as JSON can hold it."""
+    return value if math.isfinite(value) else str(value)
+
+
+def restore_float(section: Section, key: str) -> float:
+    """What `store_float` made."""
+    value = section.take(key, float, int, str)
+    if isinstance(value, str) and value not in ("inf", "-inf", "nan"):
+        raise ModelFormatError(f"{key}={value!r:.100} is not a number.")
+    return float(value)
