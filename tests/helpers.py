@@ -47,3 +47,21 @@ def two_layers(w, slope, dtype, dropout=0.0):
     network.layers[0].data[:] = w.data
     network.layers[1].data[:] = 1
     return network
+
+
+def assert_same_run(model, other):
+    """Two fitted estimators have the same connections, parameters, moments and history, to the last byte."""
+    for a, b in zip(model._network.layers, other._network.layers, strict=True):
+        assert a.is_sparse == b.is_sparse
+        np.testing.assert_array_equal(a.pattern.indptr, b.pattern.indptr)
+        np.testing.assert_array_equal(a.pattern.indices, b.pattern.indices)
+    assert model._network.params.tobytes() == other._network.params.tobytes()
+    state, other_state = model._state, other._state
+    assert state.optimizer_state.keys() == other_state.optimizer_state.keys()
+    for name, moments in state.optimizer_state.items():
+        assert moments.tobytes() == other_state.optimizer_state[name].tobytes()
+    assert state.optimizer_steps == other_state.optimizer_steps
+    assert state.progress == other_state.progress
+    history, other_history = model.history_, other.history_
+    for name in history.keys() - {"seconds"}:
+        np.testing.assert_array_equal(history[name], other_history[name])

@@ -1,0 +1,112 @@
+"""Parameters come back as they were, and nothing else comes with them."""
+
+import json
+import math
+from dataclasses import dataclass, fields, is_dataclass
+
+import numpy as np
+import pytest
+
+from truesparse import Evolution, activations, evolution, initializers, lr_schedules
+from truesparse.activations import AllReLU
+from truesparse.evolution import PRESETS, Constant, Cosine, Magnitude, Mixed, Random, preset
+from truesparse.lr_schedules import Step
+from truesparse.storage import ModelFormatError, decode, encode
+from truesparse.storage.parameters import _CLASSES
+from truesparse.topology import snip
+
+
+@dataclass(frozen=True)
+class OwnRule:
+    needs = ()
+
+
+def round_trip(value):
+    return decode(json.loads(json.dumps(encode(value, "value"), allow_nan=False)), "value")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, True, 0, -3, 0.1, 1e-300, math.inf, -math.inf, "text", [1, [2, "a"]], (10, 20), [], (),
+        AllReLU(0.3), Step((0.2, 0.9), 0.5), Mixed(Cosine(n_samples=10), Random()),
+        Evolution(Magnitude(), Cosine(), Constant(0.2, update_every="epoch"), grow_init=initializers.FanIn(2.0)),
+        *(preset(name) for name in PRESETS if preset(name) is not None),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_values_come_back(value):
+    again = round_trip(value)
+    assert again == value
+    assert type(again) is type(value)
+
+
+def test_numbers_of_numpy_become_those_of_python():
+    assert encode([np.int64(3), np.float32(0.5), np.bool_(True)], "value") == [3, 0.5, True]
+    assert encode(np.array([5, 6]), "value") == [5, 6]
+
+
+def test_not_a_number_comes_back():
+    assert math.isnan(round_trip(math.nan))
+
+
+def test_every_rule_of_the_library_can_be_stored():
+    modules = (activations, evolution, initializers, lr_schedules, snip)
+    rules = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if is_dataclass(value) and isinstance(value, type) and value.__dataclass_params__.frozen
+    } - {evolution.Vacancy}
+    rules = {rule for rule in rules if rule.__module__.startswith("truesparse") and rule.__name__ != "Pattern"}
+    assert {rule for rule in rules if rule.__name__ not in ("Rewiring", "RandomStreams")} <= set(_CLASSES.values())
+
+
+@pytest.mark.parametrize("value", [len, lambda: 0, object(), {"a": 1}, {1}, OwnRule(), 1j, b"a", Magnitude], ids=repr)
+def test_code_and_other_objects_are_refused_by_name(value):
+    with pytest.raises(ModelFormatError, match=r"some_parameter.*cannot be stored"):
+        encode(value, "some_parameter")
+
+
+def test_a_rule_within_a_rule_is_named():
+    with pytest.raises(ModelFormatError, match=r"evolution\.grow=OwnRule"):
+        encode(Evolution(grow=Mixed(OwnRule(), Random())).grow.first, "evolution.grow")
+
+
+def test_what_cannot_be_stored_can_be_replaced():
+    assert encode([1, len], "value", lambda value, name: name) == [1, "value[1]"]
+
+
+MAGNITUDE = {"type": "evolution.Magnitude", "fields": {}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"type": "os.system", "fields": {}},
+        {"type": "builtins.eval", "fields": {"source": "1"}},
+        {"type": "evolution.Vacancy", "fields": {}},
+        {"type": ["evolution.Magnitude"], "fields": {}},
+        MAGNITUDE | {"more": 1},
+        {"type": "evolution.Magnitude", "fields": []},
+        {"type": "evolution.Magnitude", "fields": {"__class__": "x"}},
+        {"type": "evolution.Cosine", "fields": {"n_pairs": 1}},
+        {"type": "activation.AllReLU", "fields": {"slope": "steep"}},
+        {"type": "activation.AllReLU", "fields": {"slope": {"type": "float", "value": "nan"}}},
+        {"type": "initializer.FanIn", "fields": {"gain": -1}},
+        {"type": "evolution.Evolution", "fields": {"prune": 3}},
+        {"type": "float", "value": "1e5"},
+        {"type": "tuple", "items": {"a": 1}},
+        {},
+        {"a": 1},
+    ],
+    ids=repr,
+)
+def test_hostile_content_is_refused(content):
+    with pytest.raises(ModelFormatError, match=r"parameter"):
+        decode(content, "parameter")
+
+
+def test_fields_that_are_missing_have_their_defaults():
+    assert decode({"type": "initializer.FanIn", "fields": {}}, "value") == initializers.FanIn()
+    assert [field.name for field in fields(initializers.FanIn)] == ["gain"]
