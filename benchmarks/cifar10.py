@@ -86,7 +86,7 @@ OMP_SETTINGS = PUBLISHED_SET | {
 RUNS = {
     "set": PUBLISHED_SET,
     "omp": OMP_SETTINGS,
-    "omp_small": OMP_SETTINGS | {"epsilon": 11, "dropout": 0.1},  # 40 % fewer weights, which overfit less
+    "omp_small": OMP_SETTINGS | {"epsilon": 11, "dropout": 0.1},  # 40 % fewer weights overfit less
 }
 
 CHECKPOINT_EVERY = 10  # epochs
