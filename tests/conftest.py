@@ -24,7 +24,8 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 settings.register_profile("truesparse", deadline=None, max_examples=50)
-settings.load_profile("truesparse")
+settings.register_profile("nightly", deadline=None, max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "truesparse"))
 
 
 @pytest.fixture

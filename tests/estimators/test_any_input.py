@@ -1,0 +1,204 @@
+"""Whatever is given to an estimator: it works, or says in words why not, and stays as it was.
+
+The profile "nightly" (``HYPOTHESIS_PROFILE=nightly``) tries 5,000 examples in place of 200.
+"""
+
+import io
+import warnings
+
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+
+import truesparse
+from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.activations import AllReLU
+from truesparse.evolution import PRESETS, Evolution, ImportancePruning, Linear, Magnitude, Mixed
+from truesparse.initializers import FanIn
+
+DOCUMENTED = (ValueError, TypeError)
+
+VALUES = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "counts": lambda rng, shape: rng.poisson(0.7, shape),
+    "zeros": lambda rng, shape: np.zeros(shape),
+    "constant": lambda rng, shape: np.full(shape, 3.0),
+    "large": lambda rng, shape: rng.standard_normal(shape) * 1e6,
+    "huge": lambda rng, shape: rng.standard_normal(shape) * 1e38,
+    "beyond float32": lambda rng, shape: rng.standard_normal(shape) * 1e300,
+    "subnormal": lambda rng, shape: rng.standard_normal(shape) * 1e-41,
+    "with NaN": lambda rng, shape: np.where(rng.random(shape) < 0.1, np.nan, 1.0),
+    "with infinity": lambda rng, shape: np.where(rng.random(shape) < 0.1, -np.inf, 1.0),
+}
+DTYPES = ["f4", "f8", "f8", "f2", ">f8", "i8", "u1", "bool", "O", "c8", "U5"]
+
+
+def read_only(X):
+    X = np.array(X)
+    X.flags.writeable = False
+    return X
+
+
+def wide_indices(X):
+    X = sp.csr_array(X)
+    return sp.csr_array((X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), shape=X.shape)
+
+
+def unsorted_with_duplicates(X):
+    X = sp.coo_array(X)
+    order = np.arange(X.nnz)[::-1]
+    twice = np.concatenate([order, order])
+    halves = sp.coo_array((X.data[twice] / 2, (X.row[twice], X.col[twice])), shape=X.shape)
+    return sp.csr_array((halves.data, halves.col, _indptr(halves.row, X.shape[0])), shape=X.shape)
+
+
+def _indptr(rows, n_rows):
+    return np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))])
+
+
+FORMS = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda X: np.repeat(X, 2, axis=0)[::2],
+    "read-only": read_only,
+    "list": lambda X: X.tolist(),
+    "masked": lambda X: np.ma.masked_array(X, mask=np.zeros(X.shape, bool)),
+    "csr": sp.csr_array,
+    "csr_matrix": sp.csr_matrix,
+    "csc": sp.csc_array,
+    "coo": sp.coo_array,
+    "int64 indices": wide_indices,
+    "unsorted": unsorted_with_duplicates,
+    "1d": np.ravel,
+    "3d": lambda X: X[None],
+}
+
+
+@st.composite
+def data(draw, n_features=None):
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    n, p = draw(st.integers(0, 30)), n_features or draw(st.integers(1, 12))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        X = VALUES[draw(st.sampled_from([*VALUES, "normal", "normal", "counts"]))](rng, (n, p))
+        X = X.astype(draw(st.sampled_from(DTYPES)))
+        try:
+            return FORMS[draw(st.sampled_from([*FORMS, "C", "csr"]))](X), n
+        except DOCUMENTED:  # what SciPy itself cannot hold
+            return X, n
+
+
+@st.composite
+def targets(draw, n):
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    n = draw(st.sampled_from([n, n, n, n, n, n, n + 1, max(n - 1, 0)]))
+    classes = rng.integers(0, draw(st.integers(1, 4)), n)
+    kinds = {
+        "classes": lambda: classes,
+        "negative": lambda: -3 * classes,
+        "text": lambda: np.array(["a", "b", "cc", "ddd"])[classes],
+        "objects": lambda: np.array(["a", "b", "cc", "ddd"], dtype=object)[classes],
+        "booleans": lambda: classes > 0,
+        "list": classes.tolist,
+        "labels": lambda: rng.integers(0, 2, (n, 3)),
+        "numbers": lambda: rng.standard_normal(n),
+        "column": lambda: rng.standard_normal((n, 1)),
+        "outputs": lambda: rng.standard_normal((n, 2)),
+        "huge": lambda: rng.standard_normal(n) * 1e30,
+        "NaN": lambda: np.full(n, np.nan),
+        "none": lambda: None,
+        "mixed": lambda: np.array([1, "a", None] * n, dtype=object)[:n],
+        "sparse": lambda: sp.csr_array(np.eye(max(n, 1))),
+    }
+    return kinds[draw(st.sampled_from([*kinds, "classes", "classes", "numbers", "text"]))]()
+
+
+PARAMETERS = {
+    "hidden_layer_sizes": [(8,), (6, 5), (), 7, [4, 3, 2], (1,), (0,), (70, 66), "ten", (2.5,)],
+    "evolution": [
+        *PRESETS, None, "none such", 3,
+        Evolution(Magnitude(), Mixed(), Linear(0.4, update_every=2)),
+    ],
+    "epsilon": [1, 3, 20, 1e-9, 0, -1, np.nan],
+    "density": [None, None, None, 0.1, 1.0, 0.0, 2],
+    "drop_fraction": [None, 0, 0.3, 1.0, 1.5],
+    "update_every": [None, 1, 2, "epoch", 0],
+    "topology_init": ["balanced", "erdos_renyi", "snip", "none such"],
+    "unit_pruning": [None, None, ImportancePruning()],
+    "weight_init": ["fan_in", "dense", FanIn(0.0), FanIn(1e30)],
+    "grow_init": [None, "zeros", 1.0, FanIn(), -1],
+    "activation": ["relu", "all_relu", "srelu", "tanh", "logistic", "identity", AllReLU(1e5), "none such"],
+    "solver": ["adam", "sgd", "none such"],
+    "alpha": [0, 1e-4, 1e10, -1],
+    "batch_size": [1, 3, 200, 0],
+    "learning_rate": ["constant", "cosine", "step", "none such"],
+    "learning_rate_init": [0.01, 1e-300, 1e30, 0],
+    "momentum": [0, 0.9, 1.0],
+    "dropout": [None, 0, 0.5, 0.99, 1.0],
+    "max_iter": [1, 3, 0],
+    "shuffle": [True, False],
+    "random_state": [0, 1, "none such"],
+    "tol": [0, 1e-4, -1],
+    "warm_start": [True, False],
+    "early_stopping": [True, False, False],
+    "validation_fraction": [0.1, 0.5, 0.99, 1.0],
+    "n_iter_no_change": [1, 5, np.inf],
+    "dtype": ["float32", "float64", "float16"],
+}  # fmt: skip
+
+
+def attempt(model, method, *args, **options):
+    """The result, or None where the estimator refused; what it was before must have stayed then."""
+    before = vars(model).copy()
+    try:
+        with warnings.catch_warnings():
+            for category in (UserWarning, DataConversionWarning, ConvergenceWarning, FutureWarning):
+                warnings.simplefilter("ignore", category)
+            return getattr(model, method)(*args, **options)
+    except DOCUMENTED as error:
+        event(f"{method}: {type(error).__name__}")
+        assert str(error)  # noqa: PT017 (either outcome is right, but not without a word)
+        assert vars(model).keys() == before.keys()
+        assert all(value is before[name] for name, value in vars(model).items())
+        return None
+
+
+@settings(
+    max_examples=max(200, settings().max_examples),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(examples=st.data())
+def test_any_input(examples):
+    kind = examples.draw(st.sampled_from([SparseMLPClassifier, SparseMLPRegressor]), label="kind")
+    names = examples.draw(st.lists(st.sampled_from([*PARAMETERS]), max_size=4, unique=True), label="names")
+    parameters = {"hidden_layer_sizes": (6, 5), "epsilon": 3, "max_iter": 2, "update_every": 2, "random_state": 0}
+    parameters |= {name: examples.draw(st.sampled_from(PARAMETERS[name]), label=name) for name in names}
+    model = kind(**parameters)
+    X, n = examples.draw(data(), label="X")
+    y = examples.draw(targets(n), label="y")
+    first = examples.draw(st.sampled_from(["fit", "fit", "partial_fit"]), label="first")
+    options = {"classes": np.arange(4)} if kind is SparseMLPClassifier and first == "partial_fit" else {}
+    if attempt(model, first, X, y, **options) is None:
+        return
+    event(f"{first}: done")
+    predictions = model.predict(X)
+    assert len(predictions) == n
+    if predictions.dtype.kind == "f":
+        assert np.isfinite(predictions).all() or np.abs(model._network.params).max() > 1e3 or _is_large(X)
+    other, m = examples.draw(data(examples.draw(st.sampled_from([None, model.n_features_in_]))), label="other X")
+    attempt(model, "predict", other)
+    if kind is SparseMLPClassifier:
+        probabilities = model.predict_proba(X)
+        assert probabilities.shape == (n, model.classes_.size)
+        assert ((probabilities >= 0) & (probabilities <= 1 + 1e-5)).all()
+    attempt(model, examples.draw(st.sampled_from(["fit", "partial_fit", "score"])), other, examples.draw(targets(m)))
+    file = io.BytesIO()
+    truesparse.save(model, file)
+    assert truesparse.load(file).predict(X).tobytes() == model.predict(X).tobytes()
+
+
+def _is_large(X):
+    values = np.asarray(X.data if sp.issparse(X) else X).astype(float)
+    return values.size > 0 and np.abs(values).max() > 1e5
