@@ -76,10 +76,10 @@ OMP_SETTINGS = PUBLISHED_SET | {
     "topology_init": "balanced",
     "weight_init": FanIn(1.0),
     "activation": AllReLU(0.25),
-    "dropout": 0.2,
+    "dropout": 0.15,
     "solver": "adam",
     "learning_rate": "cosine",
-    "learning_rate_init": 0.003,
+    "learning_rate_init": 0.002,
 }
 
 # Parameters of the estimator by the name of the run.
