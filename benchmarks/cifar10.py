@@ -2,7 +2,7 @@
 
 python benchmarks/cifar10.py --run NAME [--epochs 1000] [--csv FILE] [--checkpoint FILE] [--seed 0] [--threads 1]
                              [--limit IMAGES] [--quick]
-python benchmarks/cifar10.py --anneal CHECKPOINT --epochs 60 [--csv FILE]
+python benchmarks/cifar10.py --run NAME --anneal CHECKPOINT --epochs 60 [--csv FILE]
 python benchmarks/cifar10.py --plot FILE.csv ... --png FILE
 
 A run that was killed goes on from its checkpoint when the same command is given again, and ends with the same weights
@@ -18,7 +18,6 @@ is what such a network can be expected to reach on other images.
 import argparse
 import csv
 import os
-import pickle
 import sys
 import time
 from contextlib import contextmanager
@@ -27,10 +26,10 @@ from pathlib import Path
 
 import numpy as np
 from _report import commit, machine
-from sklearn import config_context
 
-from truesparse import Evolution, SparseMLPClassifier, datasets
+from truesparse import Evolution, SparseMLPClassifier, datasets, load
 from truesparse.activations import AllReLU
+from truesparse.callbacks import Checkpoint
 from truesparse.evolution import OMP, Constant, CosineAnnealing, Magnitude, Random, SignedMagnitude
 from truesparse.inference import forward_all
 from truesparse.initializers import FanIn
@@ -112,7 +111,7 @@ PUBLISHED_POINTS = ((100, 0.608), (140, 0.632), (500, 0.703), (982, 0.7385))
 PUBLISHED_LEVELS = {"static, published": 0.692, "dense, published": 0.709}
 
 
-def load(limit):
+def load_images(limit):
     """Standardised images in two parts, the first `limit` of the training part only; None takes all."""
     data = datasets.load("cifar10")
     X, X_test = data.X_train[:limit], data.X_test
@@ -128,45 +127,42 @@ def load(limit):
 def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint):
     """Train one network, or go on with it; a row per epoch."""
     X, y, X_test, y_test = data
-    model = SparseMLPClassifier(**parameters, max_iter=epochs, random_state=seed, n_jobs=threads)
-    done, seconds_before = 0, 0.0
-    if checkpoint and Path(checkpoint).exists():
-        model, done, seconds_before = _resume(checkpoint, run, model, len(X))
+    resumed = checkpoint is not None and Path(checkpoint).exists()
+    done = load(checkpoint).n_iter_ if resumed else 0
+    if resumed:
         print(f"{run}: goes on after epoch {done}", flush=True)
+    print(machine())
+    with _rows_after(csv_path, run, seed, done) as (seconds, write):
+        watching = _TestAccuracy(X_test, y_test, _printed(write, run, seed, threads), seconds)
+        checkpoints = [Checkpoint(checkpoint, CHECKPOINT_EVERY)] if checkpoint else []
+        model = SparseMLPClassifier(
+            **parameters,
+            max_iter=epochs,
+            n_iter_no_change=np.inf,
+            random_state=seed,
+            n_jobs=threads,
+            callbacks=[watching, *checkpoints],
+        )
+        return model.fit(X, y, resume_from=checkpoint if resumed else None)
+
+
+def _printed(write, run, seed, threads):
+    """A function that completes a row, writes and prints it."""
     fixed = {"run": run, "seed": seed, "threads": threads, "machine": machine(), "commit": commit()}
-    print(fixed["machine"])
-    started = time.perf_counter() - seconds_before
-    with _rows_after(csv_path, run, seed, done) as add_row:
-        for epoch in range(done + 1, epochs + 1):
-            epoch_started = time.perf_counter()
-            # The images are the same in every epoch; to look for NaN once is enough.
-            with config_context(assume_finite=epoch > done + 1):
-                model.partial_fit(X, y, classes=np.arange(10))
-            seconds = time.perf_counter() - epoch_started
-            accuracy = model.score(X_test, y_test)
-            history = model.history_
-            row = fixed | {
-                "epoch": epoch,
-                "test_accuracy": f"{accuracy:.4f}",
-                "train_loss": f"{history['train_loss'][-1]:.6f}",
-                "learning_rate": f"{history['learning_rate'][-1]:.8g}",
-                "weights": sum(history["nnz"][-1]),
-                "edges_replaced": sum(history["edges_replaced"][-1]),
-                "seconds_of_training": f"{seconds:.3f}",
-                "seconds_total": f"{time.perf_counter() - started:.1f}",
-            }
-            add_row(row)
-            print("  ".join(f"{name} {row[name]}" for name in COLUMNS[:10]), flush=True)
-            if checkpoint and (epoch % CHECKPOINT_EVERY == 0 or epoch == epochs):
-                _save(checkpoint, run, model, len(X), time.perf_counter() - started)
-    return model
+
+    def add_row(row):
+        row = fixed | row
+        write(row)
+        print("  ".join(f"{name} {row[name]}" for name in COLUMNS[:10]), flush=True)
+
+    return add_row
 
 
 class _TestAccuracy:
     """A callback that adds a row for every epoch."""
 
-    def __init__(self, images, labels, add_row, done):
-        self.images, self.labels, self.add_row, self.done = images, labels, add_row, done
+    def __init__(self, images, labels, add_row, seconds):
+        self.images, self.labels, self.add_row, self.seconds = images, labels, add_row, seconds
 
     def on_train_begin(self, network):
         self.network, self.started = network, time.perf_counter()
@@ -181,64 +177,37 @@ class _TestAccuracy:
             "weights": sum(record.nnz),
             "edges_replaced": sum(record.edges_replaced),
             "seconds_of_training": f"{record.seconds:.3f}",
-            "seconds_total": f"{self.done + time.perf_counter() - self.started:.1f}",
+            "seconds_total": f"{self.seconds + time.perf_counter() - self.started:.1f}",
         }
         self.add_row(row)
 
 
-def anneal(path, data, *, epochs, threads, csv_path):
+def anneal(path, run, parameters, data, *, epochs, threads, csv_path):
     """Go on with the network of a checkpoint while learning rate and drop fraction fall to zero; a row per epoch."""
     X, y, X_test, y_test = data
-    with open(path, "rb") as file:
-        saved = pickle.load(file)
-    model, run = saved["model"], f"{saved['run']}_annealed"
-    fixed = {"run": run, "seed": model.random_state, "threads": threads, "machine": machine(), "commit": commit()}
-    with _rows_after(csv_path, run, model.random_state, 0) as write:
-
-        def add_row(row):
-            row = fixed | row
-            write(row)
-            print("  ".join(f"{name} {row[name]}" for name in COLUMNS[:10]), flush=True)
-
-        evolution = model.evolution
+    model, run = load(path), f"{run}_annealed"
+    with _rows_after(csv_path, run, model.random_state, 0) as (_, write):
+        evolution = parameters["evolution"]
         schedule = CosineAnnealing(evolution.schedule.drop_fraction, update_every=evolution.schedule.update_every)
+        watching = _TestAccuracy(X_test, y_test, _printed(write, run, model.random_state, threads), 0.0)
         model.set_params(
             warm_start=True, max_iter=epochs, n_iter_no_change=np.inf, learning_rate="cosine", n_jobs=threads,
-            evolution=replace(evolution, schedule=schedule),
-            callbacks=[_TestAccuracy(X_test, y_test, add_row, saved["seconds"])],
+            evolution=replace(evolution, schedule=schedule), batch_transform=parameters["batch_transform"],
+            callbacks=[watching],
         )  # fmt: skip
         model.fit(X, y)
 
 
-def _save(path, run, model, n_images, seconds):
-    """Write a checkpoint; whenever the process is killed, there is a whole one."""
-    unfinished = f"{path}.unfinished"
-    with open(unfinished, "wb") as file:
-        pickle.dump({"run": run, "n_images": n_images, "model": model, "seconds": seconds}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-
-
-def _resume(path, run, model, n_images):
-    """The model of a checkpoint, its epochs and seconds, if it is of the training that `model` would begin."""
-    with open(path, "rb") as file:
-        saved = pickle.load(file)
-    found = {"run": saved["run"], "images": saved["n_images"]} | saved["model"].get_params(deep=False)
-    wanted = {"run": run, "images": n_images} | model.get_params(deep=False)
-    for name, value in wanted.items():  # the number of threads changes no byte of the result
-        if name != "n_jobs" and repr(found.get(name)) != repr(value):
-            sys.exit(f"{path} is of a training with {name}={found.get(name)!r}, not {value!r}; it stays as it is.")
-    return saved["model"].set_params(n_jobs=model.n_jobs), saved["model"].n_iter_, saved["seconds"]
-
-
 @contextmanager
 def _rows_after(path, run, seed, done):
-    """A function that adds a row to a CSV file, from which this run's rows after epoch `done` are dropped first."""
+    """Seconds that the run had taken at epoch `done`, and a function that adds a row to a CSV file.
+
+    This run's rows after that epoch are dropped from the file first.
+    """
     if path is None:
-        yield lambda row: None
+        yield 0.0, lambda row: None
         return
-    kept = []
+    kept, seconds = [], 0.0
     if Path(path).exists():
         with open(path, newline="") as file:
             for row in csv.DictReader(file):
@@ -246,6 +215,7 @@ def _rows_after(path, run, seed, done):
                 own = (row["run"], row["seed"]) == (run, str(seed))
                 if whole and not (own and int(row["epoch"]) > done):
                     kept.append(row)
+                    seconds = float(row["seconds_total"]) if own else seconds
     unfinished = f"{path}.unfinished"
     with open(unfinished, "w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
@@ -259,7 +229,7 @@ def _rows_after(path, run, seed, done):
             writer.writerow(row)
             file.flush()
 
-        yield add
+        yield seconds, add
 
 
 def plot(paths, png):
@@ -325,12 +295,13 @@ def main():
             print("cifar10.npz was not found; set TRUESPARSE_DATA to the directory that holds it. Nothing was run.")
             return
     if arguments.anneal:
-        anneal(arguments.anneal, load(limit), epochs=epochs, threads=arguments.threads, csv_path=arguments.csv)
+        options = {"epochs": epochs, "threads": arguments.threads, "csv_path": arguments.csv}
+        anneal(arguments.anneal, arguments.run, parameters, load_images(limit), **options)
         return
     train(
         arguments.run,
         parameters,
-        load(limit),
+        load_images(limit),
         epochs=epochs,
         seed=arguments.seed,
         threads=arguments.threads,
