@@ -207,6 +207,7 @@ class Trainer:
             summed_loss += loss * batch.size
             self._check_finite("training loss", math.isfinite(loss))
         self._check_finite("weights", all_finite(network.params))
+        self._check_finite("moments of the solver", all(map(all_finite, self.state.optimizer_state.values())))
         progress.epoch += 1
         progress.settled = 0 if replaced.any() else progress.settled + 1
         validation_loss, validation_score = self._validate(validation)
