@@ -180,6 +180,8 @@ def attempt(model, method, *args, **options):
         with warnings.catch_warnings():
             for category in (UserWarning, DataConversionWarning, ConvergenceWarning, FutureWarning):
                 warnings.simplefilter("ignore", category)
+            # scikit-learn's check of what kind of target y is
+            warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
             return getattr(model, method)(*args, **options)
     except DOCUMENTED as error:
         event(f"{method}: {type(error).__name__}")
