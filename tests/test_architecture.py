@@ -9,7 +9,13 @@ PACKAGE = Path(__file__).parents[1] / "truesparse"
 
 # Lowest first; a module imports only from modules of lines above its own, or from its own line.
 ORDER = [
-    ["truesparse._version", "truesparse._typing", "truesparse.randomness", "truesparse.memory"],
+    [
+        "truesparse._version",
+        "truesparse._typing",
+        "truesparse.randomness",
+        "truesparse.memory",
+        "truesparse.validation",
+    ],
     ["truesparse.kernels.jit", "truesparse.kernels.lanes", "truesparse.kernels.table", "truesparse.kernels.reference"],
     ["truesparse.kernels"],
     ["truesparse.parallelism"],

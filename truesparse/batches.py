@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 
 from truesparse._typing import BatchTransform, FloatArray, IndexArray
 from truesparse.kernels.gather import gather_csr, gather_dense, present_features
 from truesparse.kernels.lanes import CHUNK
+from truesparse.kernels.update import all_finite
+from truesparse.validation import refuse_masked, sound_csr
 
 _N_LANES = (16, 32, 64, 112, 128)  # 112 for batches of 100, which are common
 
@@ -72,21 +74,25 @@ class BatchReader:
         """
         batch = self._X[samples]
         returned = transform(batch, rng)
-        kind = "a CSR array" if self.is_sparse else "a dense array"
-        if issparse(returned) != self.is_sparse or np.shape(returned) != batch.shape:
+        refuse_masked(f"What batch_transform={transform!r} returned", returned)
+        try:
+            given = returned if issparse(returned) else np.asarray(returned)
+        except ValueError:  # rows of different lengths
+            given = np.empty(0, dtype=object)
+        if issparse(given) != self.is_sparse or given.shape != batch.shape or given.dtype.kind not in "fiub":
+            kind = "a CSR array" if self.is_sparse else "a dense array"
             raise ValueError(
-                f"batch_transform={transform!r} must return {kind} of shape {batch.shape}, got "
-                f"{type(returned).__name__} of shape {np.shape(returned)}."
+                f"batch_transform={transform!r} must return {kind} of real numbers, of shape {batch.shape}, got "
+                f"{type(returned).__name__} of shape {given.shape} and dtype {given.dtype}."
             )
-        if self.is_sparse:
-            returned = csr_array(returned, dtype=self.dtype)
-            returned.check_format(full_check=True)  # kernels do not check indices
-            numbers = returned.data
-        else:
-            returned = numbers = np.ascontiguousarray(returned, dtype=self.dtype)
-        if not np.isfinite(numbers.sum()):
+        with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
+            if self.is_sparse:
+                given = sound_csr(f"What batch_transform={transform!r} returned", given).astype(self.dtype)
+            else:
+                given = np.ascontiguousarray(given, dtype=self.dtype)
+        if not all_finite(given.data if self.is_sparse else given.reshape(-1)):
             raise ValueError(f"batch_transform={transform!r} returned numbers that are infinite or NaN.")
-        return BatchReader(returned)
+        return BatchReader(given)
 
     def read_into(self, out: FloatArray, samples: IndexArray) -> None:
         """Dense data: fill the rows of `out`, (n_features, stride), with samples as columns."""

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from scipy.sparse import csr_matrix
+from scipy.sparse import csc_matrix, csr_matrix
 
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.evolution import Random
@@ -107,6 +107,52 @@ def test_parameters(name, value, data, fitted):
 )
 def test_data(change, match, data, fitted):
     assert_unchanged(fitted, lambda: fitted.fit(*change(*data)), match)
+
+
+def one_masked(array):
+    return np.ma.masked_array(array, mask=np.arange(array.size).reshape(array.shape) == 0)
+
+
+def damaged_columns(X):
+    """Converted to CSR, this matrix would write outside of arrays."""
+    matrix = csc_matrix(X)
+    matrix.indptr[2] = 10**6
+    return matrix
+
+
+def rows_without_end(X):
+    """SciPy takes a matrix whose last pointer is 0 for empty, and checks nothing."""
+    matrix = csr_matrix(X)
+    matrix.indptr[-1] = 0
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (one_masked, "X has masked entries"),
+        (damaged_columns, "X is a damaged sparse matrix: indptr"),
+        (rows_without_end, "X is a damaged sparse matrix: indptr"),
+        (lambda X: csr_matrix(X * 1e300), "infinity or a value too large"),
+        (lambda X: 10**400 * np.ones(X.shape, dtype=object), "X or y holds an integer that dtype=float32 cannot"),
+    ],
+)
+def test_matrices_in_every_method(change, match, data, fitted):
+    X, y = data
+    bad = change(X)
+    for method in (fitted.fit, fitted.partial_fit, fitted.score):
+        assert_unchanged(fitted, lambda method=method: method(bad, y), match)
+    for method in (fitted.predict, fitted.predict_proba, fitted.predict_log_proba):
+        assert_unchanged(fitted, lambda method=method: method(bad), match)
+
+
+def test_masked_targets(data, fitted):
+    X, y = data
+    for targets in (one_masked(y), one_masked(np.eye(3, dtype=int)[y])):
+        assert_unchanged(fitted, lambda targets=targets: fitted.fit(X, targets), "y has masked entries")
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X, one_masked(y)), "y has masked entries")
+    with pytest.raises(ValueError, match="y has masked entries"):
+        SparseMLPRegressor((10,), epsilon=5).fit(X, one_masked(X[:, 0]))
 
 
 def test_predict_with_another_number_of_features(data, fitted):

@@ -10,7 +10,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy.sparse import csc_array, csr_array, issparse
+from scipy.sparse import csc_array, issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -32,6 +32,7 @@ from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
 from truesparse.topology.snip import SNIP, draw_as_in_dense
 from truesparse.training import Trainer, Validation
+from truesparse.validation import refuse_masked, sound_csr
 
 
 class BaseSparseMLP(Parameters):
@@ -81,6 +82,7 @@ class BaseSparseMLP(Parameters):
             shape = self._checked_shape(go_on)
             if issparse(y):
                 raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
+            refuse_masked("y", y)
             X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
             target = self._encode(y, classes, first=not go_on)
             data = cache(partial(fingerprint, X, target))  # a pass over all data, for those who write checkpoints
@@ -284,17 +286,15 @@ class BaseSparseMLP(Parameters):
 
     def _checked(self, X, *y, dtype, **options):
         """The data, dense and C-contiguous or CSR with sound indices, in the dtype of the network."""
+        refuse_masked("X", X)
+        if issparse(X) and X.ndim == 2:
+            X = sound_csr("X", X)  # scikit-learn does not check indices either
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
-            checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
-        X, *y = checked if y else (checked,)
-        if issparse(X):
-            # Kernels do not check indices, and neither does scikit-learn.
-            X = csr_array(X)
             try:
-                X.check_format(full_check=True)
-            except ValueError as error:
-                raise ValueError(f"X is a damaged sparse matrix: {error}") from error
-        return X, *y
+                checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
+            except OverflowError as error:  # Python's integers have no largest
+                raise ValueError(f"X or y holds an integer that dtype={dtype!s} cannot: {error}.") from error
+        return checked if y else (checked,)
 
     # Using what was fitted.
 
