@@ -178,6 +178,36 @@ def test_partial_fit(data, fitted):
     assert not hasattr(first, "classes_")
 
 
+@pytest.mark.parametrize(
+    "classes",
+    [
+        [0, 1, 2, np.nan], [0, 1, 2, np.inf], [0, "a", None], [[0, 1], [2, 3]], [[0], [1, 2]], {0, 1, 2}, 3, "abc",
+        csr_matrix([[0, 1, 2]]),
+    ],
+)  # fmt: skip
+def test_classes_that_are_no_labels(classes, data, fitted):
+    X, y = data
+    match = "classes=.* must be a vector of labels"
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X, y, classes=classes), f"(?s){match}")
+    first = SparseMLPClassifier((10,), epsilon=5)
+    with pytest.raises(ValueError, match=f"(?s){match}"):
+        first.partial_fit(X, y, classes=classes)
+    assert not hasattr(first, "classes_")
+
+
+def test_masked_classes(data, fitted):
+    X, y = data
+    masked = np.ma.masked_array([0, 1, 2], mask=[False, False, True])
+    assert_unchanged(fitted, lambda: fitted.partial_fit(X, y, classes=masked), "classes has masked entries")
+
+
+def test_the_message_shows_only_some_of_many_classes(data):
+    X, _ = data
+    with pytest.raises(ValueError, match=r"not among \[0, 1, .*, 19\] and 99980 others") as error:
+        SparseMLPClassifier((10,), epsilon=5).partial_fit(X, np.full(40, -1), classes=np.arange(100_000))
+    assert len(str(error.value)) < 300
+
+
 @pytest.mark.parametrize("name", ["epsilon", "density"])
 def test_a_layer_without_connections_names_the_smallest_value_that_works(name, data):
     with pytest.raises(ValueError, match=f"{name}=1e-06 leaves a layer without a single connection") as error:
@@ -218,7 +248,12 @@ def test_a_rule_that_fails_in_the_middle_leaves_the_model_as_it_was(data):
 
 def test_regression_targets(data):
     X, y = data
-    for target, match in ((np.where(y > 1, np.nan, y), "NaN"), (y[:-1], "inconsistent"), (np.full(40, "a"), "convert")):
+    for target, match in (
+        (np.where(y > 1, np.nan, y), "NaN"),
+        (y[:-1], "inconsistent"),
+        (np.full(40, "a"), "convert"),
+        (y * 1e39, r"y must hold numbers that dtype='float32' can, got 0\.0 to 2e\+39"),
+    ):
         with pytest.raises(ValueError, match=match):
             SparseMLPRegressor((10,), epsilon=5).fit(X, target)
 

@@ -9,6 +9,7 @@ from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
 from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from truesparse.storage import ModelFormatError
+from truesparse.validation import refuse_masked
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
@@ -143,27 +144,26 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         multilabel = type_of_target(y, input_name="y") == "multilabel-indicator"
         y = y if multilabel else column_or_1d(y, warn=True)
         found = np.arange(y.shape[1]) if multilabel else np.unique(y)
+        classes = None if classes is None else _distinct(classes)
         if first:
             self._multilabel = multilabel
-            self.classes_ = found if classes is None else np.unique(classes)
+            self.classes_ = found if classes is None else classes
             if self.classes_.size < 2 and not multilabel:
                 name = "y" if classes is None else "classes"
-                raise ValueError(
-                    f"{name} must hold at least two classes, got only one class: {self.classes_.tolist()}."
-                )
+                raise ValueError(f"{name} must hold at least two classes, got only one class: {_shown(self.classes_)}.")
         elif multilabel != self._multilabel:
             raise ValueError(
                 "y changed between classes (a vector) and labels (a matrix of 0 and 1) since the first fit."
             )
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes={classes!r} differ from those of the first call, {self.classes_.tolist()}.")
+        elif classes is not None and not np.array_equal(classes, self.classes_):
+            raise ValueError(f"classes={_shown(classes)} differ from those of the first call, {_shown(self.classes_)}.")
         if multilabel and found.size != self.classes_.size:
             raise ValueError(f"y has {found.size} labels, but the network was made for {self.classes_.size}.")
         if multilabel and not np.isin(y, (0, 1)).all():
-            raise ValueError(f"y must hold 0 and 1 only when it holds labels, got {np.unique(y).tolist()}.")
+            raise ValueError(f"y must hold 0 and 1 only when it holds labels, got {_shown(np.unique(y))}.")
         unseen = np.setdiff1d(found, self.classes_)
         if unseen.size:
-            raise ValueError(f"y holds the classes {unseen.tolist()}, which are not among {self.classes_.tolist()}.")
+            raise ValueError(f"y holds the classes {_shown(unseen)}, which are not among {_shown(self.classes_)}.")
         return y.astype(self.dtype) if multilabel else np.searchsorted(self.classes_, y)
 
     def _make_loss(self):
@@ -199,3 +199,21 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _distinct(classes):
+    """The labels that `classes` holds, in order, (n_classes,)."""
+    refuse_masked("classes", classes)
+    try:
+        labels = np.asarray(classes)
+        if labels.ndim == 1 and not (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+            return np.unique(labels)
+    except (TypeError, ValueError):  # what cannot be compared, rows of different lengths
+        pass
+    raise ValueError(f"classes={classes!r} must be a vector of labels that can be put in order, without NaN.")
+
+
+def _shown(labels):
+    """Labels for a message, only the first ones of many."""
+    shown = labels[:20].tolist()
+    return f"{shown}" if labels.size <= 20 else f"{shown} and {labels.size - 20} others"

@@ -7,6 +7,7 @@ from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
+from truesparse.kernels.update import all_finite
 from truesparse.losses import SquaredError
 
 
@@ -89,7 +90,11 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
             self._single_output, self._outputs = y.ndim == 1, n_outputs
         elif (y.ndim == 1) != self._single_output or n_outputs != self._outputs:
             raise ValueError(f"y has {n_outputs} outputs, but the network was made for {self._outputs}.")
-        return y.reshape(-1, n_outputs).astype(self.dtype)
+        with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
+            target = y.reshape(-1, n_outputs).astype(self.dtype)
+        if not all_finite(target.reshape(-1)):
+            raise ValueError(f"y must hold numbers that dtype={self.dtype!r} can, got {y.min()} to {y.max()}.")
+        return target
 
     def _make_loss(self):
         return SquaredError()
