@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
 
 from truesparse.initializers import Dense, FanIn, Glorot, draw
 from truesparse.topology import Pattern
+from truesparse.topology.snip import draw_as_in_dense
 
 # Rows with 3, 1 and 0 inputs out of 4.
 PATTERN = Pattern.from_edges(np.array([0, 0, 0, 1]), np.array([0, 1, 3, 2]), (3, 4))
@@ -35,6 +37,39 @@ def test_draws_are_uniform_within_the_bounds_of_their_rows(rng):
 def test_bad_gains_are_named(initializer, gain):
     with pytest.raises(ValueError, match=f"gain={gain!r}"):
         initializer(gain)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        None, 0.5, "wide", [0.5, 0.5], [[0.5], [0.5], [0.5]], [0.5, [0.5], 0.5], [0.5, np.nan, 0.5], [0.5, -0.1, 0.5],
+        [0.5, np.inf, 0.5], [0.5, 1e39, 0.5], ["1", "1", "1"], [1j, 1j, 1j], [None, 1, 1], [True, True, True],
+        np.ma.masked_array([0.5, 0.5, 0.5], mask=[True, False, False]), csr_array([[0.5, 0.5, 0.5]]),
+    ],
+)  # fmt: skip
+def test_bounds_of_a_custom_initializer_are_checked(returned, rng):
+    class Custom:
+        def bounds(self, pattern):
+            return returned
+
+        def __repr__(self):
+            return "Custom()"
+
+    message = (
+        r"Custom\(\) must return bounds of shape \(3,\) between 0 and 3\.4e\+38 for the weights into 3 units, got "
+    )
+    for function in (draw, draw_as_in_dense):
+        arguments = (slice(None), rng) if function is draw else (rng,)
+        with pytest.raises(ValueError, match=message):
+            function(Custom(), PATTERN, *arguments)
+
+
+def test_bounds_may_be_a_list_of_integers(rng):
+    class Custom:
+        def bounds(self, pattern):
+            return [0, 1, 2]
+
+    assert_allclose(draw(Custom(), PATTERN, slice(0, 3), rng), 0)
 
 
 def test_some_slots_only(rng):

@@ -75,6 +75,32 @@ Initializer = FanIn | Dense | Glorot
 INITIALIZERS = {"fan_in": FanIn(), "dense": Dense(), "glorot": Glorot()}
 
 
+def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
+    """What an initializer returns for a pattern, (fan_out,).
+
+    Raises
+    ------
+    ValueError
+        If it is not one bound for each output unit, or a bound is negative, NaN, or more than float32 can hold.
+    """
+    returned = initializer.bounds(pattern)
+    try:
+        bounds = np.asarray(returned)
+    except ValueError:  # rows of different lengths
+        bounds = np.empty(0, dtype=object)
+    largest, shape = float(np.finfo(np.float32).max), pattern.shape[:1]
+    if bounds.dtype.kind not in "fiu" or bounds.shape != shape or np.ma.is_masked(returned):
+        found = f"{type(returned).__name__} of shape {bounds.shape} and dtype {bounds.dtype}"
+    elif not ((bounds >= 0) & (bounds <= largest)).all():
+        found = f"values from {bounds.min()} to {bounds.max()}"
+    else:
+        return bounds
+    raise ValueError(
+        f"{initializer!r} must return bounds of shape {shape} between 0 and {largest:.2g} for the weights into "
+        f"{shape[0]} units, got {found}."
+    )
+
+
 def draw(initializer: Initializer, pattern: Pattern, slots: np.ndarray, rng: np.random.Generator) -> FloatArray:
     """Fresh weights for some slots of a pattern.
 
@@ -89,5 +115,5 @@ def draw(initializer: Initializer, pattern: Pattern, slots: np.ndarray, rng: np.
     -------
     (n,) float64
     """
-    bounds = np.repeat(initializer.bounds(pattern), pattern.out_units_fan_in)[slots]
+    bounds = np.repeat(checked_bounds(initializer, pattern), pattern.out_units_fan_in)[slots]
     return bounds * rng.uniform(-1, 1, bounds.size)

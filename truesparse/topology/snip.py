@@ -57,7 +57,7 @@ import numpy as np
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.activations import Activation
 from truesparse.batches import BatchReader
-from truesparse.initializers import Dense, FanIn, Initializer
+from truesparse.initializers import Dense, FanIn, Initializer, checked_bounds
 from truesparse.kernels.similarity import BestPairs
 from truesparse.losses import Loss
 from truesparse.randomness import RandomStreams
@@ -162,7 +162,7 @@ def draw_as_in_dense(initializer: Initializer, pattern: Pattern, rng: np.random.
     -------
     (nnz,) float64; for a full pattern the same as `truesparse.initializers.draw`
     """
-    weights = np.repeat(initializer.bounds(pattern), pattern.out_units_fan_in)
+    weights = np.repeat(checked_bounds(initializer, pattern), pattern.out_units_fan_in)
     rows = pattern.rows
     for first, last, u in _rows(pattern.shape, rng):
         slots = slice(pattern.indptr[first], pattern.indptr[last])
@@ -201,7 +201,7 @@ def _dense_bounds(initializer, shape):
     fan_out, fan_in = shape
     # All rows share one vector of indices: a full pattern of the usual kind would be as large as the layer.
     indices = np.broadcast_to(np.arange(fan_in), shape)
-    return initializer.bounds(Pattern(shape, np.arange(fan_out + 1) * fan_in, indices))
+    return checked_bounds(initializer, Pattern(shape, np.arange(fan_out + 1) * fan_in, indices))
 
 
 def _read(X, samples):
