@@ -1,6 +1,7 @@
 """How the learning rate changes over training: a factor for each share of the planned steps."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -27,6 +28,13 @@ class Step:
 
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
+
+    def __post_init__(self):
+        if not (isinstance(self.gamma, Real) and 0 <= self.gamma < np.inf):
+            raise ValueError(f"gamma={self.gamma!r} must be a finite number, not below 0.")
+        milestones = self.milestones
+        if not (isinstance(milestones, tuple) and all(isinstance(m, Real) and 0 <= m <= 1 for m in milestones)):
+            raise ValueError(f"milestones={milestones!r} must be a tuple of shares in [0, 1].")
 
     def factor(self, step: int, total_steps: int) -> float:
         """As `Constant.factor`."""
