@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from truesparse.batches import BatchReader
 from truesparse.evolution import Constant as EveryStep
 from truesparse.evolution import Evolution, Random, preset
 from truesparse.initializers import Dense, FanIn
-from truesparse.losses import SoftmaxCrossEntropy
+from truesparse.losses import SoftmaxCrossEntropy, SquaredError
 from truesparse.lr_schedules import Constant, Cosine
 from truesparse.optimizers import SGD, Adam
 from truesparse.randomness import RandomStreams
@@ -251,12 +252,34 @@ def test_weights_that_are_not_finite_never_meet_a_rule(data, rng):
         trainer.train(10 * X, y, n_epochs=5)  # gradients above 1, so that the first step overflows
 
 
-def test_learning_rate_schedules_are_checked(data, rng):
+def test_moments_that_have_overflowed_are_an_error(data, rng):
+    """Adam divides by the infinite root of the mean square: nothing is learnt, while every loss is finite."""
+    X, _ = data
+    network = make(rng, sizes=(6, 9, 1))
+    network.params = network.params.astype(np.float32)
+    network._bind()
+    trainer = trainer_for(network)
+    trainer.loss = SquaredError()
+    with pytest.raises(ValueError, match="The solver's moments became infinite or NaN in epoch 1"):
+        trainer.train(X.astype(np.float32), np.full((50, 1), 1e25, dtype=np.float32), n_epochs=1)
+
+
+def test_a_validation_loss_that_is_not_finite_is_an_error(data, rng):
+    X, y = data
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="The validation loss became infinite or NaN"):
+        trainer_for(make(rng)).train(X, y, n_epochs=1, validation=Validation(X * 1e308, y, lambda p, t: 0.0))
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf"), -1, "1", None, 1j, np.array([0.3]), np.ones(2)])
+def test_learning_rate_schedules_are_checked(factor, data, rng):
     class Broken:
         def factor(self, step, total_steps):
-            return float("nan")
+            return factor
 
-    with pytest.raises(ValueError, match="returned the factor nan"):
+    message = (
+        rf"Broken object .* returned the factor {re.escape(repr(factor))}; it must be a finite number, not below 0"
+    )
+    with pytest.raises(ValueError, match=message):
         trainer_for(make(rng), lr_schedule=Broken()).train(*data, n_epochs=1)
 
 
@@ -332,15 +355,48 @@ def test_batch_transform_takes_the_place_of_training_batches_only(kind, data):
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (lambda batch: batch[:, :-1], r"must return a dense array of shape \(16, 6\), got ndarray of shape \(16, 5\)"),
+        (
+            lambda batch: batch[:, :-1],
+            r"a dense array of shape \(16, 6\) and of real .*, got ndarray of shape \(16, 5\)",
+        ),
+        (lambda batch: None, "a dense array of shape .* got NoneType"),
+        (lambda batch: [[1], [1, 2]], "a dense array of shape .* got list"),
         (lambda batch: csr_array(batch), "must return a dense array"),
+        (lambda batch: batch + 1j, "real numbers, got .* dtype complex128"),
+        (lambda batch: batch.astype(str), "real numbers, got .* dtype <U"),
+        (lambda batch: batch.astype(object), "real numbers, got .* dtype object"),
+        (lambda batch: np.ma.masked_array(batch, mask=batch > 1), "has masked entries"),
         (lambda batch: batch * np.nan, "infinite or NaN"),
+        (lambda batch: np.where(batch > 0, np.inf, -np.inf), "infinite or NaN"),
     ],
 )
 def test_a_bad_batch_transform_is_named(returned, message, data, rng):
     trainer = trainer_for(make(rng), batch_transform=lambda batch, rng: returned(batch))
     with pytest.raises(ValueError, match=f"(?s)batch_transform=.*{message}"):
         trainer.train(*data, n_epochs=1)
+
+
+def damaged(batch):
+    columns = batch.tocsc()
+    columns.indptr[2] = 10**6
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda batch: batch.toarray(), r"must return a CSR array of shape \(16, 6\) .*, got ndarray"),
+        (lambda batch: batch[:3], r"must return a CSR array of shape \(16, 6\) .* of shape \(3, 6\)"),
+        (lambda batch: batch.astype(complex), "real numbers, got .* dtype complex128"),
+        (lambda batch: batch * np.inf, "infinite or NaN"),
+        (damaged, "returned is a damaged sparse matrix: indptr"),
+    ],
+)
+def test_a_bad_batch_transform_of_sparse_data_is_named(returned, message, data, rng):
+    X, y = data
+    trainer = trainer_for(make(rng), batch_transform=lambda batch, rng: returned(batch))
+    with pytest.raises(ValueError, match=f"(?s)batch_transform=.*{message}"):
+        trainer.train(csr_array(X), y, n_epochs=1)
 
 
 def test_hooks_are_called_in_order_and_all_are_optional(data, rng):

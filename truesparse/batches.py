@@ -82,7 +82,7 @@ class BatchReader:
         if issparse(given) != self.is_sparse or given.shape != batch.shape or given.dtype.kind not in "fiub":
             kind = "a CSR array" if self.is_sparse else "a dense array"
             raise ValueError(
-                f"batch_transform={transform!r} must return {kind} of real numbers, of shape {batch.shape}, got "
+                f"batch_transform={transform!r} must return {kind} of shape {batch.shape} and of real numbers, got "
                 f"{type(returned).__name__} of shape {given.shape} and dtype {given.dtype}."
             )
         with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words

@@ -207,7 +207,8 @@ class Trainer:
             summed_loss += loss * batch.size
             self._check_finite("training loss", math.isfinite(loss))
         self._check_finite("weights", all_finite(network.params))
-        self._check_finite("moments of the solver", all(map(all_finite, self.state.optimizer_state.values())))
+        # Adam takes no step any more where the square of a gradient has overflowed, and the loss stays finite.
+        self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
         progress.epoch += 1
         progress.settled = 0 if replaced.any() else progress.settled + 1
         validation_loss, validation_score = self._validate(validation)
@@ -233,8 +234,10 @@ class Trainer:
         """One step of the optimiser along the gradient; returns the learning rate it had."""
         progress = self.state.progress
         factor = self.lr_schedule.factor(progress.steps_of_plan, progress.planned_steps)
-        if not 0 <= factor < math.inf:
-            raise ValueError(f"{self.lr_schedule!r} returned the factor {factor!r}; it must be finite and not below 0.")
+        if not (isinstance(factor, Real) and 0 <= factor < math.inf):
+            raise ValueError(
+                f"{self.lr_schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0."
+            )
         learning_rate = self.learning_rate * factor
         progress.step += 1
         progress.epoch_step += 1
@@ -317,6 +320,7 @@ class Trainer:
             return math.nan, math.nan
         z = forward_all(self.network, validation.X)
         loss = self.loss(z, validation.target, np.empty_like(z))
+        self._check_finite("validation loss", math.isfinite(loss))
         return loss, float(validation.score(self.loss.predictions(z), validation.target))
 
     def _check_memory(self, batch_size, reader) -> None:

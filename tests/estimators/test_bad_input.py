@@ -231,6 +231,28 @@ def test_a_training_that_explodes_leaves_the_model_as_it_was(partial, data, fitt
     assert_array_equal(fitted.predict_proba(X), before)
 
 
+@pytest.mark.parametrize("target", [1e25, 1e30, 1e38])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_targets_whose_gradients_overflow(target, solver, early_stopping, data):
+    X, y = data
+    fitted = SparseMLPRegressor((10,), epsilon=5, max_iter=2, random_state=0).fit(X, y)
+    fitted.set_params(solver=solver, early_stopping=early_stopping, learning_rate_init=1.0)
+    before = fitted.predict(X)
+    with np.errstate(all="ignore"):
+        assert_unchanged(fitted, lambda: fitted.fit(X, y * target), "became infinite or NaN in epoch .* Lower learn")
+    assert_array_equal(fitted.predict(X), before)
+
+
+def test_samples_that_overflow_in_the_network(data):
+    X, y = data
+    fitted = SparseMLPClassifier((10,), epsilon=5, max_iter=1, random_state=0, weight_init=FanIn(50.0)).fit(X, y)
+    huge = np.full_like(X, 3e38)
+    message = r"X holds values from 3e\+38 to 3e\+38, which make the network's outputs infinite or NaN"
+    for method in (fitted.predict, fitted.predict_proba):
+        assert_unchanged(fitted, lambda method=method: method(huge), message)
+
+
 def test_a_rule_that_fails_in_the_middle_leaves_the_model_as_it_was(data):
     fitted = SparseMLPClassifier((30,), epsilon=1, max_iter=10, random_state=0).fit(*data)
 

@@ -22,6 +22,7 @@ from truesparse.estimators.storing import fingerprint, read_checkpoint, store
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
 from truesparse.inference import forward_all
 from truesparse.initializers import INITIALIZERS, draw
+from truesparse.kernels.update import all_finite
 from truesparse.lr_schedules import LEARNING_RATES
 from truesparse.network import MLP
 from truesparse.optimizers import SGD, Adam
@@ -303,7 +304,13 @@ class BaseSparseMLP(Parameters):
         check_is_fitted(self)
         (X,) = self._checked(X, dtype=self._network.dtype, reset=False)
         with threads(effective_n_jobs(self.n_jobs)):
-            return forward_all(self._network, X), self._make_loss()
+            z = forward_all(self._network, X)
+        if not all_finite(z.reshape(-1)):
+            raise ValueError(
+                f"X holds values from {X.min():g} to {X.max():g}, which make the network's outputs infinite or NaN; "
+                "values of the size that it was trained on are allowed."
+            )
+        return z, self._make_loss()
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_network")
