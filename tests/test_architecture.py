@@ -27,7 +27,7 @@ ORDER = [
     ["truesparse.network"],
     ["truesparse.signals", "truesparse.inference", "truesparse.inspection"],
     ["truesparse.topology.snip"],
-    ["truesparse.evolution.search", "truesparse.evolution.paths"],
+    ["truesparse.evolution.search", "truesparse.evolution.paths", "truesparse.evolution.checks"],
     [
         "truesparse.evolution.prune",
         "truesparse.evolution.grow",

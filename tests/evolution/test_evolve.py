@@ -4,11 +4,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.sparse import csr_array
 
 from truesparse.batches import BatchReader
 from truesparse.evolution import (
     MEST,
     OMP,
+    AfterStall,
     Constant,
     Cosine,
     Evolution,
@@ -25,6 +27,7 @@ from truesparse.evolution import (
     due_fraction,
     evolve,
 )
+from truesparse.evolution.evolve import Vacancy
 from truesparse.layers import DenseLinear, SparseLinear
 from truesparse.losses import SoftmaxCrossEntropy
 from truesparse.network import MLP
@@ -158,8 +161,14 @@ def test_missing_picks_are_filled_at_random(rng):
         (((0,), (-1,)), r"columns must lie in \[0, 5\)"),
         (((0, 0), (4, 4)), "twice"),
         (((1,), (2,)), "already there"),
-        (((0, 0, 0), (2, 3, 4)), "3 edges for layer 0, asked for 2"),
+        (((0, 0, 0), (2, 3, 4)), "3 edges, asked for 2"),
         (((0.0,), (1.0,)), "integers"),
+        (((float("nan"),), (1,)), "integers"),
+        (((True,), (False,)), "integers"),
+        ((("0",), ("1",)), "integers"),
+        (((2**64 - 1,), (0,)), r"rows must lie in \[0, 2\)"),
+        ((((0,),), ((1,),)), "vectors of one length"),
+        ((0, 1), "vectors of one length"),
         (((0, 1), (1,)), "one length"),
         (((0,),), "cannot be grown"),
         ((), "cannot be grown"),
@@ -170,14 +179,89 @@ def test_edges_of_a_custom_rule_are_checked(edges, message, rng):
         evolve([single_layer(rng)], Evolution(grow=Fixed(edges)), 0.5, rng, {})
 
 
-@pytest.mark.parametrize("mask", [np.ones(4, bool), np.zeros(4, bool), np.array([1, 1, 0, 0]), np.array([True, True])])
+@pytest.mark.parametrize("edges", [None, 3, csr_array((2, 5)), {0: 1, 1: 2}, "ab", ([0, [1]], [0, 1])])
+def test_what_are_no_edges(edges, rng):
+    def grow(vacancies, *, rng):
+        return [edges]
+
+    grow.needs = ()
+    with pytest.raises(ValueError, match=r"grow at .* returned edges of layer 0 that cannot be grown"):
+        evolve([single_layer(rng)], Evolution(grow=grow), 0.5, rng, {})
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_masked_edges(part, rng):
+    def grow(vacancies, *, rng):
+        edges = [np.array([1]), np.array([0])]
+        edges[part] = np.ma.masked_array(edges[part], mask=True)
+        return [edges]
+
+    grow.needs = ()
+    with pytest.raises(ValueError, match=r"(rows|columns) has masked entries"):
+        evolve([single_layer(rng)], Evolution(grow=grow), 0.5, rng, {})
+
+
+@pytest.mark.parametrize("place", ["first", "second"])
+@pytest.mark.parametrize(
+    ("edges", "message"),
+    [
+        (((0.7,), (4.2,)), "integers"),
+        (((0,), (5,)), r"columns must lie in \[0, 5\)"),  # the key is that of the pair (1, 0)
+        (((1,), (2,)), "already there"),
+        (((1, 1), (0, 0)), "twice"),
+        (((0, 0, 0), (2, 3, 4)), "3 edges, asked for"),
+    ],
+)
+def test_rules_that_are_mixed_are_checked_too(place, edges, message, rng):
+    rules = {"first": Random(), "second": Random(), place: Fixed(edges)}
+    pattern = Pattern.from_edges(np.repeat([0, 1], 4), np.array([0, 1, 2, 3, 0, 1, 2, 3]), (2, 5))
+    with pytest.raises(ValueError, match=rf"Fixed\(.* returned edges of layer 0 .*{message}"):
+        Mixed(**rules)([Vacancy(0, pattern, np.arange(8) % 4 < 2, 4)], rng=rng)
+
+
+@pytest.mark.parametrize(("rule", "names"), [(Mixed, ("first", "second")), (AfterStall, ("first", "then"))])
+def test_what_is_no_rule_cannot_be_combined(rule, names):
+    for name in names:
+        for bad, message in ((3, "=3 must be callable"), (Random, "instance"), (lambda v, *, rng: [], "tuple 'needs'")):
+            with pytest.raises(ValueError, match=f"{name}=.*{message}|{name}{message}"):
+                rule(**{name: bad})
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.ones(4, bool), np.zeros(4, bool), np.array([1, 1, 0, 0]), np.array([True, True]), None, "ab",
+        np.array([True, True, False, False], dtype=object), np.array([[True, True, False, False]]),
+        [[True], [True, False]], csr_array([[True, True, False, False]]), np.array([1, 1, np.nan, 0]),
+    ],
+)  # fmt: skip
 def test_masks_of_a_custom_rule_are_checked(mask, rng):
     def prune(weights, n_drop):
         return [mask]
 
     prune.needs = ()
-    with pytest.raises(ValueError, match="exactly 2 True"):
+    with pytest.raises(ValueError, match=r"prune at .* exactly 2 True, got"):
         evolve([single_layer(rng)], Evolution(prune=prune, grow=Random()), 0.5, rng, {})
+
+
+def test_a_masked_mask(rng):
+    def prune(weights, n_drop):
+        return [np.ma.masked_array([True, True, False, False], mask=[True, False, False, False])]
+
+    prune.needs = ()
+    with pytest.raises(ValueError, match=r"prune at .* has masked entries"):
+        evolve([single_layer(rng)], Evolution(prune=prune, grow=Random()), 0.5, rng, {})
+
+
+def test_a_rule_cannot_change_the_weights_it_chooses_from(rng):
+    def prune(weights, n_drop):
+        weights[0].data[:] = 0
+
+    prune.needs = ()
+    layer = single_layer(rng)
+    with pytest.raises(ValueError, match="read-only"):
+        evolve([layer], Evolution(prune=prune, grow=Random()), 0.5, rng, {})
+    layer.data[:] = 1  # the network's own stay writeable
 
 
 def test_a_mask_may_be_a_list(rng):

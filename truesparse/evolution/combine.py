@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 
 from truesparse._typing import Grow
+from truesparse.evolution.checks import check_rule, checked_keys, one_per_layer
 from truesparse.evolution.grow import Cosine, Random
 from truesparse.evolution.search import not_among
 from truesparse.topology import Pattern
@@ -32,6 +33,8 @@ class Mixed:
     share: float = 0.5
 
     def __post_init__(self):
+        check_rule("first", self.first, "Cosine()")
+        check_rule("second", self.second, "Random()")
         if not (isinstance(self.share, Real) and 0 <= self.share <= 1):
             raise ValueError(f"share={self.share!r} must be a number in [0, 1].")
 
@@ -71,6 +74,8 @@ class AfterStall:
     patience: int = 40
 
     def __post_init__(self):
+        check_rule("first", self.first, "Cosine()")
+        check_rule("then", self.then, "Random()")
         if not (isinstance(self.patience, (int, np.integer)) and self.patience > 0):
             raise ValueError(f"patience={self.patience!r} must be a positive number of epochs.")
 
@@ -95,15 +100,15 @@ def _keys_of(rule, vacancies, rng, signals):
     asked = [place for place, vacancy in enumerate(vacancies) if vacancy.n_grow > 0]
     if asked:
         edges = rule([vacancies[place] for place in asked], rng=rng, **_asked_for(rule, signals))
-        for place, (rows, columns) in zip(asked, edges, strict=True):
-            keys[place] = np.asarray(rows, dtype=np.int64) * vacancies[place].pattern.shape[1] + columns
+        for place, picked in zip(asked, one_per_layer(rule, edges, len(asked)), strict=True):
+            keys[place] = checked_keys(rule, picked, vacancies[place])
     return keys
 
 
 def _after(vacancy, keys):
     """What is left to be filled of a vacancy when pairs with these keys are connected."""
     before = np.union1d(vacancy.before.keys, keys)
-    dropped = np.isin(before, not_among(vacancy.dropped_keys, np.sort(keys)))
+    dropped = np.isin(before, not_among(vacancy.dropped_keys, keys))
     return replace(
         vacancy,
         before=Pattern.from_keys(before, vacancy.before.shape),

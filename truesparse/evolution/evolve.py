@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truesparse._typing import Grow, IndexArray, Prune, Schedule
+from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude
 from truesparse.evolution.schedule import CosineAnnealing
@@ -101,14 +102,7 @@ class Evolution:
                 f"grow_init={grow_init!r} must be 'zeros', a number that is not negative, or an initializer."
             )
         for name in ("prune", "grow", "schedule"):
-            rule = getattr(self, name)
-            if not callable(rule) or isinstance(rule, type):
-                raise ValueError(
-                    f"{name}={rule!r} must be callable, and an instance rather than a class; "
-                    f"for example truesparse.evolution.{_EXAMPLES[name]}."
-                )
-            if name != "schedule" and not isinstance(getattr(rule, "needs", None), tuple):
-                raise ValueError(f"{name}={rule!r} must have a tuple 'needs' of the signals it reads; () for none.")
+            check_rule(name, getattr(self, name), _EXAMPLES[name])
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,15 +185,16 @@ def evolve(
         return rewirings
     signals = {**signals, "layers": list(layers), "changing": changing}
     prune, grow = evolution.prune, evolution.grow
-    masks = prune([layers[i].weight for i in changing], [n_drop[i] for i in changing], **_asked_for(prune, signals))
+    weights = [_read_only(layers[i].weight) for i in changing]
+    masks = prune(weights, [n_drop[i] for i in changing], **_asked_for(prune, signals))
     masks = [
-        _checked_mask(prune, mask, layers[i].nnz, n_drop[i])
-        for i, mask in zip(changing, _one_per_layer(prune, masks, changing), strict=True)
+        checked_mask(prune, mask, layers[i].nnz, n_drop[i])
+        for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
     ]
     vacancies = [Vacancy(i, layers[i].pattern, mask, n_drop[i]) for i, mask in zip(changing, masks, strict=True)]
-    edges = _one_per_layer(grow, grow(vacancies, rng=rng, **_asked_for(grow, signals)), changing)
+    edges = one_per_layer(grow, grow(vacancies, rng=rng, **_asked_for(grow, signals)), len(changing))
     for vacancy, picked in zip(vacancies, edges, strict=True):
-        keys = _checked_keys(grow, picked, vacancy)
+        keys = checked_keys(grow, picked, vacancy)
         n_missing = vacancy.n_grow - keys.size
         if n_missing:
             taken = Pattern.from_keys(np.sort(np.concatenate([vacancy.pattern.keys, keys])), vacancy.pattern.shape)
@@ -208,44 +203,15 @@ def evolve(
     return rewirings
 
 
+def _read_only(weight):
+    """The same weights, so that a rule cannot change the network while it chooses."""
+    weight.data = weight.data.view()
+    weight.data.flags.writeable = False
+    return weight
+
+
 def _asked_for(rule, signals):
     unknown = [name for name in rule.needs if name not in signals]
     if unknown:
         raise ValueError(f"{rule!r} needs the unknown signals {unknown}; there are {sorted(signals)}.")
     return {name: signals[name] for name in rule.needs}
-
-
-def _one_per_layer(rule, results, changing):
-    try:
-        results = list(results)
-    except TypeError as error:
-        raise ValueError(f"{rule!r} must return a list with one result per layer, got {results!r}.") from error
-    if len(results) != len(changing):
-        raise ValueError(f"{rule!r} returned results for {len(results)} layers, asked for {len(changing)}.")
-    return results
-
-
-def _checked_mask(rule, mask, nnz, n_drop):
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.shape != (nnz,) or np.count_nonzero(mask) != n_drop:
-        raise ValueError(
-            f"{rule!r} must return a bool mask of shape ({nnz},) with exactly {n_drop} True, got dtype {mask.dtype}, "
-            f"shape {mask.shape}, {np.count_nonzero(mask)} True."
-        )
-    return mask
-
-
-def _checked_keys(rule, edges, vacancy):
-    try:
-        rows, columns = edges
-        keys = edge_keys(rows, columns, vacancy.pattern.shape)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{rule!r} returned edges of layer {vacancy.layer} that cannot be grown: {error}") from error
-    if keys.size > vacancy.n_grow:
-        raise ValueError(f"{rule!r} returned {keys.size} edges for layer {vacancy.layer}, asked for {vacancy.n_grow}.")
-    keys = np.sort(keys)
-    try:
-        vacancy.pattern.refuse(keys)
-    except ValueError as error:
-        raise ValueError(f"{rule!r} returned edges of layer {vacancy.layer} that cannot be grown: {error}") from error
-    return keys

@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 from truesparse._typing import Edges, IndexArray
 from truesparse.kernels.rewire import FINE, TWICE, clash, keys_of, without
 from truesparse.kernels.select import nth_absent
+from truesparse.validation import refuse_masked
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +268,8 @@ def edge_keys(rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> 
     ValueError
         If the two are not integer vectors of one length, or a pair lies outside of the shape.
     """
+    for name, values in (("rows", rows), ("columns", columns)):
+        refuse_masked(name, values)
     rows, columns = np.asarray(rows), np.asarray(columns)
     if rows.ndim != 1 or rows.shape != columns.shape:
         raise ValueError(f"rows and columns must be vectors of one length, got shapes {rows.shape}, {columns.shape}.")
