@@ -399,6 +399,16 @@ def test_a_bad_batch_transform_of_sparse_data_is_named(returned, message, data, 
         trainer.train(csr_array(X), y, n_epochs=1)
 
 
+@pytest.mark.parametrize("answer", ["no", 1, 0.0, float("nan"), np.array([True, False])])
+def test_a_callback_that_answers_neither_yes_nor_no(answer, data, rng):
+    class Odd:
+        def on_epoch_end(self, record):
+            return answer
+
+    with pytest.raises(ValueError, match=r"on_epoch_end of a callback returned .*; True, which asks to stop"):
+        trainer_for(make(rng)).train(*data, n_epochs=1, callbacks=[Odd()])
+
+
 def test_hooks_are_called_in_order_and_all_are_optional(data, rng):
     events = []
 

@@ -267,7 +267,13 @@ class MLP:
         list of (n_params,)
             The vectors without what belonged to the units.
         """
-        n_features, *_, n_outputs = self.layer_sizes
+        n_features, *sizes, n_outputs = self.layer_sizes
+        if [np.shape(mask) for mask in kept] != [(size,) for size in sizes] or not all(
+            np.asarray(mask).dtype == bool and np.any(mask) for mask in kept
+        ):
+            raise ValueError(
+                f"kept={kept!r} must hold a bool mask with at least one True for each hidden layer, of {sizes} units."
+            )
         kept = [np.ones(n_features, dtype=bool), *kept, np.ones(n_outputs, dtype=bool)]
         weights, biases, learnt = [], [], []
         learnt_slices = self.activation_slices()  # as long as the layers are those that the vectors belong to

@@ -180,7 +180,8 @@ class Trainer:
                 self.state.best = BestEpoch(*snapshot, self.state.optimizer_steps)
             progress.observe(value, tol)
             asked_to_stop = notify(callbacks, "on_epoch_end", record)
-            if progress.epochs_stalled(by_validation=validation is not None) >= patience or any(asked_to_stop):
+            stalled = progress.epochs_stalled(by_validation=validation is not None) >= patience
+            if stalled or any(map(_is_yes, asked_to_stop)):
                 break
         best, self.state.best = self.state.best, None
         if best is not None:
@@ -340,3 +341,11 @@ class Trainer:
                 f"learning_rate_init={self.learning_rate:g}, or scale the features (and for regression the targets) to "
                 "a standard deviation of about 1."
             )
+
+
+def _is_yes(answer) -> bool:
+    if answer is not None and not isinstance(answer, bool | np.bool_):
+        raise ValueError(
+            f"on_epoch_end of a callback returned {answer!r}; True, which asks to stop, False or None are allowed."
+        )
+    return bool(answer)

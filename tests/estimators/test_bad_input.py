@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import csc_matrix, csr_matrix
 
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
+from truesparse.callbacks import EpochPrinter
 from truesparse.evolution import Random
 from truesparse.initializers import FanIn
 from truesparse.lr_schedules import Step
@@ -45,7 +46,7 @@ PARAMETERS = {
     "n_iter_no_change": [0, 2.5],
     "n_jobs": [1.5, "all", 0],
     "dtype": ["float16", "int"],
-    "callbacks": ["print", 3],
+    "callbacks": ["print", 3, [None], [EpochPrinter]],
     "unit_pruning": ["importance", 0.1],
 }
 

@@ -25,6 +25,21 @@ def test_the_least_important_go_and_one_stays(rng):
     assert [mask.sum() for mask in ImportancePruning(0.999)(network.layers)] == [1, 1]
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        [np.ones(9, bool)], [np.ones(9, bool), np.zeros(8, bool)], [np.ones(9, bool), np.ones(9, bool)],
+        [np.ones(9, bool), np.arange(8)], [np.ones(9, bool), None],
+    ],
+)  # fmt: skip
+def test_masks_of_units_are_checked_before_anything_changes(kept, rng):
+    network = make(rng, sizes=(6, 9, 8, 3))
+    before = network.params
+    with pytest.raises(ValueError, match=r"kept=.* must hold a bool mask with at least one True .* \[9, 8\] units"):
+        network.keep_units(kept)
+    assert network.params is before
+
+
 @pytest.mark.parametrize("activation", ["relu", "srelu"])
 @pytest.mark.parametrize("sizes", [(6, 9, 8, 3), (6, 80, 70, 65)])
 def test_a_narrower_network_computes_what_the_units_that_stay_compute(activation, sizes, rng):

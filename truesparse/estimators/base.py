@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.activations import ACTIVATIONS
-from truesparse.callbacks import EpochPrinter, notify
+from truesparse.callbacks import Callback, EpochPrinter, notify
 from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.storing import fingerprint, read_checkpoint, store
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
@@ -34,6 +34,8 @@ from truesparse.topology.density import erdos_renyi, global_density, layer_shape
 from truesparse.topology.snip import SNIP, draw_as_in_dense
 from truesparse.training import Trainer, Validation
 from truesparse.validation import refuse_masked, sound_csr
+
+_EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 
 class BaseSparseMLP(Parameters):
@@ -75,7 +77,7 @@ class BaseSparseMLP(Parameters):
         """Check everything, then train; the attributes change only if all of that succeeds."""
         in_parts, resumed = n_epochs is not None, resume_from is not None
         with _unchanged_on_error(self):
-            self._refuse_classes()
+            self._check_objects()
             if resumed:
                 fitted, stored_data = read_checkpoint(resume_from, self)
                 vars(self).update(fitted)
@@ -126,11 +128,17 @@ class BaseSparseMLP(Parameters):
         self._warn_of_what_did_not_happen(trainer, done, in_parts)
         return self
 
-    def _refuse_classes(self):
-        """A class has the methods that the constraints ask for, but forgetting to call it is a mistake."""
+    def _check_objects(self):
+        """What the constraints let pass: classes have the methods that instances need, and a list may hold anything."""
         for name in ("weight_init", "learning_rate", "grow_init"):
             if isinstance(getattr(self, name), type):
                 raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
+        for callback in self.callbacks or ():
+            if isinstance(callback, type) or not any(hasattr(callback, event) for event in _EVENTS):
+                raise ValueError(
+                    f"callbacks={self.callbacks!r} holds {callback!r}; instances with at least one of the methods "
+                    f"{', '.join(_EVENTS)} are allowed."
+                )
 
     def _checked_shape(self, go_on):
         """The parameters that shape a network, which must be those it was made with if training goes on."""
