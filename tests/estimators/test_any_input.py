@@ -180,8 +180,10 @@ def attempt(model, method, *args, **options):
         with warnings.catch_warnings():
             for category in (UserWarning, DataConversionWarning, ConvergenceWarning, FutureWarning):
                 warnings.simplefilter("ignore", category)
-            # scikit-learn's check of what kind of target y is
+            # scikit-learn's own: its check of what kind of target y is, and R² of huge predictions
             warnings.filterwarnings("ignore", "invalid value encountered in cast", RuntimeWarning)
+            if method == "score":
+                warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
             return getattr(model, method)(*args, **options)
     except DOCUMENTED as error:
         event(f"{method}: {type(error).__name__}")
