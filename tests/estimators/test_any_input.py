@@ -208,10 +208,12 @@ def test_any_input(examples):
     if attempt(model, first, X, y, **options) is None:
         return
     event(f"{first}: done")
-    predictions = model.predict(X)
+    predictions = attempt(model, "predict", X)
+    if predictions is None:  # the last step left weights so large that outputs overflow
+        assert np.abs(model._network.params).max() > 1e3 or _is_large(X)
+        return
     assert len(predictions) == n
-    if predictions.dtype.kind == "f":
-        assert np.isfinite(predictions).all() or np.abs(model._network.params).max() > 1e3 or _is_large(X)
+    assert predictions.dtype.kind != "f" or np.isfinite(predictions).all()
     other, m = examples.draw(data(examples.draw(st.sampled_from([None, model.n_features_in_]))), label="other X")
     attempt(model, "predict", other)
     if kind is SparseMLPClassifier:
