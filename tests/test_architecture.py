@@ -47,7 +47,7 @@ ORDER = [
     ["truesparse.storage.sections", "truesparse.storage.parameters"],
     ["truesparse.storage.runs"],
     ["truesparse.storage"],
-    ["truesparse.estimators.parameters", "truesparse.estimators.storing"],
+    ["truesparse.estimators.display", "truesparse.estimators.parameters", "truesparse.estimators.storing"],
     ["truesparse.estimators.base"],
     ["truesparse.estimators"],
     ["truesparse.persistence"],

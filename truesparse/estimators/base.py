@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.activations import ACTIVATIONS
 from truesparse.callbacks import Callback, EpochPrinter, notify
+from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.storing import fingerprint, read_checkpoint, store
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
@@ -319,6 +320,30 @@ class BaseSparseMLP(Parameters):
                 "values of the size that it was trained on are allowed."
             )
         return z, self._make_loss()
+
+    def summary(self) -> str:
+        """The layers as a table: inputs, units, weights, density, and the bytes that they take without training.
+
+        Returns
+        -------
+        str
+            ``print`` it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there are no layers yet.
+        """
+        check_is_fitted(self)
+        return as_text(layer_rows(self._network))
+
+    def _repr_html_inner(self):
+        shown = super()._repr_html_inner()
+        return shown + as_html(layer_rows(self._network)) if self.__sklearn_is_fitted__() else shown
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        return bundle | ({"text/html": self._repr_html_inner()} if "text/html" in bundle else {})
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_network")
