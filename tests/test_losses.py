@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -51,3 +53,15 @@ def test_extreme_outputs_stay_finite(name, rng, dtype):
 def test_dtype_is_kept(name, rng):
     loss, z, _ = cases(rng)[name]
     assert loss.predictions(z.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["softmax", "binary", "squared"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_infinite_sums_make_an_infinite_loss_without_a_warning(name, value, rng):
+    loss, z, target = cases(rng)[name]
+    z[:] = value
+    if name == "squared":
+        target[:] = value  # ∞ − ∞
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not np.isfinite(loss(z, target, np.empty_like(z)))

@@ -13,11 +13,16 @@ Arrays of outputs are features-major, (n_outputs, batch), as everywhere inside; 
 The gradient may take the place of the sums.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy.special import expit
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.losses import softmax_cross_entropy
+
+# Sums that have become infinite or NaN make the loss so, which whoever trains reports in words.
+_silent = partial(np.errstate, over="ignore", invalid="ignore")
 
 
 class SoftmaxCrossEntropy:
@@ -47,8 +52,9 @@ class BinaryCrossEntropy:
     def __call__(self, z: FloatArray, target: np.ndarray, gradient: FloatArray) -> float:
         """As `SoftmaxCrossEntropy`; the losses of a sample's labels are added up."""
         t = target.T  # (n_labels, batch)
-        # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
-        loss = float(np.sum(np.logaddexp(0, z) - t * z, dtype=np.float64)) / z.shape[1]
+        with _silent():
+            # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
+            loss = float(np.sum(np.logaddexp(0, z) - t * z, dtype=np.float64)) / z.shape[1]
         np.subtract(expit(z), t, out=gradient)
         gradient /= z.shape[1]
         return loss
@@ -63,7 +69,8 @@ class SquaredError:
 
     def __call__(self, z: FloatArray, target: np.ndarray, gradient: FloatArray) -> float:
         """As `SoftmaxCrossEntropy`; the losses of a sample's outputs are added up."""
-        np.subtract(z, target.T, out=gradient)
+        with _silent():
+            np.subtract(z, target.T, out=gradient)
         loss = 0.5 * float(np.sum(np.square(gradient, dtype=np.float64))) / z.shape[1]
         gradient /= z.shape[1]
         return loss
