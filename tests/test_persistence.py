@@ -229,6 +229,8 @@ def set_entry(*path_and_value):
         set_entry("fitted", "run", "progress", "epoch", 2**70),
         set_entry("fitted", "run", "progress", "best", "best"),
         set_entry("fitted", "run", "progress", {}),
+        set_entry("fitted", "run", "progress", "plan_epoch", 5),
+        set_entry("fitted", "run", "progress", "plan_step", 1000),
         set_entry("fitted", "run", "moments", ["mean"]),
         set_entry("fitted", "run", "moments", [["mean"]]),
         set_entry("fitted", "run", "moments", None),

@@ -104,6 +104,8 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
     described = section.section("progress")
     progress = Progress(**{field.name: _restore_number(described, field) for field in fields(Progress)})
     described.close()
+    if progress.plan_epoch > progress.epoch or progress.plan_step > progress.step:
+        raise ModelFormatError("progress: a plan cannot begin after the epochs and steps that are done.")
     history = _restore_history(arrays, progress.epoch, len(network.layers))
     names = section.take("moments", list, type(None)) or []
     if names and not any(names == sorted(kind) for kind in _MOMENTS):
@@ -111,15 +113,19 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
     vector = network.dtype, network.params.shape
     moments = {name: arrays.numbers(f"moment.{name}", *vector) for name in names}
     steps = section.count("optimizer_steps")
-    best_steps = section.take("best_optimizer_steps", int, type(None))
     best = None
-    if best_steps is not None:
+    if section.has("best_optimizer_steps"):
+        best_steps = section.count("best_optimizer_steps")
+        if not names:
+            raise ModelFormatError("A best epoch is stored with the moments that it had, but none are there.")
         patterns = [
             _restore_pattern(f"best.layer{index}", layer.shape, arrays, nnz=layer.nnz) if layer.is_sparse else None
             for index, layer in enumerate(network.layers)
         ]
         stored = ("params", *(f"moment.{name}" for name in names))
         best = BestEpoch(patterns, [arrays.numbers(f"best.{name}", *vector) for name in stored], best_steps)
+    else:
+        section.take("best_optimizer_steps", type(None))
     section.close()
     return TrainingState(moments, steps, progress, history, best)
 
