@@ -207,12 +207,16 @@ class Units:
         return mean.astype(self.signature.dtype)
 
     def scale(self, vectors: Vectors) -> np.ndarray:
-        """1 / ‖x‖ after shifting, 0 for units that are constant up to rounding, which match nothing; or 1."""
+        """1 / ‖x‖ after shifting, or 0 for units that are constant up to rounding or subnormal, which match nothing.
+
+        1 if vectors are not to be normalised.
+        """
         if not vectors.normalised:
             return np.ones_like(self.squares)
         shift = self.shift(vectors).astype(np.float64)
         squares = self.squares - 2 * shift * self.total + self.n_samples * shift**2
-        varies = squares > 1e-9 * self.squares
+        smallest = float(np.finfo(self.signature.dtype).tiny)  # of which the inverse is finite
+        varies = squares > np.maximum(1e-9 * self.squares, smallest**2)
         return np.where(varies, 1 / np.sqrt(np.where(varies, squares, 1)), 0)
 
     def prepare(self, vectors: Vectors) -> None:
