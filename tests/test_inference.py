@@ -3,6 +3,7 @@ from helpers import random_csr
 from numpy.testing import assert_allclose, assert_array_equal
 from test_network import make
 
+from truesparse import inference
 from truesparse.inference import forward_all
 
 
@@ -23,3 +24,35 @@ def test_dense_and_sparse_data_in_batches_of_any_size(rng):
     whole = forward_all(network, X.toarray())
     assert_array_equal(forward_all(network, X), whole)
     assert_allclose(forward_all(network, X, batch_size=7), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_a_large_network_takes_few_samples_at_a_time_for_the_same_bytes(rng, monkeypatch):
+    network = make(rng, sizes=(6, 50, 50, 3), dtype=np.float32, dense=())
+    assert all(layer.is_sparse for layer in network.layers)
+    X = rng.standard_normal((300, 6)).astype(np.float32)
+    whole = forward_all(network, X)
+    sizes, workspace = [], network.workspace
+
+    def noted(batch_size, **options):
+        sizes.append(batch_size)
+        return workspace(batch_size, **options)
+
+    monkeypatch.setattr(network, "workspace", noted)
+    forward_all(network, X[:1])
+    monkeypatch.setattr(inference, "_LARGE", 0)
+    for n_samples in (1, 20, 50, 300):
+        assert_array_equal(forward_all(network, X[:n_samples]), whole[:, :n_samples])
+    assert sizes == [112, 1, 20, 50, 112]
+
+
+def test_what_is_made_of_each_batch(rng):
+    network = make(rng, sizes=(6, 50, 50, 3))
+    X = rng.standard_normal((300, 6))
+    z, shapes = forward_all(network, X), []
+
+    def best(z):
+        shapes.append(z.shape)
+        return z.argmax(axis=0)
+
+    assert_array_equal(forward_all(network, X, of=best), z.argmax(axis=0))
+    assert shapes == [(3, 112), (3, 112), (3, 76)]

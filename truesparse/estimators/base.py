@@ -23,7 +23,6 @@ from truesparse.estimators.storing import fingerprint, read_checkpoint, store
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
 from truesparse.inference import forward_all
 from truesparse.initializers import INITIALIZERS, draw
-from truesparse.kernels.update import all_finite
 from truesparse.lr_schedules import LEARNING_RATES
 from truesparse.network import MLP
 from truesparse.optimizers import SGD, Adam
@@ -308,18 +307,21 @@ class BaseSparseMLP(Parameters):
 
     # Using what was fitted.
 
-    def _forward(self, X):
-        """The last layer's sums, (n_outputs, n_samples), and the loss that turns them into predictions."""
+    def _forward(self, X, of):
+        """What `of` makes of the last layer's sums, (n_outputs, batch): an array (…, n_samples)."""
         check_is_fitted(self)
         (X,) = self._checked(X, dtype=self._network.dtype, reset=False)
+
+        def of_finite(z):
+            if not np.isfinite(z).all():
+                raise ValueError(
+                    f"X holds values from {X.min():g} to {X.max():g}, for which the outputs are infinite or NaN; only "
+                    "values of about the size of those in training are allowed."
+                )
+            return of(z)
+
         with threads(effective_n_jobs(self.n_jobs)):
-            z = forward_all(self._network, X)
-        if not all_finite(z.reshape(-1)):
-            raise ValueError(
-                f"X holds values from {X.min():g} to {X.max():g}, which make the network's outputs infinite or NaN; "
-                "values of the size that it was trained on are allowed."
-            )
-        return z, self._make_loss()
+            return forward_all(self._network, X, of=of_finite)
 
     def summary(self) -> str:
         """The layers as a table: inputs, units, weights, density, and the bytes that they take without training.

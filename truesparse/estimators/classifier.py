@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
@@ -108,8 +108,10 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         -------
         (n_samples,) or (n_samples, n_labels)
         """
-        z, _ = self._forward(X)
-        return (z.T > 0).astype(np.int64) if self._multilabel else self.classes_[z.argmax(axis=0)]
+        check_is_fitted(self)
+        if self._multilabel:
+            return self._forward(X, lambda z: z > 0).T.astype(np.int64)
+        return self.classes_[self._forward(X, lambda z: z.argmax(axis=0))]
 
     def predict_proba(self, X):
         """Probabilities of the classes, which add up to 1, or of each label.
@@ -122,8 +124,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         -------
         (n_samples, n_classes)
         """
-        z, loss = self._forward(X)
-        return np.ascontiguousarray(loss.predictions(z).T)
+        check_is_fitted(self)
+        return np.ascontiguousarray(self._forward(X, self._make_loss().predictions).T)
 
     def predict_log_proba(self, X):
         """Logarithms of `predict_proba`; −inf where a probability rounds to 0.
@@ -161,7 +163,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
             raise ValueError(f"y has {found.size} labels, but the network was made for {self.classes_.size}.")
         if multilabel and not np.isin(y, (0, 1)).all():
             raise ValueError(f"y must hold 0 and 1 only when it holds labels, got {_shown(np.unique(y))}.")
-        unseen = np.setdiff1d(found, self.classes_)
+        unseen = np.setdiff1d(found, self.classes_, assume_unique=True)
         if unseen.size:
             raise ValueError(f"y holds the classes {_shown(unseen)}, which are not among {_shown(self.classes_)}.")
         return y.astype(self.dtype) if multilabel else np.searchsorted(self.classes_, y)

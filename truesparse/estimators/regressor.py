@@ -78,8 +78,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         -------
         (n_samples,), or (n_samples, n_outputs) if there are several
         """
-        z, loss = self._forward(X)
-        predictions = loss.predictions(z)
+        predictions = self._forward(X, lambda z: z)
         return predictions[0] if self._single_output else np.ascontiguousarray(predictions.T)
 
     def _encode(self, y, classes, *, first):
