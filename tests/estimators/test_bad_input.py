@@ -249,7 +249,7 @@ def test_samples_that_overflow_in_the_network(data):
     X, y = data
     fitted = SparseMLPClassifier((10,), epsilon=5, max_iter=1, random_state=0, weight_init=FanIn(50.0)).fit(X, y)
     huge = np.full_like(X, 3e38)
-    message = r"X holds values from 3e\+38 to 3e\+38, which make the network's outputs infinite or NaN"
+    message = r"X holds values from 3e\+38 to 3e\+38, for which the outputs are infinite or NaN"
     for method in (fitted.predict, fitted.predict_proba):
         assert_unchanged(fitted, lambda method=method: method(huge), message)
 
