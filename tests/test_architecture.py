@@ -107,6 +107,48 @@ def test_only_kernels_import_numba(name):
     assert "numba" not in packages or name.startswith("truesparse.kernels.")
 
 
+NETWORK = {
+    "aiohttp", "fsspec", "ftplib", "http", "httpx", "pooch", "requests", "smtplib", "socket", "ssl", "urllib",
+    "urllib3", "webbrowser", "xmlrpc",
+}  # fmt: skip
+
+
+def mentioned(path):
+    """All names in a file, and what it imports, however it is spelt."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_datasets_may_use_the_network(name):
+    """Neither by modules that can, nor by what fetches data in scikit-learn."""
+    if name != "truesparse.datasets":
+        assert not {imported.split(".")[0] for imported in imports(MODULES[name])} & NETWORK
+        assert not {
+            found for found in mentioned(MODULES[name]) if found.startswith(("fetch_", "urlopen", "import_module"))
+        }
+
+
+def test_datasets_fetches_in_one_place_only():
+    """`_fetch`, which `_get` calls once it has found no archive."""
+    source = MODULES["truesparse.datasets"]
+    assert not {imported.split(".")[0] for imported in imports(source)} & NETWORK
+    calls = {
+        (function.name, node.func.id)
+        for function in ast.walk(ast.parse(source.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert {caller for caller, called in calls if called == "fetch_openml"} == {"_fetch"}
+    assert {caller for caller, called in calls if called == "_fetch"} == {"_get"}
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("truesparse.kernels.")])
 def test_no_kernel_calls_a_kernel_of_another_file(name):
     """Numba's cache would not notice a change of the other file.

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from urllib.error import URLError
 
 import numpy as np
@@ -105,6 +108,31 @@ def test_without_archive_and_network_both_are_said(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "fetch_openml", fetch)
     with pytest.raises(FileNotFoundError, match=r"madelon_uci\.npz was not found; set TRUESPARSE_DATA .* no route"):
         datasets.load("madelon")
+
+
+PROGRAM = """
+import importlib, pkgutil, sys
+def refuse(event, args):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "urllib.Request"):
+        raise RuntimeError(f"{event} {args}")
+sys.addaudithook(refuse)
+import truesparse
+for module in pkgutil.walk_packages(truesparse.__path__, "truesparse."):
+    importlib.import_module(module.name)
+truesparse.datasets.load("digits")
+truesparse.datasets._find = lambda archive: None
+try:
+    truesparse.datasets.load("mnist")
+except RuntimeError as error:
+    print("asked:", error)
+"""
+
+
+def test_nothing_is_fetched_unless_it_is_asked_for(tmp_path):
+    """In a process that may not use the network, which ends with an error if it tries before it is asked."""
+    environment = {**os.environ, "SCIKIT_LEARN_DATA": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("asked: urllib.Request"), ran.stderr
 
 
 def test_a_directory_that_does_not_exist_is_said(monkeypatch):
