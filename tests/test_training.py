@@ -1,4 +1,5 @@
 import re
+import warnings
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from test_network import loss_and_gradient, make
 
+from truesparse import SparseMLPClassifier
 from truesparse.batches import BatchReader
 from truesparse.evolution import Constant as EveryStep
 from truesparse.evolution import Evolution, Random, preset
@@ -423,3 +425,13 @@ def test_hooks_are_called_in_order_and_all_are_optional(data, rng):
     network = make(rng)
     trainer_for(network, evolution=evolution).train(*data, n_epochs=2, callbacks=[Watch(), object()])
     assert events == [("begin", network), (3, [False, False, True]), (6, [False, False, True])]
+
+
+@pytest.mark.parametrize("evolution", ["cte", "omp", "rigl", "gse", "sensitivity"])
+def test_activations_that_overflow_in_an_update_are_reported_in_words(evolution):
+    X = np.random.default_rng(0).standard_normal((20, 5)).astype(np.float32)
+    model = SparseMLPClassifier((70, 66), evolution=evolution, epsilon=3, update_every=1, learning_rate_init=1e30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="became infinite or NaN"):
+            model.fit(X, np.arange(20) % 2)

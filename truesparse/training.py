@@ -278,13 +278,15 @@ class Trainer:
         def gradient(n_samples):
             return errors(n_samples).gradient()
 
-        rewirings = evolve(
-            network.layers,
-            self.evolution,
-            drop_fraction,
-            self.streams("evolve", progress.step),
-            {"activations": activations, "errors": errors, "gradient": gradient, "progress": progress},
-        )
+        # Activations that overflow here make the loss infinite as well, which is reported in words.
+        with np.errstate(over="ignore", invalid="ignore"):
+            rewirings = evolve(
+                network.layers,
+                self.evolution,
+                drop_fraction,
+                self.streams("evolve", progress.step),
+                {"activations": activations, "errors": errors, "gradient": gradient, "progress": progress},
+            )
         network.rewire(rewirings, *self.state.optimizer_state.values())
         self._initialise_grown(rewirings)
         notify(callbacks, "on_topology_change", progress.step, rewirings)
