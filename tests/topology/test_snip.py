@@ -1,5 +1,6 @@
 import tracemalloc
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ ERRORS = {
 }
 
 
-def dense_scores(X, target, activation, loss, gain):
+def dense_scores(X, target, activation, loss, gain, *, centred=False):
     """|w · gradient| of every pair of the dense network, layer by layer."""
     weights, outputs, slopes = [], [X.T], []
     for layer, (fan_out, fan_in) in enumerate(SHAPES):
@@ -62,7 +63,8 @@ def dense_scores(X, target, activation, loss, gain):
         slopes.append(slope)
     delta, scores = ERRORS[type(loss)](weights[-1] @ outputs[-2], target), []
     for layer in (2, 1, 0):
-        scores.insert(0, np.abs(weights[layer] * (delta @ outputs[layer].T)))
+        mean = outputs[layer].mean(axis=1, keepdims=True) if centred else 0
+        scores.insert(0, np.abs(weights[layer] * (delta @ (outputs[layer] - mean).T)))
         if layer > 0:
             delta = (weights[layer].T @ delta) * slopes[layer - 1]
     return scores
@@ -105,6 +107,32 @@ def test_scores_come_from_the_weights_of_a_full_layer(initializer, gain, rng):
         assert_array_equal(pattern.keys, best(score, count))
 
 
+@pytest.mark.parametrize("connected", [True, False])
+def test_centred_and_connected(connected, rng):
+    X, target = data(rng)
+    X += 1  # so that means matter
+    counts = [60, 50, 22]  # not the same for all of four outputs
+    scores = dense_scores(X, target, "relu", SoftmaxCrossEntropy(), lambda _, fan_in: np.sqrt(6 / fan_in), centred=True)
+    patterns = choose(X, target, SNIP(centred=True, connected=connected), counts=counts)
+    if connected:
+        each = zip(scores[2], [6, 6, 5, 5], strict=True)
+        of_outputs = [best(score, n) + 25 * row for row, (score, n) in enumerate(each)]
+        assert_array_equal(patterns[2].keys, np.concatenate(of_outputs))
+        for layer in (1, 0):
+            scores[layer][np.setdiff1d(np.arange(len(scores[layer])), patterns[layer + 1].indices)] = 0
+    else:
+        assert_array_equal(patterns[2].keys, best(scores[2], 22))
+    for layer in (1, 0):
+        assert_array_equal(patterns[layer].keys, best(scores[layer], counts[layer]))
+
+
+def test_connected_layers_that_are_full(rng):
+    X, target = data(rng)
+    patterns = choose(X, target, SNIP(connected=True), counts=[60, 750, 100])
+    assert [pattern.density for pattern in patterns[1:]] == [1, 1]
+    assert patterns[0].nnz == 60
+
+
 def test_an_initializer_that_looks_at_the_full_pattern(rng):
     class ByDegree:
         def bounds(self, pattern):
@@ -118,26 +146,29 @@ def test_an_initializer_that_looks_at_the_full_pattern(rng):
         assert_array_equal(ours.keys, those_of_dense.keys)
 
 
-@pytest.mark.parametrize("per_layer", [True, False])
+METHODS = [SNIP(), SNIP(per_layer=False), SNIP(centred=True, connected=True)]
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("tile", [1, 37, 100])
-def test_the_size_of_a_tile_does_not_matter(tile, per_layer, rng, monkeypatch):
+def test_the_size_of_a_tile_does_not_matter(tile, method, rng, monkeypatch):
     X, target = data(rng)
-    whole = choose(X, target, SNIP(per_layer=per_layer))
+    whole = choose(X, target, method)
     weights = [draw_as_in_dense(FanIn(), pattern, STREAMS("weights", 0)) for pattern in whole]
     monkeypatch.setattr(snip, "_TILE", tile)
-    for pattern, same, w in zip(choose(X, target, SNIP(per_layer=per_layer)), whole, weights, strict=True):
+    for pattern, same, w in zip(choose(X, target, method), whole, weights, strict=True):
         assert_array_equal(pattern.keys, same.keys)
         assert_array_equal(draw_as_in_dense(FanIn(), pattern, STREAMS("weights", 0)), w)
 
 
-@pytest.mark.parametrize("per_layer", [True, False])
-def test_sparse_data_choose_as_dense_ones(per_layer, dtype, rng):
+@pytest.mark.parametrize("method", METHODS)
+def test_sparse_data_choose_as_dense_ones(method, dtype, rng):
     X, target = data(rng, dtype)
     explicit_zeros = csr_array(X)
     explicit_zeros.data[:3] = X[0, explicit_zeros.indices[:3]] = 0
     for one, other in zip(
-        choose(X, target, SNIP(10, per_layer=per_layer)),
-        choose(explicit_zeros, target, SNIP(10, per_layer=per_layer)),
+        choose(X, target, replace(method, n_samples=10)),
+        choose(explicit_zeros, target, replace(method, n_samples=10)),
         strict=True,
     ):
         assert_array_equal(one.keys, other.keys)
@@ -152,17 +183,20 @@ def test_samples_are_those_asked_for(rng):
     assert_array_equal(drawn[2], drawn[4])
 
 
-@pytest.mark.parametrize("per_layer", [True, False])
-def test_random_pairs_fill_up_where_no_score_is_positive(per_layer, rng):
+@pytest.mark.parametrize("method", METHODS)
+def test_random_pairs_fill_up_where_no_score_is_positive(method, rng):
     X, target = data(rng)
-    patterns = choose(np.zeros_like(X), target, SNIP(per_layer=per_layer))
+    per_layer = method.per_layer
+    patterns = choose(np.zeros_like(X), target, method)
     counts = [pattern.nnz for pattern in patterns]
     assert sum(counts) == sum(COUNTS)
     assert min(counts) > 0
     if per_layer:
         assert counts == COUNTS
+    if method.connected:
+        return
     # Column 5 scores zero, so only what fills up can be there; all with positive scores come before.
-    patterns = choose(X, target, SNIP(per_layer=per_layer), counts=[595, 750, 99])
+    patterns = choose(X, target, method, counts=[595, 750, 99])
     scores = dense_scores(X, target, "relu", SoftmaxCrossEntropy(), lambda fan_out, fan_in: np.sqrt(6 / fan_in))
     assert 5 in patterns[0].indices
     if per_layer:
@@ -341,6 +375,8 @@ def test_a_layer_without_connections_is_told_of(rng):
         ({"n_samples": 0}, "n_samples=0 must be a positive integer or None"),
         ({"n_samples": 2.0}, "n_samples=2.0 must be"),
         ({"per_layer": "yes"}, "per_layer='yes' must be True or False"),
+        ({"centred": 1}, "centred=1 must be True or False"),
+        ({"connected": True, "per_layer": False}, "connected=True needs per_layer=True"),
     ],
 )
 def test_bad_parameters(parameters, message):
