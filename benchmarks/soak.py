@@ -85,6 +85,7 @@ class Interrupt:
         self.left = epochs
 
     def on_epoch_end(self, record):
+        """Interrupt, if it is time."""
         self.left -= 1
         if not self.left:
             raise KeyboardInterrupt
@@ -197,8 +198,8 @@ def soak(seconds, every, seed, csv, *, trim, thoroughly):
     line, spread = growth(minutes, memory)
     grown = [counted[-1] - counted[0] for counted in counts]
     print(
-        f"after the warm-up, {len(measured)} rows, {np.mean(memory) / 1e6:.1f} MB: line {line:+.2%}, range {spread:.2%}; "
-        "growth of Python threads, threads, files: {}, {}, {}; {} results were wrong".format(*grown, n_wrong)
+        f"{len(measured)} rows after the warm-up, {np.mean(memory) / 1e6:.0f} MB: line {line:+.2%}, range {spread:.2%};"
+        " growth of Python threads, threads, files: {}, {}, {}; {} results were wrong".format(*grown, n_wrong)
     )
     return abs(line) <= FLAT and spread <= FLAT and not any(n > 0 for n in grown) and not n_wrong
 
