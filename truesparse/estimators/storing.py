@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,8 +59,7 @@ def store(
             for name, value in estimator.get_params(deep=False).items()
             if name not in _NOT_STORED
         },
-        "libraries": {"truesparse": __version__, "python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "libraries": _versions(),
         "data": data,
         "fitted": None,
     }
@@ -145,6 +145,13 @@ def fingerprint(X, target: FloatArray) -> str:
         digest.update(repr((part.dtype.str, part.shape)).encode())
         digest.update(part.reshape(-1).view(np.uint8))
     return digest.hexdigest()
+
+
+@cache
+def _versions():
+    """Versions of what wrote a file; looking for them takes longer than all else, so it is done once."""
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"truesparse": __version__, "python": platform.python_version()} | versions
 
 
 def _make(cls, parameters):
