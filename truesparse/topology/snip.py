@@ -42,10 +42,10 @@ A layer without connections, as Madelon's first one, makes predictions that do n
 warn of it. Where the signal is weak, more samples find better connections: Madelon at epsilon 1, per layer, has .623
 with 128 samples, .653 with 512 and .751 with all 2000. On MNIST all three give .891.
 
-`centred` and `connected` are for few weights and many outputs. On Isolet at epsilon 1, two of 26 outputs get 637 of the
-last layer's 1,026 connections and three get none, and 901 of the 1,000 units below lie on no path. For one,
-Σ δ_j a_i is mostly n · δ̄_j · ā_i, the part that a bias could learn, and large where an output's first predictions are far from its
-class's share; `centred` leaves it out:
+`centred` and `connected` are for few weights and many outputs. On Isolet at epsilon 1, two of 26 outputs get 637 of
+the last layer's 1,026 connections and three get none, and 901 of the 1,000 units below lie on no path. For one, Σ δ_j
+a_i is mostly n · δ̄_j · ā_i, the part that a bias could learn, and large where an output's first predictions are far
+from its class's share; `centred` leaves it out:
 
     s_ji = |w_ji · Σ_samples δ_j (a_i − ā_i)|
 
