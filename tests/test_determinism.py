@@ -7,10 +7,11 @@ import sys
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 
-from truesparse import SparseMLPClassifier
-from truesparse.evolution import PRESETS
+from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.evolution import PRESETS, ImportancePruning
 
 PROGRAM = """
 import sys
@@ -75,6 +76,53 @@ def test_a_random_state_instance_is_taken_as_its_next_number(digits):
     )
 
 
-def test_dense_and_csr_input_give_the_same_bytes(digits):
+OTHERS = {
+    "sgd, srelu": {"solver": "sgd", "activation": "srelu"},
+    "tanh": {"activation": "tanh"},
+    "validation": {"early_stopping": True},
+    "units": {"unit_pruning": ImportancePruning(every=1, begin=0.2)},
+    "transform": {"batch_transform": lambda batch, rng: batch * rng.uniform(0.5, 1.5)},
+    "full layers": {"epsilon": 30},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_one_and_two_threads_for_other_settings(name, digits):
     X, _, y, _ = digits
-    assert fingerprint(X, y) == fingerprint(csr_matrix(X), y)
+    settings = {"max_iter": 3, "update_every": 3, **OTHERS[name]}
+    one, two = (fingerprint(csr_matrix(X[:200]), y[:200], **settings, n_jobs=n_jobs) for n_jobs in (1, 2))
+    assert one == two
+
+
+def test_numbers_and_labels(digits):
+    X, _, y, _ = digits
+    X, y = X[:200], y[:200]
+    settings = {"max_iter": 2, "update_every": 3, "epsilon": 4, "random_state": 5}
+    for make, target, use in (
+        (SparseMLPRegressor, np.column_stack([y, -y]) / 4.5, "predict"),
+        (SparseMLPClassifier, (np.arange(10) <= y[:, None]).astype(int), "predict_proba"),
+    ):
+        first, again = (make((150, 120), **settings).fit(kind(X), target) for kind in (np.asarray, csr_matrix))
+        assert getattr(first, use)(X).tobytes() == getattr(again, use)(csr_matrix(X)).tobytes()
+        other = make((150, 120), **settings, n_jobs=2).fit(X, target)
+        assert getattr(first, use)(X).tobytes() == getattr(other, use)(X).tobytes()
+
+
+@pytest.mark.parametrize("evolution", sorted(set(PRESETS) - {"dense"}))
+def test_dense_and_csr_input_give_the_same_bytes(evolution, digits):
+    X, _, y, _ = digits
+    X, y = X[:300], y[:300]
+    settings = {"evolution": evolution, "max_iter": 4, "update_every": 5}
+    assert fingerprint(X, y, **settings) == fingerprint(csr_matrix(X), y, **settings)
+
+
+def test_dense_and_csr_input_agree_within_rounding_where_the_first_layer_is_full(digits):
+    """BLAS then adds up the features that occur in a batch only, in an order of its own."""
+    X, _, y, _ = digits
+    proba = [
+        SparseMLPClassifier((100,), evolution="dense", max_iter=2, random_state=0)
+        .fit(kind(X), y)
+        .predict_proba(kind(X))
+        for kind in (np.asarray, csr_matrix)
+    ]
+    assert_allclose(*proba, atol=1e-3)

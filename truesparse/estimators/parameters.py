@@ -82,7 +82,9 @@ PARAMETERS_DOC = """Parameters
     shuffle : bool, default=True
         Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same bytes, whatever the number of threads.
+        The same int gives the same bytes, whatever the number of threads, and for dense and sparse `X` with the same
+        numbers. Dense and sparse agree within rounding only if all weights of a first layer with at least 64 units and
+        64 features are stored, which BLAS computes.
     tol : float, default=1e-4
         An epoch is an improvement if it is better by more than that.
     verbose : int or bool, default=0
