@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from truesparse import SparseMLPClassifier, paper_settings, preset, recommended_settings
@@ -46,3 +47,22 @@ def test_what_is_recommended_for_the_default_method_is_the_default():
     settings = recommended_settings(parameters["evolution"])
     parameters["dropout"] = SparseMLPClassifier()._resolved_dropout()
     assert settings == {parameter: parameters[parameter] for parameter in settings}
+
+
+def test_snip_is_recommended_with_a_path_for_every_class(rng):
+    """The paper's scores leave classes without one here."""
+    X, y = rng.random((520, 100)) + np.eye(26).repeat(20, axis=0)[:, np.arange(100) % 26], np.arange(26).repeat(20)
+
+    def n_reached(**parameters):
+        small = {"hidden_layer_sizes": (200, 200), "epsilon": 1, "max_iter": 1, "random_state": 0}
+        settings = recommended_settings("snip") | small | parameters
+        return np.count_nonzero(fan_in_of_paths(SparseMLPClassifier(**settings).fit(X, y)))
+
+    def fan_in_of_paths(model):
+        reached = np.ones(100)
+        for coef in model.coefs_:
+            reached = abs(coef).T @ reached
+        return reached
+
+    assert n_reached() == 26
+    assert n_reached(topology_init="snip") < 26

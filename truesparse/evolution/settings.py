@@ -119,7 +119,8 @@ _SLANTED = {"activation": AllReLU(0.25)}
 # Where a method differs, and why.
 _RECOMMENDED_FOR: dict[str, dict] = {
     "static": _STEEP,
-    "snip": _STEEP,
+    # The paper's scores leave some of many classes, and most units, on no path.
+    "snip": _STEEP | {"topology_init": SNIP(centred=True, connected=True)},
     "set": _STEEP,
     "rigl": _SLANTED,
     "gse": _SLANTED,
