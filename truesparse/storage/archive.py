@@ -32,7 +32,8 @@ FORMAT = "truesparse"
 VERSION = (1, 0)  # a newer major version cannot be read by older libraries, a newer minor one without new keys can
 
 _METADATA = "metadata.json"
-_MOST_METADATA = 1 << 24  # bytes; JSON takes many times its size when it is parsed
+_MOST_METADATA = 1 << 22  # bytes, for thousands of layers; JSON takes thirty times its size when it is parsed
+_DEEPEST_METADATA = 64  # levels; what looks at them in turn is recursive
 _LONGEST_HEADER = 512  # bytes in front of an array's numbers
 _CHUNK = 1 << 20
 _KINDS = "biufU"  # booleans, integers, floats, text
@@ -58,6 +59,7 @@ def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any
         for name, array in arrays.items()
     }
     metadata = {"format": FORMAT, "version": list(VERSION), **metadata, "arrays": declared}
+    _refuse_depth(metadata)
     text = json.dumps(metadata, allow_nan=False, indent=1).encode()
     if len(text) > _MOST_METADATA:
         raise ModelFormatError(f"The metadata have {len(text)} bytes; at most {_MOST_METADATA} are allowed.")
@@ -155,6 +157,7 @@ def _read_metadata(archive, member):
     metadata = json.loads(archive.read(member), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
     if not isinstance(metadata, dict) or metadata.pop("format", None) != FORMAT:
         raise ModelFormatError("metadata.json does not say that this is a model of truesparse.")
+    _refuse_depth(metadata)
     version = metadata.pop("version", None)
     if not (isinstance(version, list) and len(version) == 2 and all(type(part) is int for part in version)):
         raise ModelFormatError(f"version={version!r} is not a format version such as {list(VERSION)}.")
@@ -163,6 +166,16 @@ def _read_metadata(archive, member):
             f"The file has format version {version[0]}.{version[1]}, this library reads {VERSION[0]}.x only."
         )
     return metadata
+
+
+def _refuse_depth(metadata):
+    level = [metadata]
+    for _ in range(_DEEPEST_METADATA):
+        level = [item for items in level for item in (items.values() if isinstance(items, dict) else items)
+                 if isinstance(item, dict | list)]  # fmt: skip
+        if not level:
+            return
+    raise ModelFormatError(f"The metadata are nested more than {_DEEPEST_METADATA} levels deep.")
 
 
 def _distinct(pairs):
