@@ -37,7 +37,7 @@ if __name__ == "__main__":
     checkpoint = folder / "checkpoint.npz"
     process = multiprocessing.get_context("spawn").Process(target=train, args=(checkpoint,))
     process.start()
-    while not checkpoint.exists():
+    while process.is_alive() and not checkpoint.exists():
         time.sleep(0.05)
     process.kill()
     process.join()

@@ -167,6 +167,24 @@ def test_code_in_parameters_is_refused(name, value, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_parameter_that_fit_refuses_is_not_saved():
+    with pytest.raises(ValueError, match="'epsilon' parameter"):
+        truesparse.save(SparseMLPClassifier(epsilon=-1), io.BytesIO())
+
+
+def test_numbers_of_numpy_as_parameters_train_as_those_of_python():
+    numbers = {"learning_rate_init": np.float32(0.006), "dropout": np.float32(0.1), "epsilon": np.array(3.0)[()]}
+    model = SparseMLPClassifier(**SMALL | numbers).fit(X, y)
+    loaded = through_a_file(model)
+    assert_same_run(loaded.partial_fit(X, y), model.partial_fit(X, y))
+
+
+def test_errors_name_the_file(tmp_path):
+    (tmp_path / "model.npz").write_bytes(b"garbage")
+    with pytest.raises(ModelFormatError, match=r"model\.npz: .*damaged"):
+        truesparse.load(tmp_path / "model.npz")
+
+
 def test_callbacks_are_left_out():
     class Watching:
         def on_epoch_end(self, record):
@@ -211,6 +229,13 @@ def set_entry(*path_and_value):
         set_entry("parameters", []),
         set_entry("fitted", "seed", -1),
         set_entry("fitted", "seed", True),
+        set_entry("fitted", "seed", 2**62),
+        set_entry("parameters", "evil", {"type": "not stored", "name": "a"}),
+        set_entry("parameters", "batch_transform", {"type": "not stored", "name": "a"}),
+        set_entry("fitted", "learnt", "classes_are_objects", True),
+        set_entry("fitted", "network", "dropout", 10**400),
+        set_entry("fitted", "run", "progress", "best", 10**400),
+        set_entry("fitted", "run", "progress", "plan_step", 16),
         set_entry("fitted", "unknown", 1),
         set_entry("fitted", "shape", "activation", "no such activation"),
         set_entry("fitted", "shape", "dtype", "float16"),

@@ -1,6 +1,9 @@
 """A fit that stopped and goes on from its checkpoint ends with the same bytes as one that never stopped."""
 
-from dataclasses import dataclass
+import pickle
+import shutil
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from sklearn.datasets import make_classification
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
+from truesparse.activations import PiecewiseLinear
 from truesparse.callbacks import Checkpoint
 from truesparse.evolution import PRESETS, AfterStall, Constant, Cosine, ImportancePruning, Magnitude, Random
 from truesparse.persistence import ModelFormatError
@@ -46,7 +50,8 @@ class CutAfter:
 class OwnRandom:
     """A rule of somebody's own, which cannot be stored."""
 
-    needs = ()
+    k: int = 0
+    needs: ClassVar = ()
 
     def __call__(self, vacancies, *, rng):
         return Random()(vacancies, rng=rng)
@@ -92,7 +97,6 @@ def test_every_preset_goes_on_as_if_nothing_had_happened(name, path):
         {"activation": "srelu"},
         {"activation": "tanh", "dtype": "float64"},
         {"shuffle": False, "learning_rate": "step"},
-        {"random_state": None},
         {"n_jobs": 2},
         {"unit_pruning": ImportancePruning(), "max_iter": 8},
         {"evolution": Evolution(Magnitude(), AfterStall(Cosine(), Random()), Constant(0.3)), "update_every": 2},
@@ -100,13 +104,23 @@ def test_every_preset_goes_on_as_if_nothing_had_happened(name, path):
     ids=lambda options: "-".join(options),
 )
 def test_every_kind_of_training_goes_on(options, path):
-    if options.get("random_state", 0) is None:  # the seed is drawn once, and kept in the checkpoint
-        make = lambda: SparseMLPClassifier(**SMALL | options)  # noqa: E731
-        model = make().set_params(callbacks=[Checkpoint(path, every=2)]).fit(X, y)
-        interrupted_at_4 = make().fit(X, y, resume_from=path)
-        assert_same_run(interrupted_at_4, model)
-    else:
-        check(lambda: SparseMLPClassifier(**SMALL | options), path)
+    check(lambda: SparseMLPClassifier(**SMALL | options), path)
+
+
+def test_a_seed_that_was_drawn_is_kept(path):
+    def make():
+        return SparseMLPClassifier(**SMALL | {"random_state": None})
+
+    copy = path.with_name("copy.npz")
+
+    class Copy:
+        def on_epoch_end(self, record):
+            if record.epoch == 2:
+                shutil.copy(path, copy)
+
+    model = make().set_params(callbacks=[Checkpoint(path), Copy()]).fit(X, y)
+    assert truesparse.load(copy).n_iter_ == 2
+    assert_same_run(make().fit(X, y, resume_from=copy), model)
 
 
 def test_a_regressor_and_sparse_data_go_on(path):
@@ -124,6 +138,9 @@ def test_an_own_rule_and_a_transform_go_on(path):
     with pytest.warns(UserWarning, match="name what batch_transform, evolution were"):
         loaded = truesparse.load(path)
     assert loaded.evolution == SparseMLPClassifier().evolution
+    other = SparseMLPClassifier(**options | {"evolution": replace(evolution, grow=OwnRandom(5))})
+    with pytest.raises(ValueError, match=r"with evolution="):
+        other.fit(X, y, resume_from=path)
     with pytest.raises(ValueError, match=r"with batch_transform=.*noise"):
         SparseMLPClassifier(**options | {"batch_transform": None}).fit(X, y, resume_from=path)
 
@@ -133,7 +150,10 @@ def test_early_stopping_stops_at_the_same_epoch(path):
         return SparseMLPClassifier(**SMALL | {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 30})
 
     model = make().set_params(callbacks=[Checkpoint(path)]).fit(X, y)
-    assert model.n_iter_ < 30
+    assert 3 <= model.n_iter_ < 30
+    before_the_last = path.with_name("before")
+    interrupted(make, before_the_last, model.n_iter_ - 1)
+    assert_same_run(make().fit(X, y, resume_from=before_the_last), model)
     assert_same_run(make().fit(X, y, resume_from=path), model)  # the checkpoint is of the last epoch: nothing is left
 
 
@@ -242,3 +262,59 @@ def test_a_checkpoint_holds_on_to_nothing_after_the_fit(path):
     callback = Checkpoint(path)
     SparseMLPClassifier(**SMALL, callbacks=[callback]).fit(X, y)
     assert vars(callback) == {"path": path, "every": 1, "_write": None}
+
+
+def test_a_checkpoint_belongs_to_one_fit_at_a_time(path):
+    callback = Checkpoint(path)
+    copies = []
+
+    class FitsInBetween:
+        def on_epoch_end(self, record):
+            if record.epoch == 2:
+                with pytest.raises(RuntimeError, match="has not ended"):
+                    SparseMLPClassifier(**SMALL, callbacks=[callback]).fit(X, y)
+                copies.append(pickle.loads(pickle.dumps(callback)))
+
+    model = SparseMLPClassifier(**SMALL, callbacks=[callback, FitsInBetween()]).fit(X, y)
+    assert truesparse.load(path).n_iter_ == model.n_iter_
+    assert copies[0]._write is None
+
+
+@pytest.mark.parametrize("event", ["on_topology_change", "on_train_begin", "on_units_removed"])
+def test_a_checkpoint_is_only_written_between_epochs(event, path):
+    class Hasty:
+        def on_fit_begin(self, write_checkpoint):
+            setattr(self, event, lambda *args: write_checkpoint(path))
+
+    model = SparseMLPClassifier(**SMALL | {"unit_pruning": ImportancePruning(), "max_iter": 20})
+    with pytest.raises(RuntimeError, match="on_epoch_end"):
+        model.set_params(callbacks=[Hasty()]).fit(X, y)
+    assert not path.exists()
+
+
+def test_what_cannot_be_stored_is_said_before_the_training(path):
+    class OwnActivation(PiecewiseLinear):
+        pass
+
+    model = SparseMLPClassifier(**SMALL | {"activation": OwnActivation(0.1)}, callbacks=[Checkpoint(path, every=5)])
+    with pytest.raises(ModelFormatError, match="activation="):
+        model.fit(X, y)
+
+
+def test_other_versions_are_told(checkpoint, monkeypatch):
+    monkeypatch.setattr("truesparse.estimators.checkpoints.versions", lambda: {"numpy": "0.1"})
+    with pytest.warns(UserWarning, match=r"not \{'numpy': '0\.1'\}"):
+        SparseMLPClassifier(**SMALL).fit(X, y, resume_from=checkpoint)
+
+
+def test_lists_and_tuples_of_layers_are_the_same(checkpoint):
+    resumed = SparseMLPClassifier(**SMALL | {"hidden_layer_sizes": [30, 20]}).fit(X, y, resume_from=checkpoint)
+    assert resumed.n_iter_ == 6
+
+
+def test_what_was_learnt_before_is_forgotten(checkpoint):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=[f"feature {index}" for index in range(X.shape[1])])
+    model = SparseMLPClassifier(**SMALL).fit(table, y)
+    assert hasattr(model, "feature_names_in_")
+    assert not hasattr(model.fit(X, y, resume_from=checkpoint), "feature_names_in_")

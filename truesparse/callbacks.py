@@ -1,7 +1,9 @@
 """Watching a training run. A callback changes nothing, but may ask to stop."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ class Callback(Protocol):
     """Anything with one or several of these methods."""
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
-        """Called by an estimator before it trains; ``write_checkpoint(path)`` is for the ends of epochs."""
+        """Called by an estimator before it trains; ``write_checkpoint(path)`` is for `on_epoch_end`."""
 
     def on_fit_end(self) -> None:
         """Called by an estimator after it trained, whatever ended that."""
@@ -35,6 +37,16 @@ class Callback(Protocol):
 def notify(callbacks: Iterable[Callback], event: str, *args: Any) -> list:
     """Call a method of all callbacks that have it, and return what they return."""
     return [getattr(callback, event)(*args) for callback in callbacks if hasattr(callback, event)]
+
+
+@contextmanager
+def watching(callbacks: Iterable[Callback], write_checkpoint: Callable[[str | os.PathLike], None]) -> Iterator[None]:
+    """A ``with`` block for a fit, in which callbacks know how to write a checkpoint."""
+    with ExitStack() as begun:
+        for callback in callbacks:
+            notify([callback], "on_fit_begin", write_checkpoint)
+            begun.callback(notify, [callback], "on_fit_end")
+        yield
 
 
 class EpochPrinter:
@@ -64,12 +76,14 @@ class EpochPrinter:
 class Checkpoint:
     """Writes the state of a fit to a file, so that ``fit(X, y, resume_from=path)`` can go on with it.
 
-    The file is a model as well: `truesparse.load` reads it at any time.
+    The file is a model as well, which `truesparse.load` reads at any time. Parameters that are code, such as a
+    `batch_transform` or a rule of your own, are only named in it; whoever resumes has them.
 
     Parameters
     ----------
     path : path
         Replaced by every checkpoint, and always whole: a process that is killed while it writes leaves the one before.
+        It belongs to one fit at a time; the clones of a search would all write to it.
     every : int, default=1
         Epochs from one checkpoint to the next.
 
@@ -77,6 +91,10 @@ class Checkpoint:
     ------
     OSError
         From ``fit``, if a checkpoint cannot be written.
+    truesparse.persistence.ModelFormatError
+        From ``fit``, before it trains, if what shapes the network cannot be stored.
+    RuntimeError
+        From ``fit``, before it trains, if another fit is using this callback.
 
     Examples
     --------
@@ -97,12 +115,14 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike, every: int = 1):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path={path!r} must be a path.")
-        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+        if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
             raise ValueError(f"every={every!r} must be a positive number of epochs.")
         self.path, self.every, self._write = path, every, None
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
         """Remember how to write."""
+        if self._write is not None:
+            raise RuntimeError(f"{self.path!r} is the checkpoint of a fit that has not ended; take another Checkpoint.")
         self._write = write_checkpoint
 
     def on_epoch_end(self, record: "EpochRecord") -> None:
@@ -113,3 +133,7 @@ class Checkpoint:
     def on_fit_end(self) -> None:
         """Let go of the training and its data."""
         self._write = None
+
+    def __getstate__(self):
+        # A copy belongs to no training.
+        return vars(self) | {"_write": None}

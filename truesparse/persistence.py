@@ -12,7 +12,7 @@ from typing import BinaryIO
 from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.storing import restore, store
-from truesparse.storage import ModelFormatError, read_archive, write_archive
+from truesparse.storage import ModelFormatError, naming, read_archive, write_archive
 
 __all__ = ["ModelFormatError", "load", "save"]
 
@@ -26,7 +26,7 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     ----------
     model : SparseMLPClassifier or SparseMLPRegressor
     file : path or binary file object
-        What was at a path before is replaced at once by the whole new file, or stays as it is if anything fails.
+        At a path, whatever fails, there is afterwards the file that was there or the new one, whole.
     training : bool, default=True
         Whether to store the moments of the solver, so that ``partial_fit`` and ``warm_start=True`` go on as if the
         model had never left memory; they take up to two thirds of the file. Without them, training goes on with fresh
@@ -37,6 +37,8 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     ModelFormatError
         If a parameter is code, such as a `batch_transform` or a rule of your own, or the model is of a class of your
         own. `callbacks` are left out.
+    ValueError
+        If a parameter has a value that `fit` refuses.
     OSError
         If the file cannot be written.
 
@@ -54,6 +56,7 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     """
     if _CLASSES.get(type(model).__name__) is not type(model):
         raise ModelFormatError(f"model={model!r:.200} is of {type(model)}; one of {sorted(_CLASSES)} is allowed.")
+    model._validate_params()
     write_archive(file, *store(model, training=training))
 
 
@@ -74,14 +77,15 @@ def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
         If the file is damaged, is no model, or is of a newer major version. Nothing in it is executed, and the memory
         that is used is bounded by its size.
     OSError
-        If the file cannot be opened.
+        If the file cannot be opened or read.
 
     Warns
     -----
     UserWarning
         If the file is a checkpoint of a fit with parameters that could only be named; they have their defaults then.
     """
-    model, omitted, _ = restore(*read_archive(file), _CLASSES)
+    with naming(file):
+        model, omitted, _ = restore(*read_archive(file), _CLASSES)
     if omitted:
         warnings.warn(
             f"The checkpoint could only name what {', '.join(omitted)} were, so they have their defaults.",

@@ -103,6 +103,7 @@ class Trainer:
         self.streams = streams
         self.unit_pruning = unit_pruning
         self.batch_transform = batch_transform
+        self.between_epochs = False  # True while callbacks look at the end of an epoch: what there is, is a whole state
         self.state = state or TrainingState(optimizer.init(network.params))
         if self.state.optimizer_state.keys() != optimizer.init(network.params[:0]).keys():
             self.state.optimizer_state, self.state.optimizer_steps = optimizer.init(network.params), 0
@@ -179,7 +180,9 @@ class Trainer:
                 snapshot = self.network.snapshot(*self.state.optimizer_state.values())
                 self.state.best = BestEpoch(*snapshot, self.state.optimizer_steps)
             progress.observe(value, tol)
+            self.between_epochs = True
             asked_to_stop = notify(callbacks, "on_epoch_end", record)
+            self.between_epochs = False
             stalled = progress.epochs_stalled(by_validation=validation is not None) >= patience
             if stalled or any(map(_is_yes, asked_to_stop)):
                 break

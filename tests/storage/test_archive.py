@@ -139,6 +139,14 @@ def test_a_declared_shape_must_fit_the_member(shape):
     refuses(with_declared("floats", shape=shape), "shape")
 
 
+@pytest.mark.parametrize("dtype", ["<f4,<f4"])
+def test_a_declared_dtype_must_be_one_number_or_text(dtype):
+    members = members_of(written(arrays={"a": np.arange(2.0)}))
+    metadata = json.loads(members["metadata.json"])
+    metadata["arrays"]["a"] |= {"dtype": dtype, "shape": [2]}
+    refuses(zipped(members | {"metadata.json": json.dumps(metadata)}), "not allowed")
+
+
 @pytest.mark.parametrize("dtype", ["|O", "<f4,<f4", "<V24", "float32", "<U0", "<U9999999999", 4, None, ">f4", "<M8[s]"])
 def test_a_declared_dtype_must_be_allowed(dtype):
     refuses(with_declared("floats", dtype=dtype), "dtype|size|damaged")
@@ -156,6 +164,48 @@ def test_the_header_in_front_of_an_array_must_agree():
     refuses(zipped(members), "dtype and shape that are declared")
     members["floats.npy"] = b"\x93NUMPY\x01\x00" + b"\x76\x00" + b"(" * 118 + bytes(24)
     refuses(zipped(members), "damaged")
+
+
+def test_members_that_begin_within_another_one_are_refused():
+    inner = zipped({"inner.npy": members_of(written())["floats.npy"]})
+    content = bytearray(zipped({"metadata.json": members_of(written())["metadata.json"], "outer.npy": inner}))
+    entry = content.rindex(b"outer.npy") - 46  # of the central directory: let it point to what lies within
+    offset = int.from_bytes(content[entry + 42 : entry + 46], "little")
+    content[entry + 42 : entry + 46] = (offset + 4).to_bytes(4, "little")
+    refuses(bytes(content), "reaches into the next one|damaged")
+
+
+def test_lone_surrogates_are_no_text():
+    array = np.array(["ab"])
+    array.view(np.uint32)[0] = 0xD800
+    refuses(written(arrays={"a": array}), "no text")
+
+
+@pytest.mark.parametrize("file", [None, 3, b"path", object()])
+def test_what_is_no_file_is_refused(file):
+    with pytest.raises(TypeError, match="file="):
+        read_archive(file)
+    with pytest.raises(TypeError, match="file="):
+        write_archive(file, METADATA, ARRAYS)
+
+
+def test_an_error_of_the_disk_is_no_damaged_file():
+    class Broken(io.BytesIO):
+        def read(self, *args):
+            if self.tell() < 100:  # where the first member lies; the directory of members is at the end
+                raise OSError(errno.EIO, "input/output error")
+            return super().read(*args)
+
+    with pytest.raises(OSError, match="input/output"):
+        read_archive(Broken(written()))
+
+
+def test_a_directory_or_a_device_is_not_replaced(tmp_path):
+    with pytest.raises(OSError, match="directory or a device"):
+        write_archive(tmp_path, METADATA, ARRAYS)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="directory or a device"):
+        write_archive(tmp_path / "pipe", METADATA, ARRAYS)
 
 
 def test_pickled_objects_are_never_read():

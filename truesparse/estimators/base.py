@@ -5,7 +5,6 @@ import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cache, partial
 from numbers import Integral
 
 import numpy as np
@@ -16,10 +15,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.activations import ACTIVATIONS
-from truesparse.callbacks import Callback, EpochPrinter, notify
+from truesparse.callbacks import Callback, EpochPrinter, watching
+from truesparse.estimators.checkpoints import CheckpointWriter, fingerprint, read_checkpoint
 from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
-from truesparse.estimators.storing import fingerprint, read_checkpoint, store
+from truesparse.estimators.storing import SHAPED_BY
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
 from truesparse.inference import forward_all
 from truesparse.initializers import INITIALIZERS, draw
@@ -28,7 +28,6 @@ from truesparse.network import MLP
 from truesparse.optimizers import SGD, Adam
 from truesparse.parallelism import threads
 from truesparse.randomness import RandomStreams
-from truesparse.storage import write_archive
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
 from truesparse.topology.snip import SNIP, draw_as_in_dense
@@ -78,18 +77,13 @@ class BaseSparseMLP(Parameters):
         in_parts, resumed = n_epochs is not None, resume_from is not None
         with _unchanged_on_error(self):
             self._check_objects()
-            if resumed:
-                fitted, stored_data = read_checkpoint(resume_from, self)
-                vars(self).update(fitted)
+            stored_data = self._take_over(resume_from) if resumed else None
             go_on = resumed or (go_on and hasattr(self, "_network"))
             shape = self._checked_shape(go_on)
-            if issparse(y):
-                raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
-            refuse_masked("y", y)
-            X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
-            target = self._encode(y, classes, first=not go_on)
-            data = cache(partial(fingerprint, X, target))  # a pass over all data, for those who write checkpoints
-            if resumed and data() != stored_data:
+            X, target = self._checked_data(X, y, classes, go_on)
+            watched = any(hasattr(callback, "on_fit_begin") for callback in self.callbacks or ())
+            data = fingerprint(X, target) if resumed or watched else None
+            if resumed and data != stored_data:
                 raise ValueError(
                     f"resume_from={str(resume_from)!r} is a checkpoint of a fit with other data than X, y."
                 )
@@ -100,17 +94,11 @@ class BaseSparseMLP(Parameters):
             n_epochs = n_epochs if in_parts else self.max_iter
             with threads(effective_n_jobs(self.n_jobs)):
                 trainer = self._make_trainer(X, target, shape, seed, go_on)
+                fitted = {"_seed": seed, "_shape": shape, "_network": trainer.network, "_state": trainer.state}
                 progress = trainer.state.progress
                 done = progress.plan_epoch if resumed else progress.epoch
-
-                def write_checkpoint(path):
-                    run = copy.copy(self)
-                    vars(run).update(_seed=seed, _shape=shape, _network=trainer.network, _state=trainer.state)
-                    write_archive(path, *store(run, data=data()))
-
                 callbacks = [*(self.callbacks or ()), *([EpochPrinter(done + n_epochs)] if self.verbose else [])]
-                try:
-                    notify(callbacks, "on_fit_begin", write_checkpoint)
+                with watching(callbacks, CheckpointWriter(self, fitted, trainer, data) if watched else None):
                     trainer.train(
                         X,
                         target,
@@ -122,11 +110,25 @@ class BaseSparseMLP(Parameters):
                         callbacks=callbacks,
                         resumed=resumed,
                     )
-                finally:
-                    notify(callbacks, "on_fit_end")
-            self._seed, self._shape, self._network, self._state = seed, shape, trainer.network, trainer.state
+            vars(self).update(fitted)
         self._warn_of_what_did_not_happen(trainer, done, in_parts)
         return self
+
+    def _take_over(self, resume_from):
+        """Put the fitted attributes of a checkpoint in the place of all there are; returns its data's fingerprint."""
+        fitted, data = read_checkpoint(resume_from, self)
+        for name in vars(self).keys() - self.get_params(deep=False).keys():
+            delattr(self, name)
+        vars(self).update(fitted)
+        return data
+
+    def _checked_data(self, X, y, classes, go_on):
+        """X as kernels take it, and the targets as the loss does."""
+        if issparse(y):
+            raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
+        refuse_masked("y", y)
+        X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
+        return X, self._encode(y, classes, first=not go_on)
 
     def _check_objects(self):
         """What the constraints let pass: classes have the methods that instances need, and a list may hold anything."""
@@ -146,9 +148,8 @@ class BaseSparseMLP(Parameters):
         hidden = [hidden] if isinstance(hidden, Integral) else list(hidden)
         if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes={self.hidden_layer_sizes!r} must hold positive integers only.")
-        names = ("epsilon", "density", "topology_init", "activation", "dtype")
-        shape = {"hidden_layer_sizes": [int(size) for size in hidden]} | {name: getattr(self, name) for name in names}
-        shape["topology_init"] = self._first_topology()
+        shape = {name: getattr(self, name) for name in SHAPED_BY}
+        shape |= {"hidden_layer_sizes": [int(size) for size in hidden], "topology_init": self._first_topology()}
         if shape["topology_init"] == "full" and self.density not in (None, 1):
             raise ValueError(
                 f"density={self.density!r} contradicts evolution='dense', which stores all weights; only None and 1 "
@@ -179,8 +180,8 @@ class BaseSparseMLP(Parameters):
         empty = [index for index, layer in enumerate(trainer.network.layers) if layer.nnz == 0]
         if empty:
             warnings.warn(
-                f"SNIP left the layers {empty} (counted from 0) without a connection, so that the predictions do not "
-                "depend on X. Choose SNIP(per_layer=True), or raise epsilon or density.",
+                f"The layers {empty} (counted from 0) have no connection, so that the predictions do not "
+                "depend on X. Raise epsilon or density; of SNIP, choose per_layer=True.",
                 UserWarning,
                 stacklevel=5,
             )
@@ -217,7 +218,7 @@ class BaseSparseMLP(Parameters):
             network,
             self._make_loss(),
             optimizer=optimizer,
-            learning_rate=self.learning_rate_init,
+            learning_rate=float(self.learning_rate_init),  # a NumPy scalar would bring its precision along
             lr_schedule=LEARNING_RATES[schedule] if isinstance(schedule, str) else schedule,
             evolution=self._make_evolution(),
             initializer=initializer,
@@ -258,7 +259,7 @@ class BaseSparseMLP(Parameters):
         return network
 
     def _resolved_dropout(self):
-        return self._default_dropout if self.dropout is None else self.dropout
+        return self._default_dropout if self.dropout is None else float(self.dropout)
 
     def _make_evolution(self):
         evolution = preset(self.evolution) if isinstance(self.evolution, str) else self.evolution

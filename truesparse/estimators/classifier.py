@@ -58,7 +58,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
             ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
-            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ.
+            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ; a fit that a callback ended
+            goes on. Code, such as a `batch_transform`, can be compared by its name only.
 
         Returns
         -------
@@ -186,10 +187,15 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
 
     def _restore_learnt(self, section, arrays):
         self._multilabel = section.take("multilabel", bool)
-        classes = arrays.take("classes", "biufU", (None,))
+        of_text = section.take("classes_are_objects", bool)
+        classes = arrays.take("classes", "U" if of_text else "biufU", (None,))
         if classes.size < 1 or not (classes[1:] > classes[:-1]).all():
             raise ModelFormatError("The array 'classes' must hold classes in order, each once.")
-        self.classes_ = classes.astype(object) if section.take("classes_are_objects", bool) else classes
+        if classes.dtype.kind == "f" and not (classes.dtype.itemsize <= 8 and np.isfinite(classes).all()):
+            raise ModelFormatError("The array 'classes' must hold finite numbers of at most 64 bits.")
+        if self._multilabel and not np.array_equal(classes, np.arange(classes.size)):
+            raise ModelFormatError("The array 'classes' must number the labels.")
+        self.classes_ = classes.astype(object) if of_text else classes
         section.close()
 
     def _score_predictions(self, predictions, target):

@@ -9,6 +9,7 @@ from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
 from truesparse.kernels.update import all_finite
 from truesparse.losses import SquaredError
+from truesparse.storage import ModelFormatError
 
 
 class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
@@ -47,7 +48,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
             ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
-            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ.
+            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ; a fit that a callback ended
+            goes on. Code, such as a `batch_transform`, can be compared by its name only.
 
         Returns
         -------
@@ -109,6 +111,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     def _restore_learnt(self, section, arrays):
         self._outputs, self._single_output = section.count("outputs", least=1), section.take("single_output", bool)
+        if self._single_output and self._outputs > 1:
+            raise ModelFormatError(f"A single output cannot have {self._outputs} columns.")
         section.close()
 
     def _score_predictions(self, predictions, target):

@@ -1,16 +1,14 @@
-"""An estimator as metadata and arrays, and back; a checkpoint is the same, of a fit that has not ended."""
+"""An estimator as metadata and arrays, and back."""
 
-import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import issparse
 
-from truesparse._typing import FloatArray
 from truesparse._version import __version__
 from truesparse.activations import ACTIVATIONS
 from truesparse.storage import (
@@ -19,7 +17,6 @@ from truesparse.storage import (
     Section,
     decode,
     encode,
-    read_archive,
     restore_network,
     restore_run,
     store_network,
@@ -29,11 +26,10 @@ from truesparse.storage import (
 if TYPE_CHECKING:
     from truesparse.estimators.base import BaseSparseMLP
 
-# What watches a training, or says how many threads and lines it takes, is no part of the model or of its training.
-_NOT_STORED = ("callbacks",)
-_FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")
-# The parameters that shape a network.
-_SHAPED_BY = {"hidden_layer_sizes", "epsilon", "density", "topology_init", "activation", "dtype"}
+# The parameters that shape a network, and cannot change while its training goes on.
+SHAPED_BY = ("hidden_layer_sizes", "epsilon", "density", "topology_init", "activation", "dtype")
+
+_NOT_STORED = ("callbacks",)  # what watches a training is no part of the model
 _LIBRARIES = ("numpy", "scipy", "numba", "scikit-learn")
 
 
@@ -50,8 +46,13 @@ def store(
     data : str, optional
         The fingerprint of the data of a fit that has not ended: this makes a checkpoint, in which parameters that
         cannot be stored are named only.
+
+    Raises
+    ------
+    ModelFormatError
+        If a parameter or the classes cannot be stored.
     """
-    unknown = None if data is None else _name_only
+    unknown = None if data is None else name_only
     metadata = {
         "class": type(estimator).__name__,
         "parameters": {
@@ -59,7 +60,7 @@ def store(
             for name, value in estimator.get_params(deep=False).items()
             if name not in _NOT_STORED
         },
-        "libraries": _versions(),
+        "libraries": versions(),
         "data": data,
         "fitted": None,
     }
@@ -85,90 +86,68 @@ def restore(
 ) -> tuple["BaseSparseMLP", list[str], str | None]:
     """The estimator of `store`, the parameters in it that were named only, and the fingerprint.
 
+    Parameters that are not there have their defaults: they came into the library after the file was written.
+
     Raises
     ------
     ModelFormatError
-        If anything is missing, unknown or not what it must be.
+        If anything else is missing, or anything is unknown or not what it must be.
     """
     section, arrays = Section(metadata, "metadata.json"), Arrays(arrays)
     name = section.take("class", str)
     if name not in classes:
         raise ModelFormatError(f"class={name!r:.100} is none of {sorted(classes)}.")
     section.take("libraries", dict)
-    parameters = section.take("parameters", dict)
-    omitted = [parameter for parameter, content in parameters.items() if _is_name_only(content)]
-    estimator = _make(classes[name], {key: value for key, value in parameters.items() if key not in omitted})
     data = section.take("data", str, type(None))
-    if section.has("fitted"):
-        _restore_fitted(estimator, section.section("fitted"), arrays)
-    else:
-        section.take("fitted", type(None))
+    estimator, omitted = _make(classes[name], section.take("parameters", dict), is_checkpoint=data is not None)
+    if not section.is_null("fitted"):
+        with np.errstate(over="ignore"):  # a slope may be beyond float32; sums that overflow are refused in words
+            _restore_fitted(estimator, section.section("fitted"), arrays)
     section.close()
     arrays.close()
     return estimator, omitted, data
 
 
-def read_checkpoint(path, estimator: "BaseSparseMLP") -> tuple[dict[str, Any], str]:
-    """The fitted attributes in a checkpoint of a fit with the parameters of `estimator`, and the data's fingerprint.
-
-    Raises
-    ------
-    ModelFormatError
-        If the file is damaged.
-    ValueError
-        If it is no checkpoint, or of another estimator or other parameters.
-    """
-    metadata, arrays = read_archive(path)
-    parameters = metadata.get("parameters")
-    saved, _, data = restore(metadata, arrays, {type(estimator).__name__: type(estimator)})
-    if data is None or not hasattr(saved, "_state") or saved._state.progress.in_parts:
-        raise ValueError(
-            f"resume_from={str(path)!r} holds no checkpoint of a fit that can go on; truesparse.load reads it, and "
-            "partial_fit or warm_start=True go on from there."
-        )
-    for name, value in estimator.get_params(deep=False).items():
-        if name not in _FREE_TO_CHANGE and parameters.get(name) != (wanted := encode(value, name, _name_only)):
-            raise ValueError(
-                f"resume_from={str(path)!r} is a checkpoint of a fit with {name}={_readable(parameters.get(name))}, "
-                f"not {_readable(wanted)}; only {', '.join(_FREE_TO_CHANGE)} can change."
-            )
-    fitted = {name: value for name, value in vars(saved).items() if name not in estimator.get_params(deep=False)}
-    return fitted, data
-
-
-def fingerprint(X, target: FloatArray) -> str:
-    """SHA-256 of checked data: of their numbers, their dtype and their form."""
-    parts = [X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)] if issparse(X) else [X]
-    digest = hashlib.sha256(repr((X.shape, target.shape)).encode())
-    for part in (*parts, target):
-        part = np.ascontiguousarray(part)
-        digest.update(repr((part.dtype.str, part.shape)).encode())
-        digest.update(part.reshape(-1).view(np.uint8))
-    return digest.hexdigest()
+def name_only(value: Any, name: str) -> dict[str, Any]:
+    """What stands for code in a checkpoint: its name and, of a dataclass, its fields."""
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    content = {"type": "not stored", "name": f"{getattr(kind, '__module__', None)}.{kind.__qualname__}"}
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        content["fields"] = {part: encode(item, f"{name}.{part}", name_only) for part, item in parts.items()}
+    return content
 
 
 @cache
-def _versions():
-    """Versions of what wrote a file; looking for them takes longer than all else, so it is done once."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"truesparse": __version__, "python": platform.python_version()} | versions
+def versions() -> dict[str, str]:
+    """Versions of what writes a file; looking for them takes longer than all else, so it is done once."""
+    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"truesparse": __version__, "python": platform.python_version()} | found
 
 
-def _make(cls, parameters):
-    known = cls().get_params(deep=False)
-    unknown = parameters.keys() - known.keys()
-    if unknown or parameters.keys() & set(_NOT_STORED):
-        raise ModelFormatError(f"{cls.__name__} has no parameters {sorted(unknown)!r:.200} that could be stored.")
-    estimator = cls(**{name: decode(content, name) for name, content in parameters.items()})
+def _make(cls, parameters, *, is_checkpoint):
+    """An estimator that is not fitted, and the names of the parameters that the file only names."""
+    unknown = parameters.keys() - (cls().get_params(deep=False).keys() - set(_NOT_STORED))
+    if unknown:
+        raise ModelFormatError(f"{cls.__name__} has no parameters {sorted(unknown)!r:.200} that a file could hold.")
+    omitted = sorted(name for name, content in parameters.items() if is_checkpoint and _is_named_only(content))
+    estimator = cls(**{name: decode(content, name) for name, content in parameters.items() if name not in omitted})
     try:
         estimator._validate_params()
     except (TypeError, ValueError) as error:
         raise ModelFormatError(f"A parameter is not allowed: {error}") from error
-    return estimator
+    return estimator, omitted
+
+
+def _is_named_only(content):
+    """Whether a parameter is, or has a part that is, what `name_only` made."""
+    if isinstance(content, dict):
+        return content.get("type") == "not stored" or any(map(_is_named_only, content.values()))
+    return isinstance(content, list) and any(map(_is_named_only, content))
 
 
 def _restore_fitted(estimator, section, arrays):
-    seed = section.count("seed")
+    seed = section.count("seed", most=2**31 - 1)
     shape = {name: decode(content, name) for name, content in section.take("shape", dict).items()}
     activation, dtype = _network_options(shape)
     network = restore_network(section.section("network"), arrays, activation, dtype)
@@ -186,8 +165,8 @@ def _restore_fitted(estimator, section, arrays):
 
 def _network_options(shape):
     """Activation and dtype of a network, out of the parameters that shaped it."""
-    if shape.keys() != _SHAPED_BY:
-        raise ModelFormatError(f"shape must hold {sorted(_SHAPED_BY)}, got {sorted(shape)!r:.200}.")
+    if shape.keys() != set(SHAPED_BY):
+        raise ModelFormatError(f"shape must hold {SHAPED_BY}, got {sorted(shape)!r:.200}.")
     activation, dtype = shape["activation"], shape["dtype"]
     if isinstance(activation, str):
         activation = ACTIVATIONS.get(activation)
@@ -196,22 +175,3 @@ def _network_options(shape):
     if dtype not in ("float32", "float64"):
         raise ModelFormatError(f"dtype={dtype!r:.100} must be 'float32' or 'float64'.")
     return activation, np.dtype(dtype)
-
-
-def _name_only(value, name):
-    kind = value if hasattr(value, "__qualname__") else type(value)
-    return {"type": "not stored", "name": f"{kind.__module__}.{kind.__qualname__}"}
-
-
-def _is_name_only(content):
-    """Whether a parameter, or a part of it, was named only."""
-    if isinstance(content, dict):
-        return content.get("type") == "not stored" or any(map(_is_name_only, content.values()))
-    return isinstance(content, list) and any(map(_is_name_only, content))
-
-
-def _readable(content):
-    try:
-        return repr(decode(content, "parameter"))
-    except ModelFormatError:
-        return repr(content)

@@ -14,12 +14,14 @@ A file is written beside its place, flushed to the disk, and then renamed: whene
 there is the old file or the new one, whole.
 """
 
+import errno
 import hashlib
 import json
 import math
 import os
 import secrets
 import shutil
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -36,11 +38,23 @@ _MOST_METADATA = 1 << 22  # bytes, for thousands of layers; JSON takes thirty ti
 _DEEPEST_METADATA = 64  # levels; what looks at them in turn is recursive
 _LONGEST_HEADER = 512  # bytes in front of an array's numbers
 _CHUNK = 1 << 20
+_SHORTEST_LOCAL_HEADER = 30  # bytes before the name of a member
 _KINDS = "biufU"  # booleans, integers, floats, text
 
 
 class ModelFormatError(ValueError):
     """A file is not a model that this version can read, or a model cannot be stored."""
+
+
+@contextmanager
+def naming(file: str | os.PathLike | BinaryIO) -> Iterator[None]:
+    """Let a `ModelFormatError` in the ``with`` block say which file it is about, where that has a path."""
+    try:
+        yield
+    except ModelFormatError as error:
+        if not isinstance(file, str | os.PathLike):
+            raise
+        raise ModelFormatError(f"{os.fspath(file)}: {error}") from error
 
 
 def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
@@ -66,8 +80,10 @@ def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any
     if isinstance(file, str | os.PathLike):
         with _replaced_when_whole(file) as whole:
             _write(whole, text, arrays)
-    else:
+    elif hasattr(file, "write"):
         _write(file, text, arrays)
+    else:
+        raise TypeError(f"file={file!r:.200} must be a path or a binary file object.")
 
 
 def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -78,16 +94,24 @@ def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], di
     ModelFormatError
         If the file is damaged, or not of this format and version.
     OSError
-        If a path cannot be opened.
+        If the file cannot be opened or read.
+    TypeError
+        If it is neither.
     """
     if isinstance(file, str | os.PathLike):
         with open(file, "rb") as opened:
             return read_archive(opened)
+    if not (hasattr(file, "read") and hasattr(file, "seek")):
+        raise TypeError(f"file={file!r:.200} must be a path or a binary file object.")
     try:
         with zipfile.ZipFile(file) as archive:
             return _read(archive)
     except ModelFormatError:
         raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a damaged directory of members sends zipfile to places before the file
+            raise
+        raise ModelFormatError(f"The file is damaged, or no model of truesparse: {error!r}.") from error
     except Exception as error:  # zipfile and json raise a dozen kinds for damaged input
         raise ModelFormatError(f"The file is damaged, or no model of truesparse: {error!r}.") from error
 
@@ -104,6 +128,8 @@ def _write(file, text, arrays):
 def _replaced_when_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the ``with`` block ends without an error."""
     path = os.path.realpath(path)  # a link goes on pointing to its file
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "a directory or a device cannot be replaced by a model", path)
     unfinished = f"{path}.{secrets.token_hex(8)}.unfinished"  # several processes may write to one path
     try:
         with open(unfinished, "xb") as file:
@@ -132,6 +158,7 @@ def _read(archive):
         raise ModelFormatError("The members of the file are larger than the file.")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise ModelFormatError("The file has compressed members; a model is stored as it is.")
+    _refuse_overlaps(members, archive.start_dir)
     by_name = {member.filename: member for member in members}
     if len(by_name) < len(members) or _METADATA not in by_name:
         raise ModelFormatError("The file has no metadata.json, or two members of one name: it is no model.")
@@ -142,6 +169,15 @@ def _read(archive):
     layouts = {name: _layout(name, entry, by_name[f"{name}.npy"]) for name, entry in declared.items()}
     arrays = {name: _read_array(archive, name, *layout) for name, layout in layouts.items()}
     return metadata, arrays
+
+
+def _refuse_overlaps(members, end):
+    """Refuse members that begin within another one, so that a small file could hold many large arrays."""
+    members = sorted(members, key=lambda member: member.header_offset)
+    starts = [member.header_offset for member in members] + [end]
+    for member, following in zip(members, starts[1:], strict=True):
+        if member.header_offset + _SHORTEST_LOCAL_HEADER + len(member.orig_filename) + member.file_size > following:
+            raise ModelFormatError(f"The member {member.filename!r} of the file reaches into the next one.")
 
 
 def _size(file):
@@ -196,7 +232,9 @@ def _layout(name, entry, member):
     dtype, shape, sha256 = entry["dtype"], entry["shape"], entry["sha256"]
     if not (isinstance(dtype, str) and dtype[:1] in ("<", "|") and dtype[1:2] in tuple(_KINDS) and len(dtype) < 16):
         raise ModelFormatError(f"The array {name!r} is declared with dtype={dtype!r}, which is not allowed.")
-    dtype = np.dtype(dtype)
+    text, dtype = dtype, np.dtype(dtype)
+    if dtype.kind not in _KINDS or dtype.str != text:
+        raise ModelFormatError(f"The array {name!r} is declared with dtype={text!r}, which is not allowed.")
     if not (isinstance(shape, list) and len(shape) <= 2 and all(type(n) is int and n >= 0 for n in shape)):
         raise ModelFormatError(f"The array {name!r} is declared with shape={shape!r}, which is not allowed.")
     header = member.file_size - math.prod(shape) * dtype.itemsize
@@ -211,7 +249,9 @@ def _read_array(archive, name, member, dtype, shape, sha256):
     digest = hashlib.sha256()
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
-        found = np.lib.format.read_array_header_1_0(file, max_header_size=_LONGEST_HEADER)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy warns of headers that Python 2 may have written
+            found = np.lib.format.read_array_header_1_0(file, max_header_size=_LONGEST_HEADER)
         if version != (1, 0) or found != (shape, False, dtype):
             raise ModelFormatError(f"The array {name!r} is not of the dtype and shape that are declared.")
         while bytes_left.size:
@@ -225,8 +265,10 @@ def _read_array(archive, name, member, dtype, shape, sha256):
             raise ModelFormatError(f"The array {name!r} is longer than declared.")
     if digest.hexdigest() != sha256:
         raise ModelFormatError(f"The array {name!r} was changed after it was written: its SHA-256 differs.")
-    if dtype.kind == "U" and array.size and array.reshape(-1).view(np.uint32).max() > 0x10FFFF:
-        raise ModelFormatError(f"The array {name!r} holds what is no text.")
+    if dtype.kind == "U":
+        points = array.reshape(-1).view(np.uint32)
+        if ((points > 0x10FFFF) | ((points >= 0xD800) & (points <= 0xDFFF))).any():
+            raise ModelFormatError(f"The array {name!r} holds what is no text.")
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 

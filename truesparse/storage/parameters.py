@@ -54,7 +54,7 @@ def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = No
     ModelFormatError
         If it cannot be stored.
     """
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
     if value is None or type(value) in (bool, int, str):
         return value

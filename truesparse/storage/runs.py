@@ -19,6 +19,7 @@ import numpy as np
 from truesparse.activations import Activation
 from truesparse.layers import DenseLinear, SparseLinear
 from truesparse.network import MLP
+from truesparse.optimizers import SGD, Adam
 from truesparse.storage.archive import ModelFormatError
 from truesparse.storage.sections import Arrays, Section, restore_float, store_float
 from truesparse.topology import Pattern
@@ -27,7 +28,7 @@ from truesparse.training_state import BestEpoch, EpochRecord, History, Progress,
 Stored = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Metadata and arrays."""
 
-_MOMENTS = ({"velocity"}, {"mean", "square"})  # those of the optimisers there are
+_MOMENTS = [sorted(optimizer().init(np.empty(0))) for optimizer in (SGD, Adam)]
 
 
 def store_network(network: MLP) -> Stored:
@@ -83,7 +84,7 @@ def store_run(state: TrainingState, *, training: bool) -> Stored:
     metadata = {
         "progress": {field.name: _store_number(getattr(state.progress, field.name)) for field in fields(Progress)},
         "optimizer_steps": state.optimizer_steps,
-        "moments": list(state.optimizer_state) if training else None,
+        "moments": sorted(state.optimizer_state) if training else None,
         "best_optimizer_steps": state.best.optimizer_steps if training and state.best else None,
     }
     columns = state.history.as_dict()
@@ -104,17 +105,18 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
     described = section.section("progress")
     progress = Progress(**{field.name: _restore_number(described, field) for field in fields(Progress)})
     described.close()
-    if progress.plan_epoch > progress.epoch or progress.plan_step > progress.step:
-        raise ModelFormatError("progress: a plan cannot begin after the epochs and steps that are done.")
+    epochs, steps = progress.epoch - progress.plan_epoch, progress.step - progress.plan_step
+    if epochs < 0 or steps < epochs:  # an epoch takes a step or more
+        raise ModelFormatError("progress: the plan does not begin before the epochs and steps that are done.")
     history = _restore_history(arrays, progress.epoch, len(network.layers))
     names = section.take("moments", list, type(None)) or []
-    if names and not any(names == sorted(kind) for kind in _MOMENTS):
+    if names and names not in _MOMENTS:
         raise ModelFormatError(f"moments={names!r:.100} are those of no optimiser.")
     vector = network.dtype, network.params.shape
     moments = {name: arrays.numbers(f"moment.{name}", *vector) for name in names}
     steps = section.count("optimizer_steps")
     best = None
-    if section.has("best_optimizer_steps"):
+    if not section.is_null("best_optimizer_steps"):
         best_steps = section.count("best_optimizer_steps")
         if not names:
             raise ModelFormatError("A best epoch is stored with the moments that it had, but none are there.")
@@ -124,8 +126,6 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
         ]
         stored = ("params", *(f"moment.{name}" for name in names))
         best = BestEpoch(patterns, [arrays.numbers(f"best.{name}", *vector) for name in stored], best_steps)
-    else:
-        section.take("best_optimizer_steps", type(None))
     section.close()
     return TrainingState(moments, steps, progress, history, best)
 
@@ -144,7 +144,9 @@ def _restore_pattern(name, shape, arrays, nnz=None):
 
 def _shape(content, index):
     if not (len(content) == 2 and all(type(n) is int and n > 0 for n in content) and content[0] * content[1] < 2**63):
-        raise ModelFormatError(f"layer {index}: shape={content!r:.100} must hold two positive numbers.")
+        raise ModelFormatError(
+            f"layer {index}: shape={content!r:.100} must hold two positive numbers of 64 bits together."
+        )
     return tuple(content)
 
 

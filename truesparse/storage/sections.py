@@ -34,20 +34,23 @@ class Section:
             raise ModelFormatError(f"{self._name}: {key}={value!r:.100} must be {allowed}.")
         return value
 
-    def count(self, key: str, *, least: int = 0) -> int:
-        """A number of things, which 64 bits hold."""
+    def count(self, key: str, *, least: int = 0, most: int = 2**63 - 1) -> int:
+        """A number of things."""
         value = self.take(key, int)
-        if not least <= value < 2**63:
-            raise ModelFormatError(f"{self._name}: {key}={value!r:.100} must not be below {least}, nor beyond 64 bits.")
+        if not least <= value <= most:
+            raise ModelFormatError(f"{self._name}: {key} must lie between {least} and {most}.")
         return value
 
     def section(self, key: str) -> "Section":
         """A part of this part."""
         return Section(self.take(key, dict), f"{self._name}: {key}")
 
-    def has(self, key: str) -> bool:
-        """Whether a key is there and has a value."""
-        return self._left.get(key) is not None
+    def is_null(self, key: str) -> bool:
+        """Whether a key stands for nothing; if so, it is taken."""
+        if self._left.get(key, ...) is not None:
+            return False
+        del self._left[key]
+        return True
 
     def close(self) -> None:
         """Refuse keys that nobody took: they mean something that this version does not know."""
@@ -112,4 +115,7 @@ def restore_float(section: Section, key: str) -> float:
     value = section.take(key, float, int, str)
     if isinstance(value, str) and value not in ("inf", "-inf", "nan"):
         raise ModelFormatError(f"{key}={value!r:.100} is not a number.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ModelFormatError(f"{key} is an integer that no float can hold.") from error

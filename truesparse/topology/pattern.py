@@ -99,11 +99,13 @@ class Pattern:
         ------
         ValueError
             If they are not those of a canonical CSR matrix of this shape: ``indptr`` rising from 0 to nnz, ``indices``
-            within [0, fan_in), rising within each row, both of the same dtype, int32 or int64.
+            within [0, fan_in), rising within each row, both of the same dtype, int64 or, where fan_in and nnz fit,
+            int32.
         """
         fan_out, fan_in = shape
-        if indptr.dtype != indices.dtype or indptr.dtype not in (np.int32, np.int64):
-            raise ValueError(f"indptr is {indptr.dtype} and indices {indices.dtype}; both must be int32 or int64.")
+        allowed = {np.dtype(np.int64), np.dtype(_index_dtype(max(indices.size, fan_in)))}
+        if indptr.dtype != indices.dtype or indptr.dtype not in allowed:
+            raise ValueError(f"indptr is {indptr.dtype} and indices {indices.dtype}; both must be of {allowed}.")
         if indptr.shape != (fan_out + 1,) or indices.ndim != 1:
             raise ValueError(f"indptr has shape {indptr.shape} and indices {indices.shape} for {fan_out} rows.")
         if indptr[0] != 0 or indptr[-1] != indices.size or (indptr[1:] < indptr[:-1]).any():
