@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from streams import Errors, Stream, best_keys, keys_of, no_subset, similarity, vacancies_for, with_dropped
 from test_network import dense_of, make
 
+from truesparse import SparseMLPClassifier
 from truesparse.evolution import (
     OMP,
     Cosine,
@@ -104,6 +105,51 @@ def test_units_without_a_signal_are_never_grown(rule, scores, layers, errors, rn
         assert rows.size == min(600, np.count_nonzero(usable))
 
 
+@pytest.mark.parametrize(("rule", "scores"), RULES)
+@pytest.mark.parametrize("silent", ["inputs", "outputs", "both"])
+def test_sides_without_any_signal(rule, scores, silent, layers, errors, rng):
+    """Dead units or empty data are nothing to choose by; `evolve` fills such places at random."""
+    if silent != "outputs":
+        layers[0][:] = 0
+    if silent != "inputs":
+        errors[0][:] = 0
+    first, second = rule(vacancies_for(layers, rng), rng=rng, errors=no_subset(Errors(layers, errors)))
+    assert first[0].size == first[1].size == 0
+    assert second[0].size == 25
+
+
+@pytest.mark.parametrize("n_features", [8, 60])
+def test_a_network_whose_units_die_grows_on(n_features):
+    """A learning rate at which ReLUs die, and features that are all zero."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, n_features)), rng.integers(3, size=60)
+    for seed, data in enumerate((X, X, X, X * 0)):
+        SparseMLPClassifier(
+            (30, 20), epsilon=1, evolution="gse", max_iter=20, update_every=3, learning_rate_init=0.5, alpha=0.1,
+            dropout=0, random_state=seed,
+        ).fit(data, y)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        GuidedStochastic(1e12),
+        GuidedStochastic(1e38),
+        GuidedStochastic(np.float16(60000)),
+        OMP(width=64, candidates=2**40),
+    ],
+)
+def test_more_candidates_than_pairs(rule, layers, errors, rng):
+    """Room for all candidates would be 480 TiB."""
+    vacancies = vacancies_for(layers, rng)
+    scores = omp_scores if isinstance(rule, OMP) else gradients
+    rule = replace(rule, n_samples=None)
+    for vacancy, found in zip(
+        vacancies, rule(vacancies, rng=rng, errors=no_subset(Errors(layers, errors))), strict=True
+    ):
+        assert keys_of(found, vacancy) == best_keys(scores(layers[vacancy.layer], errors[vacancy.layer]), vacancy, 25)
+
+
 @pytest.mark.parametrize("rule", [rule for rule, _ in RULES] + [PathWeightGrow()])
 def test_without_regrow_pairs_just_dropped_are_left_out(rule, layers, errors, rng):
     vacancies = vacancies_for(layers, rng)
@@ -169,7 +215,6 @@ def test_units_are_drawn_in_proportion_to_their_weights(rng):
     counts = np.bincount(grow._draw(weights, 100_000, rng), minlength=6)
     assert not counts[[0, 3, 5]].any()
     assert_allclose(counts / 100_000, weights / 10, atol=0.006)  # four standard deviations
-    assert grow._draw(np.zeros(3), 10, rng).size == 0
 
 
 def test_pairs_are_drawn_by_activation_times_error(rng):

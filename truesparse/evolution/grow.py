@@ -207,7 +207,7 @@ class GuidedStochastic:
     ----------
     candidates : float
         Pairs that are drawn, as a multiple of the layer's weights before pruning; those that are drawn twice or
-        connected do not count again.
+        connected do not count again. Where the layer has no more pairs with a signal than that, all are taken.
     n_samples : int or None
         Training samples to look at, drawn anew for each update; None for all of them. The paper takes one batch.
     regrow : bool
@@ -235,9 +235,9 @@ class GuidedStochastic:
         means = _mean_factors(stream, vacancies)
         drawn = []
         for vacancy, (of_outputs, of_inputs) in zip(vacancies, means, strict=True):
-            n = max(vacancy.n_grow, round(self.candidates * vacancy.before.nnz))
-            keys = np.unique(_draw(of_outputs, n, rng) * of_inputs.size + _draw(of_inputs, n, rng))
-            drawn.append(not_among(keys, vacancy.pattern.keys))
+            multiple = min(float(self.candidates), vacancy.before.n_pairs)
+            n = max(vacancy.n_grow, round(multiple * vacancy.before.nnz))
+            drawn.append(not_among(_draw_pairs(of_outputs, of_inputs, n, rng), vacancy.pattern.keys))
         pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(drawn, vacancies, strict=True)]
         layers = [vacancy.layer for vacancy in vacancies]
         gradients = sums_of_products(stream, layers, stream.first_error, pairs)
@@ -342,11 +342,17 @@ def _largest_of_rank_one(vacancies, factors, rng):
     ]
 
 
+def _draw_pairs(of_outputs, of_inputs, n, rng):
+    """Keys of the pairs that occur in `n` draws, sorted; all pairs with a signal if there are no more of them."""
+    outputs, inputs = np.flatnonzero(of_outputs), np.flatnonzero(of_inputs)
+    if outputs.size * inputs.size <= n:  # also none, where a side is silent
+        return (outputs[:, None] * of_inputs.size + inputs).reshape(-1)
+    return np.unique(_draw(of_outputs, n, rng) * of_inputs.size + _draw(of_inputs, n, rng))
+
+
 def _draw(weights, n, rng):
-    """`n` units, each time with probability in proportion to the weights; none if these are all zero."""
+    """`n` units, each time with probability in proportion to the weights, which are not all zero."""
     possible = np.flatnonzero(weights)
-    if possible.size == 0:
-        return possible
     sums = np.cumsum(weights[possible])
     places = np.searchsorted(sums, rng.random(n) * sums[-1], side="right")
     return possible[np.minimum(places, possible.size - 1)]  # the product can round to the last sum

@@ -91,12 +91,13 @@ def largest_products(
         unit.prepare(prepared[number])
     picks = []
     for vacancy in vacancies:
+        n_absent = vacancy.pattern.n_pairs - vacancy.pattern.nnz
         arguments = (
             units[first_output + vacancy.layer].signature,
             units[vacancy.layer].signature,
             vacancy.pattern.indices,
             vacancy.pattern.indptr,
-            vacancy.n_grow if exact else vacancy.n_grow * candidates,
+            vacancy.n_grow if exact else min(vacancy.n_grow * int(candidates), n_absent),  # room is made for so many
         )
         if uses_cells(search, vacancy.pattern.shape):
             keys, _ = top_absent_pairs_in_cells(*arguments, rng, by_key=True)
