@@ -46,6 +46,17 @@ class Errors(Stream):
             part = slice(start, start + self.batch_size)
             yield [[np.ascontiguousarray(array[:, part]) for array in arrays] for arrays in (self.layers, self.errors)]
 
+    def halves(self):
+        """As `truesparse.signals.ErrorStream.halves`."""
+        return tuple(
+            Errors(
+                [a[:, first::2] for a in self.layers],
+                [delta[:, first::2] for delta in self.errors],
+                self.batch_size,
+            )
+            for first in (0, 1)
+        )
+
 
 def vacancies_for(layers, rng, n_grow=25):
     result = []

@@ -44,6 +44,15 @@ def joined(stream):
     return [[np.concatenate(parts, axis=1) for parts in zip(*some, strict=True)] for some in zip(*batches, strict=True)]
 
 
+def test_the_gradient_is_that_of_two_halves(rng):
+    network = make(rng)
+    stream = error_stream(network, SoftmaxCrossEntropy(), rng.standard_normal((30, 6)), rng.integers(3, size=30))
+    even, odd = stream.halves()
+    assert (even.n_samples, odd.n_samples) == (3, 2)
+    for whole, a, b in zip(stream.gradient(), even.gradient(), odd.gradient(), strict=True):
+        assert_allclose(whole, (3 * a + 2 * b) / 5, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("loss", [SoftmaxCrossEntropy(), SquaredError()])
 @pytest.mark.parametrize(("density", "dense"), [(0.4, ()), (0.4, (2,)), (1.0, (0, 2)), (1.0, (1,))])

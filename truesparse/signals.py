@@ -110,6 +110,14 @@ class ErrorStream(ActivationStream):
             self._backward(z, samples)
             yield activations, [workspace.outputs_of(layer) for layer in range(last + 1)]
 
+    def halves(self) -> tuple["ErrorStream", "ErrorStream"]:
+        """Two streams, of every other sample each; each has the mean loss over its own samples."""
+        halves = []
+        for samples in (self._samples[::2], self._samples[1::2]):
+            parts = self._network, self._loss, self._reader, self._workspace, samples, self._batch_size
+            halves.append(ErrorStream(*parts, self._target, self._check))
+        return tuple(halves)
+
     def gradient(self) -> list[FloatArray]:
         """The gradient of the mean loss over the samples at the stored weights of every layer, (nnz,) each."""
         network = self._network

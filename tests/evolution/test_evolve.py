@@ -11,6 +11,7 @@ from truesparse.evolution import (
     MEST,
     OMP,
     AfterStall,
+    Confirmed,
     Constant,
     Cosine,
     Evolution,
@@ -63,7 +64,7 @@ def signals_of(network, rng):
 PRUNE = [Magnitude(), SignedMagnitude(), MEST(), SensitivityPrune(), PathWeightPrune()]
 GROW = [
     Random(), Cosine(), Cosine(regrow=False), Gradient(), OMP(), GuidedStochastic(), SensitivityGrow(),
-    PathWeightGrow(), Mixed(Cosine(), OMP()), Mixed(PathWeightGrow(), GuidedStochastic(), 0.9),
+    PathWeightGrow(), Confirmed(), Mixed(Cosine(), OMP()), Mixed(PathWeightGrow(), GuidedStochastic(), 0.9),
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from test_network import dense_of, make
 from truesparse import SparseMLPClassifier
 from truesparse.evolution import (
     OMP,
+    Confirmed,
     Cosine,
     Gradient,
     GuidedStochastic,
@@ -310,9 +311,45 @@ def test_mixed_fills_up_what_the_first_rule_does_not_find(rng):
     assert 0 in keys
 
 
+@pytest.mark.parametrize("doubtful", [(), (0,), (1,), (0, 1)])
+def test_picks_that_other_samples_do_not_confirm_are_the_other_rule_s(doubtful, layers, errors, rng):
+    """Every other sample is a copy of the one before; in the doubtful layers, with the opposite error."""
+    for array in (*layers, *errors):
+        array[:, 1::2] = array[:, ::2]
+    for index in doubtful:
+        errors[index][:, 1::2] *= -1
+    vacancies = vacancies_for(layers, rng)
+    rule = Confirmed(OMP(search="exact"), Cosine(search="exact"))
+    signals = {"activations": no_subset(Stream(layers)), "errors": no_subset(Errors(layers, errors))}
+    assert rule.needs == ("errors", "activations")
+    for index, (vacancy, edges) in enumerate(zip(vacancies, rule(vacancies, rng=rng, **signals), strict=True)):
+        if index in doubtful:
+            scores = similarity(layers[index], layers[index + 1], True)
+        else:
+            scores = omp_scores(layers[index][:, ::2], errors[index][:, ::2])
+        assert keys_of(edges, vacancy) == best_keys(scores, vacancy, 25)
+
+
+@pytest.mark.parametrize(("least", "confirmed"), [(0.0, True), (0.49, True), (0.51, False), (1.0, False)])
+def test_the_share_that_is_confirmed_decides(least, confirmed, layers, errors, rng):
+    """The other samples ask for half of the step."""
+    for array in (*layers, *errors):
+        array[:, 1::2] = array[:, ::2]
+    for delta in errors:
+        delta[:, 1::2] /= 2
+    (vacancy, _), signals = vacancies_for(layers, rng), {"activations": no_subset(Stream(layers))}
+    rule = Confirmed(OMP(search="exact"), Cosine(search="exact"), least)
+    (edges,) = rule([vacancy], rng=rng, errors=no_subset(Errors(layers, errors)), **signals)
+    by_errors = best_keys(omp_scores(layers[0][:, ::2], errors[0][:, ::2]), vacancy, 25)
+    assert (keys_of(edges, vacancy) == by_errors) == confirmed
+
+
 @pytest.mark.parametrize(
     ("rule", "bad"),
     [
+        (Confirmed, {"least": 1.5}),
+        (Confirmed, {"n_samples": 1}),
+        (Confirmed, {"n_samples": True}),
         (Gradient, {"n_samples": 0}),
         (OMP, {"search": "fast"}),
         (OMP, {"width": 0}),

@@ -1,6 +1,6 @@
 """How the topology changes during training: prune × grow × schedule, and the methods made of them."""
 
-from truesparse.evolution.combine import AfterStall, Mixed
+from truesparse.evolution.combine import AfterStall, Confirmed, Mixed
 from truesparse.evolution.evolve import Evolution, Vacancy, due_fraction, evolve
 from truesparse.evolution.grow import (
     OMP,
@@ -23,6 +23,7 @@ __all__ = [
     "OMP",
     "PRESETS",
     "AfterStall",
+    "Confirmed",
     "Constant",
     "Cosine",
     "CosineAnnealing",

@@ -1,14 +1,14 @@
-"""Grow rules that are made of two others: both in every update, or one after the other."""
+"""Grow rules that are made of two others: both in every update, by what samples confirm, or one after the other."""
 
 from dataclasses import dataclass, field, replace
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 
 from truesparse._typing import Grow
 from truesparse.evolution.checks import check_rule, checked_keys, one_per_layer
-from truesparse.evolution.grow import Cosine, Random
-from truesparse.evolution.search import not_among
+from truesparse.evolution.grow import OMP, Cosine, Random
+from truesparse.evolution.search import SideBySide, not_among, sums_of_products
 from truesparse.topology import Pattern
 
 
@@ -56,6 +56,73 @@ class Mixed:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """Pairs picked by errors in layers where other samples confirm what they promise, and by another rule elsewhere.
+
+    The first rule sees one half of the samples. With g the gradient of the loss on that half and g′ on the other one,
+    what its picks of a layer promise is confirmed by the share
+
+        Σ_picks sign(g_ji) · g′_ji / Σ_picks |g_ji|
+
+    1 if the other half asks for the same steps, around 0 if the first half was only noise. A rule of this library:
+    growth by errors, when pairs are many and samples few, grows what is not there in other samples (Madelon), while
+    growth by similarity does not look at the loss at all.
+
+    Parameters
+    ----------
+    first : Grow
+        Reads ``errors``, whose number of samples is half of `n_samples` whatever it asks for.
+    otherwise : Grow
+    least : float, in [0, 1]
+        The share that must be confirmed.
+    n_samples : int or None
+        Training samples to look at, drawn anew for each update; None for all of them.
+
+    Examples
+    --------
+    >>> from truesparse.evolution import Confirmed, Evolution
+    >>> evolution = Evolution(grow=Confirmed())
+    """
+
+    first: Grow = field(default_factory=OMP)
+    otherwise: Grow = field(default_factory=Cosine)
+    least: float = 0.5
+    n_samples: int | None = 1000
+
+    def __post_init__(self):
+        check_rule("first", self.first, "OMP()")
+        check_rule("otherwise", self.otherwise, "Cosine()")
+        if not (isinstance(self.least, Real) and 0 <= self.least <= 1):
+            raise ValueError(f"least={self.least!r} must be a number in [0, 1].")
+        n = self.n_samples
+        if n is not None and (isinstance(n, bool) or not isinstance(n, Integral) or n < 2):
+            raise ValueError(f"n_samples={n!r} must be at least 2, or None.")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those of both rules."""
+        return tuple(dict.fromkeys(("errors", *self.first.needs, *self.otherwise.needs)))
+
+    def __call__(self, vacancies, *, rng, **signals):
+        """Edges to grow, per layer."""
+        seen, others = signals["errors"](self.n_samples).halves()
+        keys = _keys_of(self.first, vacancies, rng, {**signals, "errors": lambda n_samples: seen})
+        pairs = [np.divmod(picked, vacancy.pattern.shape[1]) for picked, vacancy in zip(keys, vacancies, strict=True)]
+        promised = _gradients(seen, vacancies, pairs)
+        found = _gradients(others, vacancies, pairs)
+        shares = [
+            (np.sign(g) * g_other).sum() / max(np.abs(g).sum(), np.finfo(g.dtype).tiny)
+            for g, g_other in zip(promised, found, strict=True)
+        ]
+        asked = [vacancy for vacancy, share in zip(vacancies, shares, strict=True) if not share >= self.least]
+        others = iter(_keys_of(self.otherwise, asked, rng, signals))
+        return [
+            edges if share >= self.least else np.divmod(next(others), vacancy.pattern.shape[1])
+            for vacancy, edges, share in zip(vacancies, pairs, shares, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
 class AfterStall:
     """A rule that is followed until training stalls, and another one that is followed from then on (CTRE-seq).
 
@@ -92,6 +159,12 @@ class AfterStall:
 
 def _asked_for(rule, signals):
     return {name: signals[name] for name in rule.needs}
+
+
+def _gradients(errors, vacancies, pairs):
+    """The gradient of the mean loss over the samples of a stream, at some pairs of each layer."""
+    stream = SideBySide(errors)
+    return sums_of_products(stream, [vacancy.layer for vacancy in vacancies], stream.first_error, pairs)
 
 
 def _keys_of(rule, vacancies, rng, signals):

@@ -24,7 +24,8 @@ _GROUPS = {
         activations.AllReLU, activations.Logistic, activations.PiecewiseLinear, activations.SReLU, activations.Tanh,
     ),
     "evolution": (
-        evolution.AfterStall, evolution.Constant, evolution.Cosine, evolution.CosineAnnealing, evolution.Evolution,
+        evolution.AfterStall, evolution.Confirmed,
+        evolution.Constant, evolution.Cosine, evolution.CosineAnnealing, evolution.Evolution,
         evolution.Gradient, evolution.GuidedStochastic, evolution.ImportancePruning, evolution.Linear,
         evolution.Magnitude, evolution.MEST, evolution.Mixed, evolution.OMP, evolution.PathWeightGrow,
         evolution.PathWeightPrune, evolution.Random, evolution.SensitivityGrow, evolution.SensitivityPrune,
