@@ -21,11 +21,14 @@ def test_all_relu_alternates():
     assert [AllReLU(0.5).at_layer(layer) for layer in range(3)] == [
         PiecewiseLinear(-0.5), PiecewiseLinear(0.5), PiecewiseLinear(-0.5)
     ]  # fmt: skip
+    assert AllReLU(np.uint8(1)).at_layer(0).slope == -1
 
 
-def test_bad_slopes_are_named():
-    with pytest.raises(ValueError, match="slope=nan"):
-        PiecewiseLinear(float("nan"))
+@pytest.mark.parametrize("activation", [PiecewiseLinear, AllReLU])
+@pytest.mark.parametrize("slope", [float("nan"), 1e300, -1e39, 10**400, True])
+def test_bad_slopes_are_named(activation, slope):
+    with pytest.raises(ValueError, match=f"slope={slope!r} must be a number".replace("+", r"\+")):
+        activation(slope)
 
 
 def test_logistic_does_not_overflow():

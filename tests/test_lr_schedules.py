@@ -20,7 +20,8 @@ def test_by_hand(schedule, factors):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"gamma": -1}, {"gamma": float("nan")}, {"gamma": "0.1"}, {"milestones": 0.5}, {"milestones": (0.5, 1.5)},
+    [{"gamma": -1}, {"gamma": 10**400}, {"gamma": 1e20}, {"milestones": (10**400,)},
+     {"gamma": float("nan")}, {"gamma": "0.1"}, {"milestones": 0.5}, {"milestones": (0.5, 1.5)},
      {"milestones": ("half",)}, {"milestones": (float("nan"),)}],
 )  # fmt: skip
 def test_bad_steps_are_named(bad):

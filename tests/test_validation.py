@@ -1,11 +1,17 @@
-"""Damage that SciPy overlooks, some of which ends the process when it converts or multiplies the matrix."""
+"""Numbers that are none or too large, and damage that SciPy overlooks.
+
+Some of it ends the process when SciPy converts or multiplies the matrix.
+"""
+
+import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array, csr_matrix, dia_array
 
-from truesparse.validation import refuse_masked, sound_csr
+from truesparse.validation import LARGEST, check_count, check_number, refuse_masked, sound_csr
 
 DENSE = np.array([[0.0, 1, 0, 2], [3, 0, 0, 0], [0, 0, 4, 5]])
 
@@ -183,3 +189,34 @@ def test_masked_entries():
     matrix.data = np.ma.masked_array(matrix.data, mask=matrix.data > 4)
     with pytest.raises(ValueError, match="X has masked entries"):
         sound_csr("X", matrix)
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1, np.float16(0.5), np.float32(1), np.int8(1), Fraction(1, 3)])
+def test_numbers_of_every_type(value):
+    check_number("share", value, 0, 1)
+    check_number("slope", value)
+    check_number("slope", -LARGEST * float(value))
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), 10**400, -(10**400), 1e39, np.inf, np.nan, None, "1", 1j, [1]])
+def test_what_is_no_number_or_too_large(value):
+    with pytest.raises(ValueError, match=re.escape(f"gain={value!r} must be a number in [0, 3.4e+38].")):
+        check_number("gain", value, 0)
+
+
+def test_ends_of_intervals():
+    for without, interval in ((0, "(0, 1]"), (1, "[0, 1)")):
+        check_number("share", 1 - without, 0, 1, without=without)
+        with pytest.raises(ValueError, match=re.escape(f"share={without} must be a number in {interval}.")):
+            check_number("share", without, 0, 1, without=without)
+
+
+def test_counts():
+    for value in (1, np.int8(3), np.uint64(2**60), 10**400):
+        check_count("width", value)
+    check_count("n_samples", None, none=True)
+    for value in (0, -1, 1.0, True, np.bool_(True), None, "1"):
+        with pytest.raises(ValueError, match=re.escape(f"width={value!r} must be a positive integer.")):
+            check_count("width", value)
+    with pytest.raises(ValueError, match="n_samples=True must be a positive integer or None"):
+        check_count("n_samples", True, none=True)

@@ -17,7 +17,6 @@ ones by NumPy and SciPy, while the kernels know their derivatives; SReLU has ker
 """
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -25,6 +24,7 @@ from scipy.special import expit
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
+from truesparse.validation import check_number
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,7 @@ class PiecewiseLinear:
     n_params: ClassVar[int] = 0
 
     def __post_init__(self):
-        if not (isinstance(self.slope, Real) and np.isfinite(self.slope)):
-            raise ValueError(f"slope={self.slope!r} must be a finite number.")
+        check_number("slope", self.slope)
 
     def at_layer(self, layer: int) -> "PiecewiseLinear":
         """The activation of the hidden layer with this index, counted from 0."""
@@ -54,7 +53,8 @@ class AllReLU(PiecewiseLinear):
 
     def at_layer(self, layer: int) -> PiecewiseLinear:
         """The activation of the hidden layer with this index, counted from 0."""
-        return PiecewiseLinear(self.slope if layer % 2 else -self.slope)
+        slope = float(self.slope)  # unsigned integers have no negatives
+        return PiecewiseLinear(slope if layer % 2 else -slope)
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ that grows connections can repair that, a static network cannot.
 """
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.topology import Pattern
+from truesparse.validation import LARGEST, check_number
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FanIn:
     gain: float = 0.5
 
     def __post_init__(self):
-        _check_gain(self.gain)
+        check_number("gain", self.gain, least=0)
 
     def bounds(self, pattern: Pattern) -> FloatArray:
         """The bound of every output unit, shape (fan_out,); 0 for a unit without inputs."""
@@ -42,7 +42,7 @@ class Dense:
     gain: float = 1.0
 
     def __post_init__(self):
-        _check_gain(self.gain)
+        check_number("gain", self.gain, least=0)
 
     def bounds(self, pattern: Pattern) -> FloatArray:
         """The bound of every output unit, shape (fan_out,)."""
@@ -57,17 +57,12 @@ class Glorot:
     gain: float = 1.0
 
     def __post_init__(self):
-        _check_gain(self.gain)
+        check_number("gain", self.gain, least=0)
 
     def bounds(self, pattern: Pattern) -> FloatArray:
         """The bound of every output unit, shape (fan_out,)."""
         fan_out, fan_in = pattern.shape
         return np.full(fan_out, self.gain * np.sqrt(6 / (fan_in + fan_out)))
-
-
-def _check_gain(gain):
-    if not (isinstance(gain, Real) and 0 <= gain < np.inf):
-        raise ValueError(f"gain={gain!r} must be a finite number, not below 0.")
 
 
 Initializer = FanIn | Dense | Glorot
@@ -88,15 +83,15 @@ def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
         bounds = np.asarray(returned)
     except ValueError:  # rows of different lengths
         bounds = np.empty(0, dtype=object)
-    largest, shape = float(np.finfo(np.float32).max), pattern.shape[:1]
+    shape = pattern.shape[:1]
     if bounds.dtype.kind not in "fiu" or bounds.shape != shape or np.ma.is_masked(returned):
         found = f"{type(returned).__name__} of shape {bounds.shape} and dtype {bounds.dtype}"
-    elif not ((bounds >= 0) & (bounds <= largest)).all():
+    elif not ((bounds >= 0) & (bounds <= LARGEST)).all():
         found = f"values from {bounds.min()} to {bounds.max()}"
     else:
         return bounds
     raise ValueError(
-        f"{initializer!r} must return bounds of shape {shape} between 0 and {largest:.2g} for the weights into "
+        f"{initializer!r} must return bounds of shape {shape} between 0 and {LARGEST:.2g} for the weights into "
         f"{shape[0]} units, got {found}."
     )
 

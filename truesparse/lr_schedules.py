@@ -1,9 +1,10 @@
 """How the learning rate changes over training: a factor for each share of the planned steps."""
 
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
+
+from truesparse.validation import LARGEST, check_number, is_number
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,15 @@ class Step:
     gamma: float = 0.1
 
     def __post_init__(self):
-        if not (isinstance(self.gamma, Real) and 0 <= self.gamma < np.inf):
-            raise ValueError(f"gamma={self.gamma!r} must be a finite number, not below 0.")
         milestones = self.milestones
-        if not (isinstance(milestones, tuple) and all(isinstance(m, Real) and 0 <= m <= 1 for m in milestones)):
+        if not (isinstance(milestones, tuple) and all(is_number(share, 0, 1) for share in milestones)):
             raise ValueError(f"milestones={milestones!r} must be a tuple of shares in [0, 1].")
+        # So that the last factor is finite too: the power of a large number raises OverflowError.
+        check_number("gamma", self.gamma, 0, LARGEST ** (1 / max(1, len(milestones))))
 
     def factor(self, step: int, total_steps: int) -> float:
         """As `Constant.factor`."""
-        return self.gamma ** sum(step >= milestone * total_steps for milestone in self.milestones)
+        return float(self.gamma) ** sum(step >= milestone * total_steps for milestone in self.milestones)
 
 
 @dataclass(frozen=True)

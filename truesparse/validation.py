@@ -1,10 +1,51 @@
-"""Arrays from outside, before a kernel sees them: kernels check neither indices nor masks."""
+"""What comes from outside: parameters, and arrays before a kernel sees them, for kernels check no indices or masks."""
 
 from itertools import chain
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, dia_array, issparse
+
+LARGEST = float(np.finfo(np.float32).max)
+"""A number beyond that becomes infinite in a network of float32."""
+
+
+def is_number(value: Any, least: float = -LARGEST, most: float = LARGEST) -> bool:
+    """Whether `value` is a real number in [least, most]; True and False are none, nor is NaN."""
+    if isinstance(value, np.floating):
+        value = float(value)  # float16 cannot be compared with the largest float32
+    return isinstance(value, Real) and not isinstance(value, bool) and least <= value <= most
+
+
+def is_count(value: Any, least: int = 1) -> bool:
+    """Whether `value` is an integer of at least `least`; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+
+
+def check_number(name: str, value: Any, least: float = -LARGEST, most: float = LARGEST, *, without: Any = None) -> None:
+    """Refuse what is no number in [least, most], or is the end `without` of this interval.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, of whatever type.
+    """
+    if not is_number(value, least, most) or value == without:
+        left, right = "(" if without == least else "[", ")" if without == most else "]"
+        raise ValueError(f"{name}={value!r} must be a number in {left}{least:.3g}, {most:.3g}{right}.")
+
+
+def check_count(name: str, value: Any, *, none: bool = False) -> None:
+    """Refuse what is no positive integer, or None if that is allowed.
+
+    Raises
+    ------
+    ValueError
+        If it is something else, of whatever type.
+    """
+    if not (is_count(value) or (none and value is None)):
+        raise ValueError(f"{name}={value!r} must be a positive integer{' or None' if none else ''}.")
 
 
 def refuse_masked(name: str, values: Any) -> None:

@@ -317,11 +317,40 @@ def test_a_rule_gets_the_signals_it_names_and_no_other(rng):
         ({"grow": Random}, "an instance rather than a class"),
         ({"schedule": Constant}, "an instance rather than a class"),
         ({"prune": lambda weights, n_drop: []}, "tuple 'needs'"),
+        ({"grow_init": 10**400}, "grow_init=10+ must be 'zeros', a number in"),
+        ({"grow_init": True}, "grow_init=True"),
+        ({"prune": Random()}, r"prune=Random\(\) cannot be called as rule\(weights, n_drop\)"),
+        ({"prune": Cosine()}, r"prune=Cosine\(.* cannot be called as rule\(weights, n_drop\) with .*'activations'"),
+        ({"prune": Mixed()}, r"prune=Mixed\(.* cannot be called"),
+        ({"grow": Magnitude()}, r"grow=Magnitude\(\) cannot be called as rule\(vacancies, rng=rng\)"),
+        ({"grow": MEST()}, r"grow=MEST\(.* cannot be called"),
+        ({"schedule": Magnitude()}, r"schedule=Magnitude\(\) cannot be called as rule\(step, epoch_step, total_steps"),
+        ({"schedule": Random()}, r"schedule=Random\(\) cannot be called"),
     ],
 )
 def test_bad_values_are_named(bad, message):
     with pytest.raises(ValueError, match=message):
         Evolution(**bad)
+
+
+@pytest.mark.parametrize("rule", [Mixed, AfterStall])
+def test_rules_within_rules_must_grow_too(rule):
+    with pytest.raises(ValueError, match=r"first=Magnitude\(\) cannot be called as rule\(vacancies, rng=rng\)"):
+        rule(first=Magnitude())
+
+
+def test_rules_with_nothing_but_needs_and_a_call():
+    class Own:
+        needs = ("activations", "layers")
+
+        def __call__(self, *arguments, **signals):
+            return []
+
+    class Compiled(Own):
+        __signature__ = "unknown"  # `inspect.signature` refuses that, as it does some compiled code
+
+    for rule in (Own(), Compiled()):
+        Evolution(prune=rule, grow=Mixed(rule, AfterStall(rule, rule)), schedule=rule)
 
 
 def test_evolution_is_a_value():

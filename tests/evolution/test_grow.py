@@ -168,14 +168,15 @@ def test_after_stall_changes_the_rule_for_good():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"search": "fast"}, {"n_samples": 0}, {"width": 0}, {"candidates": -1}, {"width": 1.5}]
+    "bad", [{"search": "fast"}, {"n_samples": 0}, {"width": 0}, {"candidates": -1}, {"width": 1.5}, {"n_samples": True}]
 )
 def test_bad_values_are_named(bad):
     ((name, value),) = bad.items()
     with pytest.raises(ValueError, match=f"{name}={value!r}"):
         Cosine(**bad)
-    with pytest.raises(ValueError, match="patience=0"):
-        AfterStall(patience=0)
+    for patience in (0, True):
+        with pytest.raises(ValueError, match=f"patience={patience}"):
+            AfterStall(patience=patience)
 
 
 def test_signature_of_ones_matches_a_unit_that_is_one(rng):

@@ -348,7 +348,7 @@ def test_the_share_that_is_confirmed_decides(least, confirmed, layers, errors, r
     ("rule", "bad"),
     [
         (Confirmed, {"least": 1.5}),
-        (Confirmed, {"n_samples": 1}),
+        (Confirmed, {"n_samples": 0}),
         (Confirmed, {"n_samples": True}),
         (Gradient, {"n_samples": 0}),
         (OMP, {"search": "fast"}),
@@ -358,6 +358,9 @@ def test_the_share_that_is_confirmed_decides(least, confirmed, layers, errors, r
         (GuidedStochastic, {"n_samples": -1}),
         (SensitivityGrow, {"n_samples": 1.5}),
         (Mixed, {"share": 1.5}),
+        (Mixed, {"share": 10**400}),
+        (GuidedStochastic, {"candidates": 10**400}),
+        (Gradient, {"n_samples": True}),
     ],
 )
 def test_bad_values_are_named(rule, bad):

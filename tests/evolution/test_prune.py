@@ -129,7 +129,17 @@ def test_a_weight_on_no_path_goes_first(rng):
     assert set(network.layers[0].pattern.rows[mask]) == {4}
 
 
-@pytest.mark.parametrize("bad", [{"factor": -1}, {"factor": float("nan")}, {"n_samples": 0}, {"n_samples": 1.5}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"factor": -1},
+        {"factor": float("nan")},
+        {"factor": 10**400},
+        {"n_samples": True},
+        {"n_samples": 0},
+        {"n_samples": 1.5},
+    ],
+)
 def test_bad_values_are_named(bad):
     ((name, value),) = bad.items()
     with pytest.raises(ValueError, match=f"{name}={value!r}"):

@@ -53,9 +53,15 @@ def test_linear_by_hand():
     [
         ("drop_fraction", -0.1), ("drop_fraction", 1.1), ("drop_fraction", "a"), ("drop_fraction", float("nan")),
         ("update_every", 0), ("update_every", 1.5), ("update_every", "step"),
-        ("begin_step", -1), ("end_step", 1.5), ("end_step", None),
+        ("begin_step", -1), ("end_step", 1.5), ("end_step", None), ("drop_fraction", 10**400), ("drop_fraction", True),
+        ("update_every", True), ("begin_step", False), ("end_step", True),
     ],
 )  # fmt: skip
 def test_bad_values_are_named(parameter, value):
     with pytest.raises(ValueError, match=f"{parameter}={value!r}"):
         CosineAnnealing(**{parameter: value})
+
+
+def test_small_types_of_numpy_count_as_far_as_others():
+    small = CosineAnnealing(np.float16(0.5), np.uint8(100), begin_step=np.uint8(200), end_step=np.float16(0.5))
+    assert run(small, 200_000) == run(CosineAnnealing(0.5, 100, begin_step=200, end_step=0.5), 200_000)

@@ -85,6 +85,8 @@ def test_when_it_is_due():
         ({"begin": -1}, "begin=-1"),
         ({"end": 2}, "end=2"),
         ({"every": 0}, "every=0"),
+        ({"every": True}, "every=True"),
+        ({"fraction": 10**400}, "fraction=10"),
     ],
 )
 def test_bad_parameters_are_named(parameters, message):

@@ -1,18 +1,28 @@
 """Rules of evolution, and what they return, checked before a network is changed by it."""
 
+import inspect
+
 import numpy as np
 
 from truesparse.topology.pattern import edge_keys
 from truesparse.validation import refuse_masked
 
+# Positional arguments and keywords of a call, besides signals, and how it is written.
+_CALL_OF_GROWTH = ((None,), ("rng",), "vacancies, rng=rng")
+_CALLS = {
+    "prune": ((None, None), (), "weights, n_drop"),
+    "schedule": ((0, 0, 0), (), "step, epoch_step, total_steps"),
+}
+
 
 def check_rule(name, rule, example):
-    """Refuse what is no prune or grow rule, or no schedule.
+    """Refuse what is no prune or grow rule, or no schedule, as the parameter `name` asks.
 
     Raises
     ------
     ValueError
-        If `rule` is not callable, is a class, or has no tuple ``needs`` although it is no schedule.
+        If `rule` is not callable, is a class, has no tuple ``needs`` although it is no schedule, or cannot be called
+        as it would be: a rule of another kind.
     """
     if not callable(rule) or isinstance(rule, type):
         raise ValueError(
@@ -21,6 +31,19 @@ def check_rule(name, rule, example):
         )
     if name != "schedule" and not isinstance(getattr(rule, "needs", None), tuple):
         raise ValueError(f"{name}={rule!r} must have a tuple 'needs' of the signals it reads; () for none.")
+    signals = () if name == "schedule" else rule.needs
+    arguments, keywords, call = _CALLS.get(name, _CALL_OF_GROWTH)
+    try:
+        signature = inspect.signature(rule)
+    except (TypeError, ValueError):  # of compiled code
+        return
+    try:
+        signature.bind(*arguments, **dict.fromkeys((*keywords, *signals)))
+    except TypeError as error:
+        raise ValueError(
+            f"{name}={rule!r} cannot be called as rule({call}) with the signals {signals}: {error}; for example "
+            f"truesparse.evolution.{example} can."
+        ) from error
 
 
 def one_per_layer(rule, results, n_layers):

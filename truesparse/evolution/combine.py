@@ -1,7 +1,6 @@
 """Grow rules that are made of two others: both in every update, by what samples confirm, or one after the other."""
 
 from dataclasses import dataclass, field, replace
-from numbers import Integral, Real
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from truesparse.evolution.checks import check_rule, checked_keys, one_per_layer
 from truesparse.evolution.grow import OMP, Cosine, Random
 from truesparse.evolution.search import SideBySide, not_among, sums_of_products
 from truesparse.topology import Pattern
+from truesparse.validation import check_count, check_number
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Mixed:
     def __post_init__(self):
         check_rule("first", self.first, "Cosine()")
         check_rule("second", self.second, "Random()")
-        if not (isinstance(self.share, Real) and 0 <= self.share <= 1):
-            raise ValueError(f"share={self.share!r} must be a number in [0, 1].")
+        check_number("share", self.share, 0, 1)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ class Mixed:
 
     def __call__(self, vacancies, *, rng, **signals):
         """Edges to grow, per layer."""
-        asked = [replace(vacancy, n_grow=round(self.share * vacancy.n_grow)) for vacancy in vacancies]
+        asked = [replace(vacancy, n_grow=round(float(self.share) * vacancy.n_grow)) for vacancy in vacancies]
         first = _keys_of(self.first, asked, rng, signals)
         left = [_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
         second = _keys_of(self.second, left, rng, signals)
@@ -92,11 +91,8 @@ class Confirmed:
     def __post_init__(self):
         check_rule("first", self.first, "OMP()")
         check_rule("otherwise", self.otherwise, "Cosine()")
-        if not (isinstance(self.least, Real) and 0 <= self.least <= 1):
-            raise ValueError(f"least={self.least!r} must be a number in [0, 1].")
-        n = self.n_samples
-        if n is not None and (isinstance(n, bool) or not isinstance(n, Integral) or n < 2):
-            raise ValueError(f"n_samples={n!r} must be at least 2, or None.")
+        check_number("least", self.least, 0, 1)
+        check_count("n_samples", self.n_samples, none=True)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -143,8 +139,7 @@ class AfterStall:
     def __post_init__(self):
         check_rule("first", self.first, "Cosine()")
         check_rule("then", self.then, "Random()")
-        if not (isinstance(self.patience, (int, np.integer)) and self.patience > 0):
-            raise ValueError(f"patience={self.patience!r} must be a positive number of epochs.")
+        check_count("patience", self.patience)
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ Each batch of ``errors`` is a pair of such a list and of another one, whose numb
 over the stream with respect to the sums of layer l (`truesparse.signals`). Signals are computed when a rule asks.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +42,7 @@ from truesparse.initializers import Initializer
 from truesparse.layers import Layer
 from truesparse.topology import Pattern, Rewiring
 from truesparse.topology.pattern import edge_keys
+from truesparse.validation import LARGEST, is_number
 
 _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(drop_fraction=0.2)"}
 
@@ -96,10 +96,9 @@ class Evolution:
 
     def __post_init__(self):
         grow_init = self.grow_init
-        a_factor = isinstance(grow_init, Real) and 0 <= grow_init < math.inf
-        if not (grow_init == "zeros" or a_factor or hasattr(grow_init, "bounds")):
+        if not (grow_init == "zeros" or is_number(grow_init, least=0) or hasattr(grow_init, "bounds")):
             raise ValueError(
-                f"grow_init={grow_init!r} must be 'zeros', a number that is not negative, or an initializer."
+                f"grow_init={grow_init!r} must be 'zeros', a number in [0, {LARGEST:.3g}], or an initializer."
             )
         for name in ("prune", "grow", "schedule"):
             check_rule(name, getattr(self, name), _EXAMPLES[name])

@@ -41,7 +41,6 @@ gradient.
 """
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -58,6 +57,7 @@ from truesparse.evolution.search import (
 )
 from truesparse.kernels.products import top_absent_products
 from truesparse.kernels.select import k_smallest
+from truesparse.validation import check_count, check_number
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Gradient:
     needs: ClassVar[tuple[str, ...]] = ("errors",)
 
     def __post_init__(self):
-        _check_positive(self, "n_samples")
+        check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, vacancies, *, rng, errors):
         """Edges to grow, per layer."""
@@ -225,9 +225,8 @@ class GuidedStochastic:
     needs: ClassVar[tuple[str, ...]] = ("errors",)
 
     def __post_init__(self):
-        if not (isinstance(self.candidates, Real) and 0 < self.candidates < np.inf):
-            raise ValueError(f"candidates={self.candidates!r} must be a positive number.")
-        _check_positive(self, "n_samples")
+        check_number("candidates", self.candidates, least=0, without=0)
+        check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, vacancies, *, rng, errors):
         """Edges to grow, per layer."""
@@ -272,7 +271,7 @@ class SensitivityGrow:
     needs: ClassVar[tuple[str, ...]] = ("errors",)
 
     def __post_init__(self):
-        _check_positive(self, "n_samples")
+        check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, vacancies, *, rng, errors):
         """Edges to grow, per layer."""
@@ -307,17 +306,12 @@ class PathWeightGrow:
         return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
 
 
-def _check_positive(rule, *names):
-    for name in names:
-        value = getattr(rule, name)
-        if not (value is None and name == "n_samples") and not (isinstance(value, (int, np.integer)) and value > 0):
-            raise ValueError(f"{name}={value!r} must be a positive integer.")
-
-
 def _check_search(rule):
     if rule.search not in SEARCHES:
         raise ValueError(f"search={rule.search!r} must be 'auto', 'sketch', 'cells' or 'exact'.")
-    _check_positive(rule, "n_samples", "width", "candidates")
+    check_count("n_samples", rule.n_samples, none=True)
+    check_count("width", rule.width)
+    check_count("candidates", rule.candidates)
 
 
 def _edges(picks, vacancies, regrow=True):

@@ -20,7 +20,6 @@ of Naji, Abtahi & Marvasti (2021), made from the abstract of that paper; their t
 """
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import ClassVar
 
 import numpy as np
@@ -28,6 +27,7 @@ import numpy as np
 from truesparse.evolution.paths import path_weights
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.kernels.select import k_smallest
+from truesparse.validation import check_count, check_number
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,8 @@ class MEST:
     needs: ClassVar[tuple[str, ...]] = ("gradient", "changing")
 
     def __post_init__(self):
-        if not (isinstance(self.factor, Real) and 0 <= self.factor < np.inf):
-            raise ValueError(f"factor={self.factor!r} must be a number that is not negative.")
-        _check_samples(self.n_samples)
+        check_number("factor", self.factor, least=0)
+        check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, weights, n_drop, *, gradient, changing):
         """Masks of the weights to drop."""
@@ -131,7 +130,7 @@ class SensitivityPrune:
     needs: ClassVar[tuple[str, ...]] = ("errors", "changing")
 
     def __post_init__(self):
-        _check_samples(self.n_samples)
+        check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, weights, n_drop, *, errors, changing):
         """Masks of the weights to drop."""
@@ -166,8 +165,3 @@ def _pairs_of(weight):
     """Rows and columns of the stored weights, (nnz,) int64 each."""
     rows = np.repeat(np.arange(weight.shape[0], dtype=np.int64), np.diff(weight.indptr))
     return rows, weight.indices.astype(np.int64)
-
-
-def _check_samples(n_samples):
-    if n_samples is not None and not (isinstance(n_samples, (int, np.integer)) and n_samples > 0):
-        raise ValueError(f"n_samples={n_samples!r} must be a positive integer.")

@@ -13,7 +13,9 @@ the last.
 
 import math
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
+
+from truesparse.validation import check_number, is_count, is_number
 
 
 @dataclass(frozen=True)
@@ -44,15 +46,11 @@ class Constant:
     end_step: int | float = 1.0
 
     def __post_init__(self):
-        if not (isinstance(self.drop_fraction, Real) and 0 <= self.drop_fraction <= 1):
-            raise ValueError(f"drop_fraction={self.drop_fraction!r} must be a number in [0, 1].")
-        every = self.update_every
-        if every != "epoch" and not (isinstance(every, Integral) and every >= 1):
-            raise ValueError(f"update_every={every!r} must be a number of steps, at least 1, or 'epoch'.")
+        check_number("drop_fraction", self.drop_fraction, 0, 1)
+        if self.update_every != "epoch" and not is_count(self.update_every):
+            raise ValueError(f"update_every={self.update_every!r} must be a number of steps, at least 1, or 'epoch'.")
         for name, step in (("begin_step", self.begin_step), ("end_step", self.end_step)):
-            in_steps = isinstance(step, Integral) and step >= 0
-            as_share = isinstance(step, Real) and not isinstance(step, Integral) and 0 <= step <= 1
-            if not (in_steps or as_share):
+            if not (is_count(step, least=0) or is_number(step, 0, 1)):
                 raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
 
     def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
@@ -66,7 +64,7 @@ class Constant:
             Steps that are planned.
         """
         begin, end = _in_steps(self.begin_step, total_steps), _in_steps(self.end_step, total_steps)
-        is_due = epoch_step == 0 if self.update_every == "epoch" else step % self.update_every == 0
+        is_due = epoch_step == 0 if self.update_every == "epoch" else step % int(self.update_every) == 0
         if step == 0 or not is_due or not begin <= step < end:
             return 0.0
         return self.drop_fraction * self.annealing((step - begin) / (end - begin))
@@ -99,4 +97,4 @@ class Linear(Constant):
 
 
 def _in_steps(step, total_steps):
-    return step if isinstance(step, Integral) else step * total_steps
+    return int(step) if isinstance(step, Integral) else float(step) * total_steps

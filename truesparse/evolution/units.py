@@ -23,7 +23,6 @@ unit. Ours counts exactly: equally important units do not go together.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from truesparse._typing import FloatArray
 from truesparse.kernels.select import k_smallest
 from truesparse.layers import Layer
+from truesparse.validation import check_count, check_number
 
 
 @dataclass(frozen=True)
@@ -59,25 +59,21 @@ class ImportancePruning:
     every: int = 5
 
     def __post_init__(self):
-        if not (isinstance(self.fraction, Real) and 0 <= self.fraction < 1):
-            raise ValueError(f"fraction={self.fraction!r} must be a number in [0, 1).")
-        for name in ("begin", "end"):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 <= value <= 1):
-                raise ValueError(f"{name}={value!r} must be a share of the epochs, in [0, 1].")
-        if not (isinstance(self.every, Integral) and self.every >= 1):
-            raise ValueError(f"every={self.every!r} must be a number of epochs, at least 1.")
+        check_number("fraction", self.fraction, 0, 1, without=1)
+        check_number("begin", self.begin, 0, 1)
+        check_number("end", self.end, 0, 1)
+        check_count("every", self.every)
 
     def is_due(self, epoch: int, n_epochs: int) -> bool:
         """Whether units are removed when `epoch` epochs of `n_epochs` are done."""
         begin = max(1, int(np.ceil(self.begin * n_epochs)))
-        return begin <= epoch < self.end * n_epochs and (epoch - begin) % self.every == 0
+        return begin <= epoch < self.end * n_epochs and (epoch - begin) % int(self.every) == 0
 
     def __call__(self, layers: Sequence[Layer]) -> list[NDArray[np.bool_]]:
         """Masks of the units to keep, one (n_units,) for each hidden layer."""
         kept = []
         for scores in importance(layers):
-            n_removed = min(int(self.fraction * scores.size), scores.size - 1)
+            n_removed = min(int(float(self.fraction) * scores.size), scores.size - 1)
             kept.append(~k_smallest(scores, n_removed))
         return kept
 

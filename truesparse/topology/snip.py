@@ -60,7 +60,6 @@ where scores are zero, ours random ones.
 
 from dataclasses import dataclass
 from itertools import accumulate
-from numbers import Integral
 
 import numpy as np
 
@@ -74,6 +73,7 @@ from truesparse.losses import Loss
 from truesparse.randomness import RandomStreams
 from truesparse.signals import draw_samples
 from truesparse.topology.pattern import Pattern
+from truesparse.validation import check_count
 
 _TILE = 2**18  # weights that are drawn at a time; a tile of one row may have more
 _STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
@@ -115,9 +115,7 @@ class SNIP:
     connected: bool = False
 
     def __post_init__(self):
-        n = self.n_samples
-        if not (n is None or (isinstance(n, Integral) and not isinstance(n, bool) and n > 0)):
-            raise ValueError(f"n_samples={n!r} must be a positive integer or None.")
+        check_count("n_samples", self.n_samples, none=True)
         for name in ("per_layer", "centred", "connected"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}={getattr(self, name)!r} must be True or False.")
