@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import truesparse
-from truesparse import SparseMLPClassifier
+from truesparse import Evolution, SparseMLPClassifier, lr_schedules
+from truesparse.evolution import OMP, AfterStall, Constant, Cosine, Gradient, Mixed, Random
 from truesparse.persistence import ModelFormatError
 from truesparse.storage import write_archive
 
@@ -69,3 +70,58 @@ def test_metadata_of_many_small_things_are_refused_before_they_are_parsed(honest
 
     with pytest.raises(ModelFormatError, match="at most 4194304 are allowed"):
         truesparse.load(with_metadata(honest, fill))
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "-" + "9" * 400, "1e400", "-1e400", "9" * 5000])
+@pytest.mark.parametrize("name", ["epsilon", "random_state", "learning_rate_init"])
+def test_numbers_beyond_a_float_are_refused(honest, name, number):
+    def enlarge(metadata):
+        metadata["parameters"][name] = "HERE"
+        return json.dumps(metadata).replace('"HERE"', number)
+
+    with pytest.raises(ModelFormatError):
+        truesparse.load(with_metadata(honest, enlarge))
+
+
+def test_numbers_beyond_a_float_are_not_written():
+    with pytest.raises(ModelFormatError, match="max_iter"):
+        truesparse.save(SparseMLPClassifier(max_iter=10**400), io.BytesIO())
+
+
+def rule(name, **fields):
+    return {"type": name, "fields": fields}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("evolution", rule("evolution.Evolution", prune=rule("evolution.Random"))),
+        ("evolution", rule("evolution.Evolution", grow=rule("evolution.Magnitude"))),
+        ("evolution", rule("evolution.Evolution", schedule=rule("evolution.Random"))),
+        ("evolution", rule("evolution.Evolution", grow=rule("evolution.AfterStall", first="text", then=None))),
+        ("evolution", rule("evolution.Evolution", grow=rule("evolution.Cosine", regrow="no"))),
+        ("learning_rate", rule("learning_rate.Step", milestones=0.5)),
+        ("learning_rate", rule("learning_rate.Step", milestones=["a"])),
+        ("learning_rate", rule("learning_rate.Step", gamma=None)),
+        ("activation", rule("activation.AllReLU", slope="steep")),
+    ],
+)
+def test_fields_of_rules_that_hold_something_else_are_refused(honest, parameter, value):
+    with pytest.raises(ModelFormatError):
+        truesparse.load(with_metadata(honest, lambda metadata: metadata["parameters"].update({parameter: value})))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"learning_rate": lr_schedules.Step(milestones=[0.5, 1], gamma=1)},
+        {"evolution": Evolution(grow=Cosine(regrow=0), schedule=Constant(end_step=3), grow_init=1)},
+        {"evolution": Evolution(grow=AfterStall(Random(), Mixed(OMP(), Gradient(n_samples=None), 1), patience=9))},
+    ],
+)
+def test_fields_that_a_rule_accepts_come_back(changed):
+    file = io.BytesIO()
+    truesparse.save(SparseMLPClassifier(**changed), file)
+    file.seek(0)
+    for name, value in changed.items():
+        assert getattr(truesparse.load(file), name) == value

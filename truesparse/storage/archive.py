@@ -190,7 +190,8 @@ def _size(file):
 def _read_metadata(archive, member):
     if member.file_size > _MOST_METADATA:
         raise ModelFormatError(f"metadata.json has {member.file_size} bytes; at most {_MOST_METADATA} are allowed.")
-    metadata = json.loads(archive.read(member), object_pairs_hook=_distinct, parse_constant=_refuse_constant)
+    metadata = json.loads(archive.read(member), object_pairs_hook=_distinct, parse_constant=_refuse_constant,
+                          parse_float=_finite)  # fmt: skip
     if not isinstance(metadata, dict) or metadata.pop("format", None) != FORMAT:
         raise ModelFormatError("metadata.json does not say that this is a model of truesparse.")
     _refuse_depth(metadata)
@@ -219,6 +220,13 @@ def _distinct(pairs):
     if len(content) < len(pairs):
         raise ModelFormatError("metadata.json has a key twice.")
     return content
+
+
+def _finite(text):
+    number = float(text)
+    if not math.isfinite(number):
+        raise ModelFormatError(f"metadata.json holds {text:.100}, which no float can hold.")
+    return number
 
 
 def _refuse_constant(name):

@@ -6,9 +6,12 @@ be stored without pickling them.
 """
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from numbers import Real
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import numpy as np
 
@@ -16,6 +19,7 @@ import truesparse.activations as activations
 import truesparse.evolution as evolution
 import truesparse.initializers as initializers
 import truesparse.lr_schedules as lr_schedules
+from truesparse._typing import Grow, Prune, Schedule
 from truesparse.storage.archive import ModelFormatError
 from truesparse.topology.snip import SNIP
 
@@ -37,6 +41,19 @@ _GROUPS = {
 }  # fmt: skip
 _CLASSES = {f"{group}.{cls.__name__}": cls for group, classes in _GROUPS.items() for cls in classes}
 _NAMES = {cls: name for name, cls in _CLASSES.items()}
+# What a field may hold that is annotated with a protocol: a rule that prunes can be called, but not to grow.
+_ROLES = {
+    Prune: (
+        evolution.Magnitude, evolution.MEST, evolution.PathWeightPrune, evolution.SensitivityPrune,
+        evolution.SignedMagnitude,
+    ),
+    Grow: (
+        evolution.AfterStall, evolution.Cosine, evolution.Gradient, evolution.GuidedStochastic, evolution.Mixed,
+        evolution.OMP, evolution.PathWeightGrow, evolution.Random, evolution.SensitivityGrow,
+    ),
+    Schedule: (evolution.Constant, evolution.CosineAnnealing, evolution.Linear),
+}  # fmt: skip
+_LARGEST_INT = int(sys.float_info.max)  # whoever compares it with a float can
 
 
 def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = None) -> Any:
@@ -57,7 +74,7 @@ def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = No
     """
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
-    if value is None or type(value) in (bool, int, str):
+    if value is None or type(value) in (bool, str) or (type(value) is int and abs(value) <= _LARGEST_INT):
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"type": "float", "value": str(value)}
@@ -86,7 +103,9 @@ def decode(content: Any, name: str) -> Any:
     ModelFormatError
         If that names a class that is not one of the library's rules, or is not what it should be.
     """
-    if content is None or type(content) in (bool, int, float, str):
+    if content is None or type(content) in (bool, float, str):
+        return content
+    if type(content) is int and abs(content) <= _LARGEST_INT:
         return content
     if type(content) is list:
         return [decode(item, f"{name}[{index}]") for index, item in enumerate(content)]
@@ -106,7 +125,21 @@ def _make(cls, content, name):
     if type(content) is not dict or not content.keys() <= known:
         raise ModelFormatError(f"{name}={content!r:.200} must hold fields of {cls.__name__}: {sorted(known)}.")
     values = {field: decode(value, f"{name}.{field}") for field, value in content.items()}
+    for field in fields(cls):
+        if field.name in values and not _fits(values[field.name], field.type):
+            raise ModelFormatError(f"{name}.{field.name}={values[field.name]!r:.200} is not {field.type}.")
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise ModelFormatError(f"{name} cannot be {cls.__name__}({values!r:.200}): {error}") from error
+
+
+def _fits(value, annotation):
+    """Whether a field may hold a value; one kind of number may stand for another, as Python has it."""
+    if isinstance(annotation, UnionType):
+        return any(_fits(value, kind) for kind in get_args(annotation))
+    if get_origin(annotation) is tuple:  # of any length
+        return isinstance(value, tuple | list) and all(_fits(item, get_args(annotation)[0]) for item in value)
+    if annotation in (bool, int, float):
+        return isinstance(value, Real)
+    return isinstance(value, _ROLES.get(annotation, annotation))
