@@ -447,7 +447,7 @@ def strace(worker, inject, log):
             raise PermissionError(line.decode())
         yield
     finally:
-        tracer.send_signal(signal.SIGINT)
+        tracer.terminate()  # it detaches first
         tracer.communicate()
 
 
