@@ -114,7 +114,7 @@ def test_fields_of_rules_that_hold_something_else_are_refused(honest, parameter,
 @pytest.mark.parametrize(
     "changed",
     [
-        {"learning_rate": lr_schedules.Step(milestones=[0.5, 1], gamma=1)},
+        {"learning_rate": lr_schedules.Step(milestones=(0.5, 1), gamma=1)},
         {"evolution": Evolution(grow=Cosine(regrow=0), schedule=Constant(end_step=3), grow_init=1)},
         {"evolution": Evolution(grow=AfterStall(Random(), Mixed(OMP(), Gradient(n_samples=None), 1), patience=9))},
     ],

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from numbers import Real
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 import numpy as np
@@ -19,7 +19,6 @@ import truesparse.activations as activations
 import truesparse.evolution as evolution
 import truesparse.initializers as initializers
 import truesparse.lr_schedules as lr_schedules
-from truesparse._typing import Grow, Prune, Schedule
 from truesparse.storage.archive import ModelFormatError
 from truesparse.topology.snip import SNIP
 
@@ -41,18 +40,6 @@ _GROUPS = {
 }  # fmt: skip
 _CLASSES = {f"{group}.{cls.__name__}": cls for group, classes in _GROUPS.items() for cls in classes}
 _NAMES = {cls: name for name, cls in _CLASSES.items()}
-# What a field may hold that is annotated with a protocol: a rule that prunes can be called, but not to grow.
-_ROLES = {
-    Prune: (
-        evolution.Magnitude, evolution.MEST, evolution.PathWeightPrune, evolution.SensitivityPrune,
-        evolution.SignedMagnitude,
-    ),
-    Grow: (
-        evolution.AfterStall, evolution.Cosine, evolution.Gradient, evolution.GuidedStochastic, evolution.Mixed,
-        evolution.OMP, evolution.PathWeightGrow, evolution.Random, evolution.SensitivityGrow,
-    ),
-    Schedule: (evolution.Constant, evolution.CosineAnnealing, evolution.Linear),
-}  # fmt: skip
 _LARGEST_INT = int(sys.float_info.max)  # whoever compares it with a float can
 
 
@@ -139,7 +126,9 @@ def _fits(value, annotation):
     if isinstance(annotation, UnionType):
         return any(_fits(value, kind) for kind in get_args(annotation))
     if get_origin(annotation) is tuple:  # of any length
-        return isinstance(value, tuple | list) and all(_fits(item, get_args(annotation)[0]) for item in value)
+        return isinstance(value, tuple) and all(_fits(item, get_args(annotation)[0]) for item in value)
     if annotation in (bool, int, float):
         return isinstance(value, Real)
-    return isinstance(value, _ROLES.get(annotation, annotation))
+    if annotation in (str, NoneType):
+        return isinstance(value, annotation)
+    return True  # rules check the rules that they are made of
