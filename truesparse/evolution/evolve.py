@@ -53,7 +53,8 @@ class Evolution:
 
     The rules are in `truesparse.evolution`: `Magnitude`, `SignedMagnitude`, `MEST`, `SensitivityPrune` and
     `PathWeightPrune` prune; `Random`, `Cosine`, `Gradient`, `OMP`, `GuidedStochastic`, `SensitivityGrow`,
-    `PathWeightGrow`, `Mixed` and `AfterStall` grow; `Constant`, `CosineAnnealing` and `Linear` are schedules.
+    `PathWeightGrow`, `Mixed`, `Confirmed` and `AfterStall` grow; `Constant`, `CosineAnnealing` and `Linear` are
+    schedules.
 
     Parameters
     ----------
