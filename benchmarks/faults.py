@@ -660,7 +660,12 @@ def _judge_model(honest, mutant, expected, model):
         if model.n_features_in_ > 10**5:
             return "another valid model, of many features"
         X = np.zeros((len(y), model.n_features_in_))
-    model.predict(X)
+    try:
+        model.predict(X)
+    except ValueError as error:  # weights that are finite, but so large that outputs are not
+        if "infinite or NaN" not in str(error):
+            raise
+        return "another valid model, whose outputs overflow"
     try:
         model.set_params(n_jobs=1, verbose=0).partial_fit(X, y)
     except ValueError as error:  # said in words: other classes, a loss that becomes infinite, a rule that does not fit

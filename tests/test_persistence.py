@@ -224,6 +224,7 @@ def set_entry(*path_and_value):
         set_entry("parameters", "unknown", 1),
         set_entry("parameters", "callbacks", []),
         set_entry("parameters", "epsilon", -1),
+        set_entry("parameters", "batch_transform", {"type": "evolution.Magnitude", "fields": {}}),
         set_entry("parameters", "evolution", "no such method"),
         set_entry("parameters", "evolution", {"type": "os.system", "fields": {}}),
         set_entry("parameters", []),
