@@ -1,5 +1,9 @@
 """Small makers of things that many tests need."""
 
+import sys
+from importlib import import_module
+from pathlib import Path
+
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -65,3 +69,13 @@ def assert_same_run(model, other):
     history, other_history = model.history_, other.history_
     for name in history.keys() - {"seconds"}:
         np.testing.assert_array_equal(history[name], other_history[name])
+
+
+def benchmark_modules(*names):
+    """Scripts of the benchmarks, imported; they import each other."""
+    benchmarks = str(Path(__file__).parents[1] / "benchmarks")
+    sys.path.insert(0, benchmarks)
+    try:
+        return [import_module(name) for name in names]
+    finally:
+        sys.path.remove(benchmarks)

@@ -1,23 +1,15 @@
 """What the study of methods makes of its file, and what its report makes of the figures."""
 
-import sys
-from importlib import import_module
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers import benchmark_modules
 from numpy.testing import assert_allclose
 
 from truesparse import datasets
 
 pytest.importorskip("matplotlib")
 
-BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
-sys.path.insert(0, BENCHMARKS)  # they import each other
-try:
-    _rows, methods, report = (import_module(name) for name in ("_rows", "methods", "report"))
-finally:
-    sys.path.remove(BENCHMARKS)
+_rows, methods, report = benchmark_modules("_rows", "methods", "report")
 
 TINY = ["--data", "digits", "--methods", "static", "set", "--seeds", "2", "--steps", "26", "--label", "tiny", "--set",
         "hidden_layer_sizes=(20,)", "batch_size=100", "update_every=5"]  # fmt: skip

@@ -1,22 +1,15 @@
 """The parts of the fault benchmarks that would let a fault go unseen if they were wrong."""
 
 import io
-import sys
-from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import benchmark_modules
 
 import truesparse
 from truesparse.persistence import ModelFormatError
 
-BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
-sys.path.insert(0, BENCHMARKS)  # they import each other
-try:
-    _mutants, faults, soak = (import_module(name) for name in ("_mutants", "faults", "soak"))
-finally:
-    sys.path.remove(BENCHMARKS)
+_mutants, faults, soak = benchmark_modules("_mutants", "faults", "soak")
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
+
+from truesparse.validation import check_count
 
 if TYPE_CHECKING:
     from truesparse.network import MLP
@@ -115,8 +116,7 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike, every: int = 1):
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path={path!r} must be a path.")
-        if not isinstance(every, Integral) or isinstance(every, bool) or every < 1:
-            raise ValueError(f"every={every!r} must be a positive number of epochs.")
+        check_count("every", every)
         self.path, self.every, self._write = path, every, None
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:

@@ -110,12 +110,11 @@ class Confirmed:
             (np.sign(g) * g_other).sum() / max(np.abs(g).sum(), np.finfo(g.dtype).tiny)
             for g, g_other in zip(promised, found, strict=True)
         ]
-        asked = [vacancy for vacancy, share in zip(vacancies, shares, strict=True) if not share >= self.least]
-        others = iter(_keys_of(self.otherwise, asked, rng, signals))
-        return [
-            edges if share >= self.least else np.divmod(next(others), vacancy.pattern.shape[1])
-            for vacancy, edges, share in zip(vacancies, pairs, shares, strict=True)
-        ]
+        doubtful = [place for place, share in enumerate(shares) if not share >= self.least]
+        instead = _keys_of(self.otherwise, [vacancies[place] for place in doubtful], rng, signals)
+        for place, picked in zip(doubtful, instead, strict=True):
+            pairs[place] = np.divmod(picked, vacancies[place].pattern.shape[1])
+        return pairs
 
 
 @dataclass(frozen=True)
