@@ -48,7 +48,7 @@ ORDER = [
     ["truesparse.storage.runs"],
     ["truesparse.storage"],
     ["truesparse.estimators.display", "truesparse.estimators.parameters", "truesparse.estimators.storing"],
-    ["truesparse.estimators.checkpoints"],
+    ["truesparse.estimators.checkpoints", "truesparse.estimators.building", "truesparse.estimators.fitted"],
     ["truesparse.estimators.base"],
     ["truesparse.estimators"],
     ["truesparse.persistence"],

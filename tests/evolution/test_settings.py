@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from truesparse import SparseMLPClassifier, paper_settings, preset, recommended_settings
+from truesparse.estimators.building import resolved_dropout
 from truesparse.evolution import FIRST_TOPOLOGIES, PRESETS, Constant, CosineAnnealing
 from truesparse.initializers import Dense
 
@@ -45,7 +46,7 @@ def test_recommended_settings_learn_digits(name, digits):
 def test_what_is_recommended_for_the_default_method_is_the_default():
     parameters = SparseMLPClassifier().get_params()
     settings = recommended_settings(parameters["evolution"])
-    parameters["dropout"] = SparseMLPClassifier()._resolved_dropout()
+    parameters["dropout"] = resolved_dropout(SparseMLPClassifier())
     assert settings == {parameter: parameters[parameter] for parameter in settings}
 
 

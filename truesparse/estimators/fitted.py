@@ -1,0 +1,116 @@
+"""What can be asked of a fitted estimator: predictions, its table of layers, and the fitted attributes."""
+
+import numpy as np
+from joblib import effective_n_jobs
+from scipy.sparse import csc_array, issparse
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from truesparse.estimators.display import as_html, as_text, layer_rows
+from truesparse.estimators.parameters import Parameters
+from truesparse.inference import forward_all
+from truesparse.parallelism import threads
+from truesparse.validation import refuse_masked, sound_csr
+
+
+class FittedSparseMLP(Parameters):
+    """Whose network is ``_network``, and what its training knows of itself ``_state``, once it is fitted."""
+
+    def _forward(self, X, of):
+        """What `of` makes of the last layer's sums, (n_outputs, batch): an array (…, n_samples)."""
+        check_is_fitted(self)
+        (X,) = self._checked(X, dtype=self._network.dtype, reset=False)
+
+        def of_finite(z):
+            if not np.isfinite(z).all():
+                raise ValueError(
+                    f"X holds values from {X.min():g} to {X.max():g}, for which the outputs are infinite or NaN; only "
+                    "values of about the size of those in training are allowed."
+                )
+            return of(z)
+
+        with threads(effective_n_jobs(self.n_jobs)):
+            return forward_all(self._network, X, of=of_finite)
+
+    def summary(self) -> str:
+        """The layers as a table: inputs, units, weights, density, and the bytes that they take without training.
+
+        Returns
+        -------
+        str
+            ``print`` it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there are no layers yet.
+        """
+        check_is_fitted(self)
+        return as_text(layer_rows(self._network))
+
+    def _repr_html_inner(self):
+        shown = super()._repr_html_inner()
+        return shown + as_html(layer_rows(self._network)) if self.__sklearn_is_fitted__() else shown
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        return bundle | ({"text/html": self._repr_html_inner()} if "text/html" in bundle else {})
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_network")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    @property
+    def coefs_(self):
+        """Weights of every layer, csc_array of shape (fan_in, fan_out)."""
+        return [csc_array(layer.weight.T, copy=True) for layer in self._fitted("coefs_")._network.layers]
+
+    @property
+    def intercepts_(self):
+        """Biases of every layer, (fan_out,)."""
+        return [layer.bias.copy() for layer in self._fitted("intercepts_")._network.layers]
+
+    @property
+    def activation_params_(self):
+        """What the activation of every hidden layer has learnt, (n_params, n_units)."""
+        return [params.copy() for params in self._fitted("activation_params_")._network.activation_params]
+
+    @property
+    def n_iter_(self):
+        """Epochs that have been trained."""
+        return self._fitted("n_iter_")._state.progress.epoch
+
+    @property
+    def loss_curve_(self):
+        """Mean training loss of every epoch."""
+        return [record.train_loss for record in self._fitted("loss_curve_")._state.history]
+
+    @property
+    def history_(self):
+        """What is known of every epoch, as lists of equal length; see `truesparse.training_state.EpochRecord`."""
+        return self._fitted("history_")._state.history.as_dict()
+
+    @property
+    def density_(self):
+        """Stored weights as a share of all pairs, over all layers."""
+        return self._fitted("density_")._network.density
+
+    def _fitted(self, attribute):
+        if not self.__sklearn_is_fitted__():
+            raise AttributeError(f"{type(self).__name__} has no attribute {attribute!r} before it is fitted.")
+        return self
+
+    def _checked(self, X, *y, dtype, **options):
+        """The data, dense and C-contiguous or CSR with sound indices, in the dtype of the network."""
+        refuse_masked("X", X)
+        if issparse(X) and X.ndim == 2:
+            X = sound_csr("X", X)  # scikit-learn does not check indices either
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
+            try:
+                checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
+            except OverflowError as error:  # Python's integers have no largest
+                raise ValueError(f"X or y holds an integer that dtype={dtype!s} cannot: {error}.") from error
+        return checked if y else (checked,)
