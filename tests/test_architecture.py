@@ -48,6 +48,7 @@ ORDER = [
     ["truesparse.storage.runs"],
     ["truesparse.storage"],
     ["truesparse.estimators.display", "truesparse.estimators.parameters", "truesparse.estimators.storing"],
+    ["truesparse.estimators.samples"],
     ["truesparse.estimators.checkpoints", "truesparse.estimators.building", "truesparse.estimators.fitted"],
     ["truesparse.estimators.base"],
     ["truesparse.estimators"],

@@ -88,6 +88,7 @@ class Loss:
             return float(losses.mean())
 
 
+@dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
     """Exactly one of several classes."""
 
@@ -104,6 +105,7 @@ class SoftmaxCrossEntropy(Loss):
         return losses
 
 
+@dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """Any number of several labels."""
 
@@ -120,6 +122,7 @@ class BinaryCrossEntropy(Loss):
         return losses
 
 
+@dataclass(frozen=True)
 class SquaredError(Loss):
     """Numbers, of which the mean is to be predicted."""
 
@@ -133,6 +136,7 @@ class SquaredError(Loss):
         return 0.5 * np.sum(np.square(gradient, dtype=np.float64), axis=0)
 
 
+@dataclass(frozen=True)
 class AbsoluteError(Loss):
     """Numbers, of which the median is to be predicted."""
 
@@ -181,6 +185,7 @@ class Huber(Loss):
         return np.sum(within * (residuals - 0.5 * within), axis=0)
 
 
+@dataclass(frozen=True)
 class Poisson(Loss):
     """Counts, or other numbers not below 0 whose variance grows with their mean."""
 

@@ -20,7 +20,7 @@ from truesparse.evolution import Evolution, ImportancePruning, due_fraction, evo
 from truesparse.inference import forward_all
 from truesparse.initializers import Initializer, draw
 from truesparse.kernels.update import all_finite
-from truesparse.losses import Loss
+from truesparse.losses import Loss, Target
 from truesparse.lr_schedules import LearningRate
 from truesparse.memory import available_bytes
 from truesparse.network import MLP
@@ -37,13 +37,17 @@ class Validation:
     ----------
     X : (n_samples, n_features), as for training
     target : (n_samples, …)
-    score : callable
-        ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better.
+    score : callable or None
+        ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None is
+        minus the loss.
+    decides : bool
+        Whether the score says when training stops and which epoch's network is kept; else it is only noted.
     """
 
     X: object
-    target: np.ndarray
-    score: Callable[[FloatArray, np.ndarray], float]
+    target: Target
+    score: Callable[[FloatArray, Target], float] | None
+    decides: bool = True
 
 
 class Trainer:
@@ -111,7 +115,7 @@ class Trainer:
     def train(
         self,
         X,
-        target: np.ndarray,
+        target: Target,
         *,
         n_epochs: int,
         planned_epochs: int | None = None,
@@ -133,11 +137,11 @@ class Trainer:
             This call is a part of a training that is planned to have so many epochs in several calls of this kind, one
             after another; the schedules go on from call to call. By default, they begin anew.
         validation : Validation, optional
-            If given, the network of the epoch with the best score is restored in the end; of the epochs since units
-            were last removed.
+            If given, and it decides, the network of the epoch with the best score is restored in the end; of the epochs
+            since units were last removed.
         patience : float
-            Epochs without improvement by more than `tol` after which training stops. Without validation data the
-            training loss is watched, and only epochs count in which no connection was replaced.
+            Epochs without improvement by more than `tol` after which training stops. Without validation data that
+            decide, the training loss is watched, and only epochs count in which no connection was replaced.
         tol : float
         callbacks : sequence of Callback
         resumed : bool
@@ -160,13 +164,14 @@ class Trainer:
             progress.begin_plan(in_parts=in_parts)
             self.state.best = None
         total_epochs = planned_epochs if in_parts else n_epochs
+        by_validation = validation is not None and validation.decides
         progress.plan(total_epochs, steps_per_epoch)
         workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
         notify(callbacks, "on_train_begin", self.network)
         if resumed:
             n_epochs -= progress.epoch - progress.plan_epoch
         for _ in range(n_epochs):
-            if resumed and progress.epochs_stalled(by_validation=validation is not None) >= patience:
+            if resumed and progress.epochs_stalled(by_validation=by_validation) >= patience:
                 break
             if self._prune_units(total_epochs):
                 workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
@@ -175,15 +180,15 @@ class Trainer:
                 self.state.best, progress.best = None, -math.inf
             record = self._epoch(reader, workspace, target, batch_size, validation, callbacks)
             self.state.history.append(record)
-            value = -record.train_loss if validation is None else record.validation_score
-            if validation is not None and value > progress.best:
+            value = record.validation_score if by_validation else -record.train_loss
+            if by_validation and value > progress.best:
                 snapshot = self.network.snapshot(*self.state.optimizer_state.values())
                 self.state.best = BestEpoch(*snapshot, self.state.optimizer_steps)
             progress.observe(value, tol)
             self.between_epochs = True
             asked_to_stop = notify(callbacks, "on_epoch_end", record)
             self.between_epochs = False
-            stalled = progress.epochs_stalled(by_validation=validation is not None) >= patience
+            stalled = progress.epochs_stalled(by_validation=by_validation) >= patience
             if stalled or any(map(_is_yes, asked_to_stop)):
                 break
         best, self.state.best = self.state.best, None
@@ -327,7 +332,8 @@ class Trainer:
         z = forward_all(self.network, validation.X)
         loss = self.loss(z, validation.target, np.empty_like(z))
         self._check_finite("validation loss", math.isfinite(loss))
-        return loss, float(validation.score(self.loss.predictions(z), validation.target))
+        score = -loss if validation.score is None else validation.score(self.loss.predictions(z), validation.target)
+        return loss, float(score)
 
     def _check_memory(self, batch_size, reader) -> None:
         needed = self.network.bytes_needed(batch_size, dense_inputs=not reader.is_sparse)

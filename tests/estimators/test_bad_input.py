@@ -12,6 +12,7 @@ from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import EpochPrinter
 from truesparse.evolution import Random
 from truesparse.initializers import FanIn
+from truesparse.losses import SquaredError
 from truesparse.lr_schedules import Step
 from truesparse.topology.snip import SNIP
 
@@ -42,6 +43,7 @@ PARAMETERS = {
     "verbose": ["loud"],
     "warm_start": [2.5],
     "early_stopping": ["never"],
+    "scoring": ["accurate", 3, ["accuracy"]],
     "validation_fraction": [0, 1],
     "n_iter_no_change": [0, 2.5],
     "n_jobs": [1.5, "all", 0],
@@ -49,6 +51,8 @@ PARAMETERS = {
     "callbacks": ["print", 3, [None], [EpochPrinter]],
     "unit_pruning": ["importance", 0.1],
 }
+OF_CLASSIFIER = {"class_weight": ["even", [1, 2], 2.0]}
+OF_REGRESSOR = {"loss": ["deviance", 3, None, SquaredError()], "scale_target": ["yes", None]}
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +77,22 @@ def assert_unchanged(model, do, match):
 
 
 def test_every_parameter_is_covered():
-    assert set(PARAMETERS) == set(SparseMLPClassifier().get_params())
+    assert {*PARAMETERS, *OF_CLASSIFIER} == set(SparseMLPClassifier().get_params())
+    assert {*PARAMETERS, *OF_REGRESSOR} == set(SparseMLPRegressor().get_params())
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in PARAMETERS.items() for value in values])
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in OF_REGRESSOR.items() for value in values]
+)
+def test_parameters_of_the_regressor(name, value, data):
+    fitted = SparseMLPRegressor((10,), epsilon=5, max_iter=2, random_state=0).fit(*data)
+    fitted.set_params(**{name: value})
+    assert_unchanged(fitted, lambda: fitted.fit(*data), rf"{name}.*{re.escape(repr(value))}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in (PARAMETERS | OF_CLASSIFIER).items() for value in values]
+)
 def test_parameters(name, value, data, fitted):
     fitted.set_params(**{name: value})
     try:
@@ -237,7 +253,7 @@ def test_a_training_that_explodes_leaves_the_model_as_it_was(partial, data, fitt
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_targets_whose_gradients_overflow(target, solver, early_stopping, data):
     X, y = data
-    fitted = SparseMLPRegressor((10,), epsilon=5, max_iter=2, random_state=0).fit(X, y)
+    fitted = SparseMLPRegressor((10,), epsilon=5, max_iter=2, scale_target=False, random_state=0).fit(X, y)
     fitted.set_params(solver=solver, early_stopping=early_stopping, learning_rate_init=1.0)
     before = fitted.predict(X)
     with np.errstate(all="ignore"):
@@ -278,6 +294,9 @@ def test_regression_targets(data):
         (y * 1e39, r"y must hold numbers that dtype='float32' can, got 0\.0 to 2e\+39"),
     ):
         with pytest.raises(ValueError, match=match):
+            SparseMLPRegressor((10,), epsilon=5, scale_target=False).fit(X, target)
+    for target in (y * 1e200, 8e307 * y + 1e307):  # their variance is infinite, or even their sum
+        with pytest.raises(ValueError, match="y must hold numbers that dtype='float32' can"):
             SparseMLPRegressor((10,), epsilon=5).fit(X, target)
 
 

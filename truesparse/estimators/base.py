@@ -1,12 +1,15 @@
 """What the fits of the classifier and the regressor share: from parameters and data to a trained network."""
 
+import copy
 import warnings
 from abc import abstractmethod
 from contextlib import contextmanager
 from numbers import Integral
 
+import numpy as np
 from joblib import effective_n_jobs
 from scipy.sparse import issparse
+from sklearn.base import _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
@@ -14,6 +17,7 @@ from truesparse.callbacks import Callback, EpochPrinter, watching
 from truesparse.estimators.building import first_topology, make_trainer
 from truesparse.estimators.checkpoints import CheckpointWriter, fingerprint, read_checkpoint
 from truesparse.estimators.fitted import FittedSparseMLP
+from truesparse.estimators.samples import Samples, checked_weights, scorer_of
 from truesparse.estimators.storing import SHAPED_BY
 from truesparse.parallelism import threads
 from truesparse.training import Validation
@@ -28,7 +32,7 @@ class BaseSparseMLP(FittedSparseMLP):
     # What a kind of estimator adds.
 
     @abstractmethod
-    def _encode(self, y, classes, *, first):
+    def _encode(self, y, weights, classes, *, first):
         """Check the targets and return what the loss wants; if `first`, set what is learnt from them on the way."""
 
     @abstractmethod
@@ -53,11 +57,59 @@ class BaseSparseMLP(FittedSparseMLP):
 
     @abstractmethod
     def _score_predictions(self, predictions, target):
-        """The score of predictions (n_outputs, n_samples) against an encoded target; higher is better."""
+        """What `score` says of predictions (n_outputs, n_samples) against a target of the loss."""
+
+    def _class_weights(self, samples):
+        """What the weight of each training sample is multiplied by, (n_samples,), or None."""
+        return None
 
     # Fitting.
 
-    def _train(self, X, y, *, go_on, n_epochs, classes=None, resume_from=None):
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None
+    ):  # fmt: skip
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array or SciPy sparse matrix, (n_samples, n_features)
+        y : (n_samples,) or (n_samples, n_outputs)
+            For a classifier class labels, or 0 and 1 for each of several labels; for a regressor numbers.
+        sample_weight : (n_samples,), default=None
+            How much each sample's loss counts; only ratios matter. A sample of weight 0 is left out. The activations
+            that topologies grow by are those of all other samples alike.
+        X_val, y_val : as `X` and `y`, default=None
+            Data to watch the training by, in place of a part of `X`: their loss and score stand in `history_`, and with
+            ``early_stopping=True`` they decide when to stop and which epoch's network is kept. A
+            ``Pipeline(transform_input=["X_val"])`` transforms them as `X`.
+        sample_weight_val : (n_val_samples,), default=None
+            Weights of the validation samples in their loss and score.
+        resume_from : path, default=None
+            A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
+            ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
+            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ; a fit that a callback ended
+            goes on. Code, such as a `batch_transform`, can be compared by its name only.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
+            the loss becomes infinite or NaN. Whatever ends training early, an interrupt included, leaves the estimator
+            as it was before the call.
+        """
+        if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
+            raise ValueError("X_val and y_val go together, and sample_weight_val needs both.")
+        validation = None if X_val is None else (X_val, y_val, sample_weight_val)
+        return self._train(X, y, sample_weight, validation, go_on=self.warm_start, resume_from=resume_from)
+
+    def _train(
+        self, X, y, sample_weight, validation_data=None, *, go_on, n_epochs=None, classes=None, resume_from=None
+    ):  # fmt: skip
         """Check everything, then train; the attributes change only if all of that succeeds."""
         in_parts, resumed = n_epochs is not None, resume_from is not None
         with _unchanged_on_error(self):
@@ -65,31 +117,33 @@ class BaseSparseMLP(FittedSparseMLP):
             stored_data = self._take_over(resume_from) if resumed else None
             go_on = resumed or (go_on and hasattr(self, "_network"))
             shape = self._checked_shape(go_on)
-            X, target = self._checked_data(X, y, classes, go_on)
+            samples = self._samples("", X, y, sample_weight, classes, first=not go_on)
+            aside = None
+            if validation_data is not None:
+                aside = self._samples("_val", *validation_data, first=False)
+                self._check_enough_to_score(f"X_val holds {aside.X.shape[0]} samples", aside)
             watched = any(hasattr(callback, "on_fit_begin") for callback in self.callbacks or ())
-            data = fingerprint(X, target) if resumed or watched else None
+            data = fingerprint(samples, aside) if resumed or watched else None
             if resumed and data != stored_data:
-                raise ValueError(
-                    f"resume_from={str(resume_from)!r} is a checkpoint of a fit with other data than X, y."
-                )
-            validation = None
+                raise ValueError(f"resume_from={str(resume_from)!r} is a checkpoint of a fit with other data.")
             seed = self._seed if go_on else int(check_random_state(self.random_state).randint(2**31 - 1))
-            if self.early_stopping and not in_parts:
-                X, target, validation = self._split(X, target, seed)
+            if aside is None and self.early_stopping and not in_parts:
+                samples, aside = self._split(samples, seed)
+            samples = samples.times(self._class_weights(samples))
             n_epochs = n_epochs if in_parts else self.max_iter
             with threads(effective_n_jobs(self.n_jobs)):
-                trainer = make_trainer(self, X, target, shape, seed, go_on=go_on)
+                trainer = make_trainer(self, samples.X, samples.target, shape, seed, go_on=go_on)
                 fitted = {"_seed": seed, "_shape": shape, "_network": trainer.network, "_state": trainer.state}
                 progress = trainer.state.progress
                 done = progress.plan_epoch if resumed else progress.epoch
                 callbacks = [*(self.callbacks or ()), *([EpochPrinter(done + n_epochs)] if self.verbose else [])]
                 with watching(callbacks, CheckpointWriter(self, fitted, trainer, data) if watched else None):
                     trainer.train(
-                        X,
-                        target,
+                        samples.X,
+                        samples.target,
                         n_epochs=n_epochs,
                         planned_epochs=self.max_iter if in_parts else None,
-                        validation=validation,
+                        validation=self._validation(aside, fitted),
                         patience=self.n_iter_no_change,
                         tol=self.tol,
                         callbacks=callbacks,
@@ -107,13 +161,19 @@ class BaseSparseMLP(FittedSparseMLP):
         vars(self).update(fitted)
         return data
 
-    def _checked_data(self, X, y, classes, go_on):
-        """X as kernels take it, and the targets as the loss does."""
+    def _samples(self, suffix, X, y, sample_weight, classes=None, *, first):
+        """The arguments X, y and sample_weight of `fit`, or those with that suffix, checked."""
         if issparse(y):
-            raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
-        refuse_masked("y", y)
-        X, y = self._checked(X, y, dtype=self.dtype, reset=not go_on, multi_output=True, y_numeric=self._y_numeric)
-        return X, self._encode(y, classes, first=not go_on)
+            raise ValueError(f"y{suffix} must be a dense array, got a sparse one of type {type(y).__name__}.")
+        refuse_masked(f"y{suffix}", y)
+        with _naming(suffix):
+            X, y = self._checked(X, y, dtype=self.dtype, reset=first, multi_output=True, y_numeric=self._y_numeric)
+        weights = checked_weights(f"sample_weight{suffix}", sample_weight, X.shape[0])
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            X, y, weights = X[kept], y[kept], weights[kept]
+        with _naming(suffix):
+            return Samples(X, y, self._encode(y, weights, classes, first=first), weights)
 
     def _check_objects(self):
         """What the constraints let pass: classes have the methods that instances need, and a list may hold anything."""
@@ -177,22 +237,43 @@ class BaseSparseMLP(FittedSparseMLP):
                 stacklevel=5,
             )
 
-    def _split(self, X, target, seed):
+    def _split(self, samples, seed):
+        """Training and validation data."""
+        n_samples = samples.X.shape[0]
         try:
-            X, X_val, target, target_val = train_test_split(
-                X, target, test_size=self.validation_fraction, random_state=seed, stratify=self._stratify(target)
+            kept, aside = train_test_split(
+                np.arange(n_samples),
+                test_size=self.validation_fraction,
+                random_state=seed,
+                stratify=self._stratify(samples.values),
             )
         except ValueError as error:
             raise ValueError(
-                f"early_stopping=True cannot set validation_fraction={self.validation_fraction!r} of {X.shape[0]} "
+                f"early_stopping=True cannot set validation_fraction={self.validation_fraction!r} of {n_samples} "
                 f"samples aside: {error}"
             ) from error
-        if X_val.shape[0] < self._fewest_to_score:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction!r} sets {X_val.shape[0]} of "
-                f"{X.shape[0] + X_val.shape[0]} samples aside; a score needs at least {self._fewest_to_score}."
-            )
-        return X, target, Validation(X_val, target_val, self._score_predictions)
+        samples, aside = samples[kept], samples[aside]
+        sets = f"validation_fraction={self.validation_fraction!r} sets {aside.X.shape[0]} of {n_samples} samples aside"
+        self._check_enough_to_score(sets, aside)
+        return samples, aside
+
+    def _check_enough_to_score(self, what, samples):
+        if samples.X.shape[0] < self._fewest_to_score:
+            raise ValueError(f"{what}; a score needs at least {self._fewest_to_score}.")
+
+    def _validation(self, samples, fitted):
+        """What to watch the training by, if there are samples for that."""
+        if samples is None:
+            return None
+        score = self._score_predictions
+        if self.scoring == "loss":
+            score = None
+        elif self.scoring is not None:
+            in_training = copy.copy(self)
+            vars(in_training).update(fitted)
+            vars(in_training).pop("feature_names_in_", None)  # the samples have lost their names
+            score = scorer_of(self.scoring, in_training, samples)
+        return Validation(samples.X, samples.target, score, decides=self.early_stopping)
 
 
 @contextmanager
@@ -205,3 +286,14 @@ def _unchanged_on_error(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+@contextmanager
+def _naming(suffix):
+    """Errors of a ``with`` block say that they are about the validation data."""
+    try:
+        yield
+    except ValueError as error:
+        if not suffix:
+            raise
+        raise ValueError(f"X{suffix}, y{suffix}: {error}") from error

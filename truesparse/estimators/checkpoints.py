@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import issparse
 
-from truesparse._typing import FloatArray
+from truesparse.estimators.samples import Samples
 from truesparse.estimators.storing import name_only, restore, store, versions
 from truesparse.storage import ModelFormatError, decode, encode, naming, read_archive, write_archive
 from truesparse.training import Trainer
@@ -106,15 +106,22 @@ def read_checkpoint(path: str | os.PathLike, estimator: "BaseSparseMLP") -> tupl
     return {name: value for name, value in vars(saved).items() if name not in estimator.get_params(deep=False)}, data
 
 
-def fingerprint(X, target: FloatArray) -> str:
+def fingerprint(samples: Samples, validation: Samples | None = None) -> str:
     """SHA-256 of checked data: of their numbers, their dtype and their form."""
-    parts = [X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)] if issparse(X) else [X]
-    digest = hashlib.sha256(repr((X.shape, target.shape)).encode())
-    for part in (*parts, target):
-        part = np.ascontiguousarray(part)
-        digest.update(repr((part.dtype.str, part.shape)).encode())
-        digest.update(part.reshape(-1).view(np.uint8))
+    digest = hashlib.sha256()
+    for part in (samples, validation):
+        digest.update(b"none" if part is None else repr((part.X.shape, part.weights is None)).encode())
+        for array in [] if part is None else _arrays(part):
+            array = np.ascontiguousarray(array)
+            digest.update(repr((array.dtype.str, array.shape)).encode())
+            digest.update(array.reshape(-1).view(np.uint8))
     return digest.hexdigest()
+
+
+def _arrays(samples):
+    X, weights = samples.X, samples.weights
+    features = [X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)] if issparse(X) else [X]
+    return [*features, samples.values, *([] if weights is None else [weights])]
 
 
 def _comparable(content):

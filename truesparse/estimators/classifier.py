@@ -1,15 +1,19 @@
 """A sparse multilayer perceptron for classes and for labels."""
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
-from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
-from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
+from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
 from truesparse.storage import ModelFormatError
-from truesparse.validation import refuse_masked
+from truesparse.validation import check_number, refuse_masked
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
@@ -18,7 +22,11 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     Two or more classes are predicted by softmax; a binary indicator matrix as `y` makes it predict any number of
     labels. The defaults are those of the recipe that did best over five data sets.
 
-    {PARAMETERS_DOC}
+    {PARAMETERS_DOC}class_weight : dict or "balanced", default=None
+        What the weights of training samples are multiplied by, for each class; 1 for classes that a dict leaves out.
+        ``"balanced"`` gives all classes that occur the same sum of weights. Neither the validation's loss nor its score
+        takes part in it: choose `scoring`, such as ``"balanced_accuracy"``. Not for labels.
+
     Attributes
     ----------
     classes_ : (n_classes,)
@@ -47,35 +55,18 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     _default_dropout = 0.1
     _fewest_to_score = 1
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, *, resume_from=None):
-        """Train the network.
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseSparseMLP._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
 
-        Parameters
-        ----------
-        X : array or SciPy sparse matrix, (n_samples, n_features)
-        y : (n_samples,) class labels, or (n_samples, n_labels) of 0 and 1
-        resume_from : path, default=None
-            A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
-            ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
-            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ; a fit that a callback ended
-            goes on. Code, such as a `batch_transform`, can be compared by its name only.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
-            the loss becomes infinite or NaN. Whatever ends training early, an interrupt included, leaves the estimator
-            as it was before the call.
-        """
-        return self._train(X, y, go_on=self.warm_start, n_epochs=None, resume_from=resume_from)
+    @extends(BaseSparseMLP.__init__)
+    def __init__(self, *args, class_weight=None, **others):
+        super().__init__(*args, **others)
+        self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch over the given samples.
 
         Parameters
@@ -84,6 +75,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         y : (n_samples,) class labels, or (n_samples, n_labels) of 0 and 1
         classes : (n_classes,)
             All labels that will ever occur; needed in the first call.
+        sample_weight : (n_samples,), default=None
+            How much each sample's loss counts; only ratios within a call matter.
 
         Returns
         -------
@@ -92,11 +85,17 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         Raises
         ------
         ValueError
-            As for `fit`; also if `classes` is missing in the first call, or `y` holds a label that is not among them.
+            As for `fit`; also if `classes` is missing in the first call, if `y` holds a label that is not among them,
+            or for ``class_weight="balanced"``, since no call knows how often the classes occur in the others.
         """
         if classes is None and not self.__sklearn_is_fitted__():
             raise ValueError("classes=None: the first call of partial_fit needs all labels that will ever occur.")
-        return self._train(X, y, go_on=True, n_epochs=1, classes=classes)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all samples, and partial_fit sees a part; a dict is allowed, such as "
+                "sklearn.utils.class_weight.compute_class_weight makes."
+            )
+        return self._train(X, y, sample_weight, go_on=True, n_epochs=1, classes=classes)
 
     def predict(self, X):
         """The most probable class, or the labels more probable than not.
@@ -142,7 +141,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def _encode(self, y, classes, *, first):
+    def _encode(self, y, weights, classes, *, first):
         check_classification_targets(y)
         multilabel = type_of_target(y, input_name="y") == "multilabel-indicator"
         y = y if multilabel else column_or_1d(y, warn=True)
@@ -199,9 +198,32 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         section.close()
 
     def _score_predictions(self, predictions, target):
+        values, weights = values_and_weights(target)
         if self._multilabel:
-            return np.mean(np.all((predictions.T > 0.5) == target, axis=1))
-        return np.mean(predictions.argmax(axis=0) == target)
+            right = np.all((predictions.T > 0.5) == values, axis=1)
+        else:
+            right = predictions.argmax(axis=0) == values
+        return np.average(right, weights=weights)
+
+    def _class_weights(self, samples):
+        if self.class_weight is None:
+            return None
+        if self._multilabel:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs classes, but y holds labels; only None is allowed."
+            )
+        if isinstance(self.class_weight, dict):
+            for label, weight in self.class_weight.items():
+                check_number(f"class_weight[{label!r}]", weight, 0)
+            of_classes = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        else:
+            counts = np.bincount(samples.values, samples.weights, minlength=self.classes_.size)
+            present = counts > 0
+            of_classes = counts.sum() / (present.sum() * np.where(present, counts, 1))
+        weights = of_classes[samples.values]
+        if not weights.any():
+            raise ValueError(f"class_weight={self.class_weight!r} gives every sample in y the weight 0.")
+        return weights
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -21,12 +21,13 @@ class FittedSparseMLP(Parameters):
         (X,) = self._checked(X, dtype=self._network.dtype, reset=False)
 
         def of_finite(z):
-            if not np.isfinite(z).all():
+            made = of(z)
+            if not (np.isfinite(z).all() and np.isfinite(made).all()):
                 raise ValueError(
                     f"X holds values from {X.min():g} to {X.max():g}, for which the outputs are infinite or NaN; only "
                     "values of about the size of those in training are allowed."
                 )
-            return of(z)
+            return made
 
         with threads(effective_n_jobs(self.n_jobs)):
             return forward_all(self._network, X, of=of_finite)

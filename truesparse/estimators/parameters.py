@@ -1,10 +1,13 @@
 """The parameters of both estimators: what they mean, what is allowed, and their defaults."""
 
+import inspect
 import math
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import ClassVar
 
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU, Tanh
@@ -94,12 +97,16 @@ PARAMETERS_DOC = """Parameters
         random streams. What shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
         ``activation``, ``dtype``) cannot change then, nor in ``partial_fit``.
     early_stopping : bool, default=False
-        Set `validation_fraction` of the data aside, stop when its score (that of ``score``: accuracy or R²) has not
-        improved for `n_iter_no_change` epochs, and return the network of the best epoch. Has no effect on
+        Set `validation_fraction` of the data aside, unless ``fit`` is given validation data, stop when their score has
+        not improved for `n_iter_no_change` epochs, and return the network of the best epoch. Has no effect on
         ``partial_fit``. Without it, training stops early when the training loss has not improved for
         `n_iter_no_change` epochs in which no connection was replaced.
+    scoring : str, callable or None, default=None
+        The score of the validation data: a scorer of scikit-learn or its name, called with this estimator, their
+        features, targets and, if they differ, weights; or ``"loss"`` for minus their loss. None is what ``score`` says,
+        accuracy or R². Only used with validation data.
     validation_fraction : float in (0, 1), default=0.1
-        Only used with ``early_stopping=True``.
+        Only used with ``early_stopping=True``, when ``fit`` is given no validation data.
     n_iter_no_change : int or inf, default=20
         Epochs without improvement after which training stops.
     n_jobs : int, default=None
@@ -126,7 +133,7 @@ ATTRIBUTES_DOC = """coefs_ : list of csc_array, (fan_in, fan_out)
     history_ : dict of list
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. The
-        validation's entries are NaN without ``early_stopping``.
+        validation's entries are NaN without validation data.
     density_ : float
         Stored weights as a share of all pairs.
     n_features_in_ : int
@@ -166,6 +173,7 @@ class Parameters(BaseEstimator):
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
         "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
@@ -203,6 +211,7 @@ class Parameters(BaseEstimator):
         verbose=0,
         warm_start=False,
         early_stopping=False,
+        scoring=None,
         validation_fraction=0.1,
         n_iter_no_change=20,
         n_jobs=None,
@@ -236,8 +245,25 @@ class Parameters(BaseEstimator):
         self.verbose = verbose
         self.warm_start = warm_start
         self.early_stopping = early_stopping
+        self.scoring = scoring
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.n_jobs = n_jobs
         self.dtype = dtype
         self.callbacks = callbacks
+
+
+def extends(shared: Callable) -> Callable:
+    """A decorator of an ``__init__`` that hands ``*args`` and ``**others`` to `shared`: its signature, as scikit-learn
+    reads it, lists the parameters of `shared` and then its own.
+    """  # fmt: skip
+
+    def decorate(init):
+        signature = inspect.signature(init)
+        kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        own = [parameter for name, parameter in signature.parameters.items() if name != "self"]
+        own = [parameter for parameter in own if parameter.kind not in kinds]
+        init.__signature__ = signature.replace(parameters=[*inspect.signature(shared).parameters.values(), *own])
+        return init
+
+    return decorate

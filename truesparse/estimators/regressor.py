@@ -1,33 +1,45 @@
 """A sparse multilayer perceptron for numbers."""
 
+from typing import ClassVar
+
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
-from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC
+from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
 from truesparse.kernels.update import all_finite
-from truesparse.losses import SquaredError
-from truesparse.storage import ModelFormatError
+from truesparse.losses import OF_NUMBERS, Huber, Loss, Poisson, values_and_weights
+from truesparse.storage import ModelFormatError, decode, encode
 
 
 class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     __doc__ = f"""A regressor whose network is sparse from the first to the last step of its training.
 
-    It minimises half the squared error, for one or several outputs. Targets should have a standard deviation of about
-    1; `sklearn.compose.TransformedTargetRegressor` scales others.
+    For one or several outputs. `score` is R², whatever `loss` is.
 
-    {PARAMETERS_DOC}
+    {PARAMETERS_DOC}loss : {{"squared_error", "absolute_error", "huber", "poisson"}} or Huber, default="squared_error"
+        What is minimised, added up over the outputs: half the squared error, for means; the absolute error, for
+        medians; ``"huber"``, for means when some targets are far off (`truesparse.losses.Huber` has other thresholds);
+        ``"poisson"``, half the Poisson deviance with exp as the last activation, for counts. Cannot change while
+        training goes on.
+    scale_target : bool, default=True
+        Whether the network learns targets with mean 0 and standard deviation 1, of each output; for ``"poisson"``, with
+        mean 1. Losses in `history_` are those of scaled targets; predictions are scaled back.
+
     Attributes
     ----------
+    target_mean_, target_scale_ : (n_outputs,) float64
+        What is taken from the targets, and what they are divided by then; set by the first data after which training
+        goes on.
     {ATTRIBUTES_DOC}
     Examples
     --------
     >>> from sklearn.datasets import make_friedman1
     >>> from truesparse import SparseMLPRegressor
     >>> X, y = make_friedman1(500, random_state=0)
-    >>> y = (y - y.mean()) / y.std()
     >>> regressor = SparseMLPRegressor((200, 200), epsilon=5, random_state=0).fit(X[:400], y[:400])
     >>> regressor.score(X[400:], y[400:]) > 0.7
     True
@@ -37,19 +49,29 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     _default_dropout = 0.0
     _fewest_to_score = 2  # R² compares with the mean
 
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseSparseMLP._parameter_constraints,
+        "loss": [StrOptions(set(OF_NUMBERS)), Huber],
+        "scale_target": ["boolean"],
+    }
+
+    @extends(BaseSparseMLP.__init__)
+    def __init__(self, *args, loss="squared_error", scale_target=True, **others):
+        super().__init__(*args, **others)
+        self.loss = loss
+        self.scale_target = scale_target
+
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, *, resume_from=None):
-        """Train the network.
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one epoch over the given samples.
 
         Parameters
         ----------
         X : array or SciPy sparse matrix, (n_samples, n_features)
         y : (n_samples,) or (n_samples, n_outputs)
-        resume_from : path, default=None
-            A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
-            ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
-            if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ; a fit that a callback ended
-            goes on. Code, such as a `batch_transform`, can be compared by its name only.
+            Those of the first call set what targets are scaled by.
+        sample_weight : (n_samples,), default=None
+            How much each sample's loss counts; only ratios within a call matter.
 
         Returns
         -------
@@ -58,16 +80,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         Raises
         ------
         ValueError
-            If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
-            the loss becomes infinite or NaN. Whatever ends training early, an interrupt included, leaves the estimator
-            as it was before the call.
+            As for `fit`.
         """
-        return self._train(X, y, go_on=self.warm_start, n_epochs=None, resume_from=resume_from)
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y):
-        """Train for one epoch over the given samples; arguments and errors as for `fit`."""
-        return self._train(X, y, go_on=True, n_epochs=1)
+        return self._train(X, y, sample_weight, go_on=True, n_epochs=1)
 
     def predict(self, X):
         """The outputs.
@@ -79,41 +94,81 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         Returns
         -------
         (n_samples,), or (n_samples, n_outputs) if there are several
+            float64 if the targets were scaled, else of the network's dtype.
         """
-        predictions = self._forward(X, lambda z: z)
+        predictions = self._forward(X, self._unscaled)
         return predictions[0] if self._single_output else np.ascontiguousarray(predictions.T)
 
-    def _encode(self, y, classes, *, first):
+    def _unscaled(self, z):
+        predictions = self._loss.predictions(z)
+        if (self.target_mean_ == 0).all() and (self.target_scale_ == 1).all():
+            return predictions
+        return predictions * self.target_scale_[:, None] + self.target_mean_[:, None]
+
+    def _encode(self, y, weights, classes, *, first):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        loss = OF_NUMBERS[self.loss] if isinstance(self.loss, str) else self.loss
+        columns = y.reshape(-1, n_outputs).astype(np.float64)
         if first:
-            self._single_output, self._outputs = y.ndim == 1, n_outputs
-        elif (y.ndim == 1) != self._single_output or n_outputs != self._outputs:
-            raise ValueError(f"y has {n_outputs} outputs, but the network was made for {self._outputs}.")
-        with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
-            target = y.reshape(-1, n_outputs).astype(self.dtype)
-        if not all_finite(target.reshape(-1)):
+            self._single_output, self._loss = y.ndim == 1, loss
+            self.target_mean_, self.target_scale_ = np.zeros(n_outputs), np.ones(n_outputs)
+        elif (y.ndim == 1) != self._single_output or n_outputs != self.target_mean_.size:
+            raise ValueError(f"y has {n_outputs} outputs, but the network was made for {self.target_mean_.size}.")
+        elif loss != self._loss:
+            raise ValueError(
+                f"loss={self.loss!r} cannot change while training goes on with a network made with {self._loss!r}; fit "
+                "with warm_start=False makes a new one."
+            )
+        if isinstance(loss, Poisson) and columns.min() < 0:
+            raise ValueError(f"loss='poisson' needs numbers that are not below 0 in y, got {columns.min():g}.")
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
+            if first and self.scale_target:
+                self._learn_scale(columns, weights)
+            values = ((columns - self.target_mean_) / self.target_scale_).astype(self.dtype)
+        if not (all_finite(values.reshape(-1)) and all_finite(self.target_scale_)):
             raise ValueError(f"y must hold numbers that dtype={self.dtype!r} can, got {y.min()} to {y.max()}.")
-        return target
+        return values
+
+    def _learn_scale(self, columns, weights):
+        mean = np.average(columns, axis=0, weights=weights)
+        if isinstance(self._loss, Poisson):  # counts stay above 0, and what they are in relation to their mean
+            scale = mean
+        else:
+            self.target_mean_ = mean
+            scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+        # A constant's deviation may not be exactly 0.
+        self.target_scale_ = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
 
     def _make_loss(self):
-        return SquaredError()
+        return self._loss
 
     def _n_outputs(self):
-        return self._outputs
+        return self.target_mean_.size
 
-    def _stratify(self, target):
+    def _stratify(self, values):
         return None
 
     def _store_learnt(self):
-        return {"outputs": self._outputs, "single_output": self._single_output}, {}
+        metadata = {"single_output": self._single_output, "loss": encode(self._loss, "loss")}
+        return metadata, {"target_mean": self.target_mean_, "target_scale": self.target_scale_}
 
     def _restore_learnt(self, section, arrays):
-        self._outputs, self._single_output = section.count("outputs", least=1), section.take("single_output", bool)
-        if self._single_output and self._outputs > 1:
-            raise ModelFormatError(f"A single output cannot have {self._outputs} columns.")
+        self._single_output, self._loss = (
+            section.take("single_output", bool),
+            decode(section.take("loss", dict), "loss"),
+        )
+        if not isinstance(self._loss, Loss):
+            raise ModelFormatError(f"loss={self._loss!r:.100} is no loss of a regressor.")
+        self.target_mean_ = arrays.numbers("target_mean", np.dtype("float64"), (None,))
+        self.target_scale_ = arrays.numbers("target_scale", np.dtype("float64"), self.target_mean_.shape)
+        if self.target_mean_.size < 1 or (self._single_output and self.target_mean_.size > 1):
+            raise ModelFormatError(f"target_mean has {self.target_mean_.size} entries.")
+        if not (self.target_scale_ > 0).all():
+            raise ModelFormatError("target_scale must hold numbers above 0.")
         section.close()
 
     def _score_predictions(self, predictions, target):
-        return r2_score(target, predictions.T)
+        values, weights = values_and_weights(target)
+        return r2_score(values, predictions.T, sample_weight=weights)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHAPED_BY = ("hidden_layer_sizes", "epsilon", "density", "topology_init", "activation", "dtype")
 
 _NOT_STORED = ("callbacks",)  # what watches a training is no part of the model
-_CODE = ("batch_transform",)  # a rule of the library can be called as well, but not as this one is
+_CODE = ("batch_transform", "scoring")  # rules of the library can be called as well, but not as these are
 _LIBRARIES = ("numpy", "scipy", "numba", "scikit-learn")
 
 
@@ -133,8 +133,8 @@ def _make(cls, parameters, *, is_checkpoint):
         raise ModelFormatError(f"{cls.__name__} has no parameters {sorted(unknown)!r:.200} that a file could hold.")
     omitted = sorted(name for name, content in parameters.items() if is_checkpoint and _is_named_only(content))
     estimator = cls(**{name: decode(content, name) for name, content in parameters.items() if name not in omitted})
-    if any(getattr(estimator, name) is not None for name in _CODE):
-        raise ModelFormatError(f"{', '.join(_CODE)} can only be None in a file, for it is code.")
+    if any(callable(getattr(estimator, name)) for name in _CODE):
+        raise ModelFormatError(f"{' and '.join(_CODE)} cannot be code in a file.")
     try:
         estimator._validate_params()
     except (TypeError, ValueError) as error:

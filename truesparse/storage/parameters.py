@@ -1,8 +1,8 @@
 """Parameters of estimators as JSON, and back.
 
-Numbers, text, lists, tuples and the library's own rules are stored; a rule is a frozen dataclass, so its name and its
-fields say all. Names are looked up in the table below, never imported. Other objects, above all functions, cannot
-be stored without pickling them.
+Numbers, text, lists, tuples, dicts and the library's own rules are stored; a rule is a frozen dataclass, so its name
+and its fields say all. Names are looked up in the table below, never imported. Other objects, above all functions,
+cannot be stored without pickling them.
 """
 
 import math
@@ -18,6 +18,7 @@ import numpy as np
 import truesparse.activations as activations
 import truesparse.evolution as evolution
 import truesparse.initializers as initializers
+import truesparse.losses as losses
 import truesparse.lr_schedules as lr_schedules
 from truesparse.storage.archive import ModelFormatError
 from truesparse.topology.snip import SNIP
@@ -35,6 +36,7 @@ _GROUPS = {
         evolution.SignedMagnitude,
     ),
     "initializer": (initializers.Dense, initializers.FanIn, initializers.Glorot),
+    "loss": tuple(map(type, losses.OF_NUMBERS.values())),
     "learning_rate": (lr_schedules.Constant, lr_schedules.Cosine, lr_schedules.Step),
     "topology": (SNIP,),
 }  # fmt: skip
@@ -69,6 +71,8 @@ def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = No
         return [encode(item, f"{name}[{index}]", unknown) for index, item in enumerate(value)]
     if type(value) is tuple:
         return {"type": "tuple", "items": encode(list(value), name, unknown)}
+    if type(value) is dict:
+        return {"type": "dict", "items": [encode(list(item), name, unknown) for item in value.items()]}
     if type(value) in _NAMES:
         content = {
             field.name: encode(getattr(value, field.name), f"{name}.{field.name}", unknown) for field in fields(value)
@@ -102,9 +106,17 @@ def decode(content: Any, name: str) -> Any:
             return float(content["value"])
         if kind == "tuple" and content.keys() == {"type", "items"} and type(content["items"]) is list:
             return tuple(decode(content["items"], name))
+        if kind == "dict" and content.keys() == {"type", "items"} and type(content["items"]) is list:
+            return _make_dict(decode(content["items"], name), name)
         if type(kind) is str and kind in _CLASSES and content.keys() == {"type", "fields"}:
             return _make(_CLASSES[kind], content["fields"], name)
     raise ModelFormatError(f"{name}={content!r:.200} is nothing that this version can read.")
+
+
+def _make_dict(items, name):
+    if not all(type(item) is list and len(item) == 2 and type(item[0]) in (bool, int, float, str) for item in items):
+        raise ModelFormatError(f"{name} must be made of pairs of a number or text and a value.")
+    return dict(items)
 
 
 def _make(cls, content, name):

@@ -1,0 +1,98 @@
+"""Samples as a fit takes them: features, targets and weights that belong together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_array
+
+from truesparse._typing import FloatArray, IndexArray
+from truesparse.losses import Target, Weighted
+from truesparse.validation import is_number, refuse_masked
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Some samples.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
+    y : (n_samples,) or (n_samples, n_outputs)
+        The targets as the user has them.
+    values : (n_samples, …)
+        The targets as the loss wants them.
+    weights : (n_samples,) float64, optional
+        Only if they differ.
+    """
+
+    X: object
+    y: np.ndarray
+    values: np.ndarray
+    weights: FloatArray | None
+
+    def __getitem__(self, chosen: IndexArray) -> "Samples":
+        """Some of them."""
+        weights = None if self.weights is None else self.weights[chosen]
+        return Samples(self.X[chosen], self.y[chosen], self.values[chosen], weights)
+
+    def times(self, factors: FloatArray | None) -> "Samples":
+        """The same with other weights, (n_samples,); None changes nothing."""
+        if factors is None:
+            return self
+        return replace(self, weights=factors if self.weights is None else self.weights * factors)
+
+    @property
+    def target(self) -> Target:
+        """The targets as the loss wants them, with weights whose mean is 1."""
+        if self.weights is None:
+            return self.values
+        return Weighted(self.values, self.weights / self.weights.mean())
+
+
+def checked_weights(name: str, weights, n_samples: int) -> FloatArray | None:
+    """Weights of samples as shares of the largest, (n_samples,) float64; None if they are equal.
+
+    Raises
+    ------
+    ValueError
+        If they are not one finite number, not below 0, for each sample, or if all are 0.
+    """
+    if weights is None or is_number(weights, 1e-300):
+        return None
+    refuse_masked(name, weights)
+    if issparse(weights):
+        raise ValueError(f"{name} must be a dense array, got a sparse one of type {type(weights).__name__}.")
+    weights = check_array(weights, dtype=np.float64, ensure_2d=False, ensure_min_samples=0, input_name=name)
+    if weights.shape != (n_samples,):
+        raise ValueError(f"{name} must have the shape ({n_samples},), a number for each sample, got {weights.shape}.")
+    if weights.min() < 0:
+        raise ValueError(f"{name} must hold numbers that are not below 0, got {weights.min():g}.")
+    if weights.max() == 0:
+        raise ValueError(f"{name} must hold a number above 0, got only zeros: no sample has a weight.")
+    return None if weights.min() == weights.max() else weights / weights.max()
+
+
+def scorer_of(scoring, fitted, samples: Samples) -> Callable[[FloatArray, Target], float]:
+    """A scorer of scikit-learn as the score of a `truesparse.training.Validation`.
+
+    Parameters
+    ----------
+    scoring : str or callable
+    fitted : estimator
+        Whose network is the one in training.
+    samples : Samples
+        The validation data.
+    """
+    scorer = check_scoring(fitted, scoring=scoring)
+    weights = {} if samples.weights is None else {"sample_weight": samples.weights}
+
+    def score(predictions, target):
+        value = scorer(fitted, samples.X, samples.y, **weights)
+        if not is_number(value, -np.inf, np.inf):
+            raise ValueError(f"scoring={scoring!r} returned {value!r} for the validation data; a number is allowed.")
+        return float(value)
+
+    return score
