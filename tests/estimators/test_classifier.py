@@ -200,15 +200,6 @@ def test_partial_fit_learns_and_replaces_connections(digits):
     assert_array_equal(model.classes_, range(10))
 
 
-def test_partial_fit_sequence_equals_fit(digits):
-    X, _, y, _ = digits
-    whole = small(max_iter=4, update_every=5).fit(X, y)
-    parts = small(max_iter=4, update_every=5)
-    for _ in range(4):
-        parts.partial_fit(X, y, classes=range(10))
-    assert_array_equal(parts.predict_proba(X), whole.predict_proba(X))
-
-
 def test_partial_fit_after_fit_learns(digits):
     X, _, y, _ = digits
     model = small(learning_rate="cosine", update_every=5).fit(X, y)

@@ -65,6 +65,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch over the given samples.
 
+        The topology, the solver's moments and the schedules, which plan for `max_iter` calls, go on from call to call.
+        Rules of evolution that look at activations or errors see the samples of the call.
+
         Parameters
         ----------
         X : array or SciPy sparse matrix, (n_samples, n_features)
