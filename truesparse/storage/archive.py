@@ -78,7 +78,7 @@ def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any
     if len(text) > _MOST_METADATA:
         raise ModelFormatError(f"The metadata have {len(text)} bytes; at most {_MOST_METADATA} are allowed.")
     if isinstance(file, str | os.PathLike):
-        with _replaced_when_whole(file) as whole:
+        with replaced_when_whole(file) as whole:
             _write(whole, text, arrays)
     elif hasattr(file, "write"):
         _write(file, text, arrays)
@@ -125,7 +125,7 @@ def _write(file, text, arrays):
 
 
 @contextmanager
-def _replaced_when_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def replaced_when_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A new file that takes the place of `path` when the ``with`` block ends without an error."""
     path = os.path.realpath(path)  # a link goes on pointing to its file
     if os.path.exists(path) and not os.path.isfile(path):
