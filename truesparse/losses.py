@@ -14,6 +14,7 @@ chosen such that the gradient of a sample's loss with respect to z is simply p â
 
 Arrays of outputs are features-major, (n_outputs, batch), as everywhere inside; targets are as the user holds them.
 The gradient may take the place of the sums. Where samples do not all count the same, targets are `Weighted`.
+``out_activation`` is the name of the function p, for exports.
 """
 
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ def values_and_weights(target: Target) -> tuple[np.ndarray, FloatArray | None]:
 class Loss:
     """The mean of what a subclass says of each sample."""
 
+    out_activation = "identity"
+
     def predictions(self, z: FloatArray) -> FloatArray:
         """What the sums stand for, same shape as `z`."""
         raise NotImplementedError
@@ -92,6 +95,8 @@ class Loss:
 class SoftmaxCrossEntropy(Loss):
     """Exactly one of several classes."""
 
+    out_activation = "softmax"
+
     def predictions(self, z):
         """Probabilities of the classes, same shape as `z`."""
         probabilities = np.empty(z.shape, dtype=z.dtype)
@@ -108,6 +113,8 @@ class SoftmaxCrossEntropy(Loss):
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
     """Any number of several labels."""
+
+    out_activation = "logistic"
 
     def predictions(self, z):
         """Probability of each label, same shape as `z`."""
@@ -188,6 +195,8 @@ class Huber(Loss):
 @dataclass(frozen=True)
 class Poisson(Loss):
     """Counts, or other numbers not below 0 whose variance grows with their mean."""
+
+    out_activation = "exp"
 
     def predictions(self, z):
         """exp z, same shape as `z`."""
