@@ -47,6 +47,8 @@ ORDER = [
     ["truesparse.storage.sections", "truesparse.storage.parameters"],
     ["truesparse.storage.runs"],
     ["truesparse.storage"],
+    ["truesparse.export.head", "truesparse.export.predictor"],
+    ["truesparse.export"],
     ["truesparse.estimators.display", "truesparse.estimators.parameters", "truesparse.estimators.storing"],
     ["truesparse.estimators.samples"],
     ["truesparse.estimators.checkpoints", "truesparse.estimators.building", "truesparse.estimators.fitted"],

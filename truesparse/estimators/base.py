@@ -40,6 +40,10 @@ class BaseSparseMLP(FittedSparseMLP):
         """The loss for the targets that have been learnt."""
 
     @abstractmethod
+    def _head(self):
+        """The `truesparse.export.Head` of what has been learnt."""
+
+    @abstractmethod
     def _n_outputs(self):
         """Units of the output layer."""
 

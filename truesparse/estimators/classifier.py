@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
+from truesparse.export import Head
 from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
 from truesparse.storage import ModelFormatError
 from truesparse.validation import check_number, refuse_masked
@@ -173,6 +174,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
 
     def _make_loss(self):
         return BinaryCrossEntropy() if self._multilabel else SoftmaxCrossEntropy()
+
+    def _head(self):
+        return Head(self._make_loss().out_activation, classes=self._store_learnt()[1]["classes"])
 
     def _n_outputs(self):
         return self.classes_.size

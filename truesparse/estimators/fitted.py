@@ -1,5 +1,7 @@
 """What can be asked of a fitted estimator: predictions, its table of layers, and the fitted attributes."""
 
+import os
+
 import numpy as np
 from joblib import effective_n_jobs
 from scipy.sparse import csc_array, issparse
@@ -7,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
+from truesparse.export import numpy_export
 from truesparse.inference import forward_all
 from truesparse.parallelism import threads
 from truesparse.validation import refuse_masked, sound_csr
@@ -47,6 +50,59 @@ class FittedSparseMLP(Parameters):
         """
         check_is_fitted(self)
         return as_text(layer_rows(self._network))
+
+    def export_numpy(self, path: str | os.PathLike) -> None:
+        """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
+
+        The directory then holds ``predictor.py``, fewer than 60 lines that say at their top how they are used, and
+        ``weights.npz``, plain arrays of the sparse weights (`truesparse.export.numpy_export` lists them). Where it is
+        copied to, neither truesparse nor numba nor scikit-learn is needed. Predictions are those of the estimator but
+        for rounding.
+
+        Parameters
+        ----------
+        path : path
+            A directory. It is made, but not those above it; it may be there if it is empty, or an earlier export,
+            whose two files are replaced. Whatever fails, there is afterwards the model that was there, the new one,
+            whole, or none.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is nothing to export yet.
+        FileExistsError
+            If there is something else at `path`.
+        OSError
+            If a file cannot be written.
+
+        Notes
+        -----
+        There is no export to ONNX, in which a sparse network would run as a dense one. Its files can hold sparse
+        tensors, but no operator of the standard takes them (microsoft/onnxruntime, issue 5578): ONNX Runtime makes such
+        weights dense when it loads a model (pull request 5540), and refuses them in the ``SparseToDenseMatMul`` of its
+        own (issue 31730).
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from sklearn.datasets import load_iris
+        >>> from truesparse import SparseMLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = SparseMLPClassifier((20,), epsilon=5, max_iter=5, random_state=0).fit(X, y)
+        >>> directory = Path(tempfile.mkdtemp()) / "iris"
+        >>> model.export_numpy(directory)
+        >>> sorted(file.name for file in directory.iterdir())
+        ['predictor.py', 'weights.npz']
+
+        Elsewhere, with ``directory`` as the working directory, ``from predictor import load``:
+
+        >>> from truesparse.export.predictor import load
+        >>> bool((load(directory).predict(X) == model.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        numpy_export.write(path, self._network, self._head())
 
     def _repr_html_inner(self):
         shown = super()._repr_html_inner()

@@ -10,6 +10,7 @@ from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
+from truesparse.export import Head
 from truesparse.kernels.update import all_finite
 from truesparse.losses import OF_NUMBERS, Huber, Loss, Poisson, values_and_weights
 from truesparse.storage import ModelFormatError, decode, encode
@@ -146,6 +147,10 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     def _make_loss(self):
         return self._loss
+
+    def _head(self):
+        scaling = {"scale": self.target_scale_, "shift": self.target_mean_}
+        return Head(self._loss.out_activation, **scaling, single_output=self._single_output)
 
     def _n_outputs(self):
         return self.target_mean_.size

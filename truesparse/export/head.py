@@ -1,0 +1,40 @@
+"""How the last layer's sums z become what an estimator returns.
+
+    p = out_activation(z) · scale + shift
+
+A regressor predicts p. A classifier has the probabilities p and predicts the class with the largest z, or every label
+with z > 0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Head:
+    """What to do with the sums.
+
+    Parameters
+    ----------
+    out_activation : {"softmax", "logistic", "identity", "exp"}
+        As the loss names it.
+    classes : (n_classes,), optional
+        Numbers or text; of classifiers only.
+    scale, shift : float or (n_outputs,)
+        From the outputs of a regressor's network to the targets' own units.
+    single_output : bool
+        Whether a regressor's predictions are a vector.
+    """
+
+    out_activation: str
+    classes: np.ndarray | None = None
+    scale: float | np.ndarray = 1.0
+    shift: float | np.ndarray = 0.0
+    single_output: bool = False
+
+
+def srelu_pieces(params: np.ndarray) -> np.ndarray:
+    """Thresholds, and slopes below and above, of every unit, (4, n_units), out of what `SReLU` learns."""
+    low, left, distance, right = params
+    return np.stack([low, low + abs(distance), left, right])
