@@ -118,7 +118,8 @@ def refuse(event, args):
 sys.addaudithook(refuse)
 import truesparse
 for module in pkgutil.walk_packages(truesparse.__path__, "truesparse."):
-    importlib.import_module(module.name)
+    if module.name != "truesparse.export.torch_export":  # needs PyTorch, which is optional
+        importlib.import_module(module.name)
 truesparse.datasets.load("digits")
 truesparse.datasets._find = lambda archive: None
 try:

@@ -1,6 +1,7 @@
 """What can be asked of a fitted estimator: predictions, its table of layers, and the fitted attributes."""
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -13,6 +14,9 @@ from truesparse.export import numpy_export
 from truesparse.inference import forward_all
 from truesparse.parallelism import threads
 from truesparse.validation import refuse_masked, sound_csr
+
+if TYPE_CHECKING:
+    import torch
 
 
 class FittedSparseMLP(Parameters):
@@ -103,6 +107,30 @@ class FittedSparseMLP(Parameters):
         """
         check_is_fitted(self)
         numpy_export.write(path, self._network, self._head())
+
+    def to_torch(self) -> "torch.nn.Sequential":
+        """A copy of the network as a module of PyTorch, in which the weights stay sparse.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            In eval mode. It takes a dense tensor (n, n_features) of the estimator's dtype, and returns what
+            ``predict_proba`` does for a classifier, and ``predict`` for a regressor. Its last part makes these of the
+            last layer's sums, so that ``module[:-1]`` gives the logits. Weights and biases are parameters, connections
+            are buffers, and all can be differentiated, inputs as well; ``state_dict`` holds them as (nnz,) vectors.
+            ``torch.export`` makes of it a program that needs no truesparse.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If there is no network yet.
+        ImportError
+            If PyTorch is not installed.
+        """
+        check_is_fitted(self)
+        from truesparse.export.torch_export import as_module  # PyTorch is optional
+
+        return as_module(self._network, self._head())
 
     def _repr_html_inner(self):
         shown = super()._repr_html_inner()
