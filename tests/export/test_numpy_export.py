@@ -12,8 +12,7 @@ from sklearn.exceptions import NotFittedError
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.activations import ACTIVATIONS, AllReLU
-from truesparse.export import Head, predictor
-from truesparse.losses import SquaredError
+from truesparse.export import predictor
 
 SMALL = {"hidden_layer_sizes": (30, 20, 10), "epsilon": 3, "max_iter": 3, "update_every": 3, "random_state": 0}
 
@@ -98,14 +97,11 @@ def test_units_without_connections(data, tmp_path):
     assert_predicts_the_same(model, exported(model, tmp_path), data[0])
 
 
-def test_another_output_function_and_units_of_the_targets(data, tmp_path, monkeypatch):
-    """What a loss names and a head holds is what the program does: exp z · scale + shift."""
-    model = fitted(data, "numbers")
-    expected = np.exp(model.predict(data[0])) * [2, 3] + [-1, 100]
-    monkeypatch.setattr(SquaredError, "out_activation", "exp")
-    head = Head(SquaredError.out_activation, scale=np.array([2, 3]), shift=np.array([-1, 100]))
-    monkeypatch.setattr(model, "_head", lambda: head)
-    np.testing.assert_allclose(exported(model, tmp_path).predict(data[0]), expected, rtol=1e-5)
+@pytest.mark.parametrize("loss", ["poisson", "huber"])
+@pytest.mark.parametrize("scale_target", [False, True])
+def test_losses_and_units_of_targets(data, tmp_path, loss, scale_target):
+    model = SparseMLPRegressor(**SMALL, loss=loss, scale_target=scale_target).fit(data[0], 1e3 + data[0][:, :2] ** 2)
+    assert_predicts_the_same(model, exported(model, tmp_path), data[0])
 
 
 PROGRAM = """

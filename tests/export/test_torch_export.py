@@ -11,7 +11,6 @@ from sklearn.exceptions import NotFittedError
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.activations import ACTIVATIONS, AllReLU
-from truesparse.export import Head
 
 SMALL = {"hidden_layer_sizes": (30, 20, 10), "epsilon": 3, "max_iter": 3, "update_every": 3, "random_state": 0}
 
@@ -73,13 +72,11 @@ def test_layers_with_all_weights_and_their_random_numbers(torch, data):
     assert_predicts_the_same(torch, model, module, data[0])
 
 
-def test_other_outputs(torch, data, monkeypatch):
-    model = fitted(data, "number")
-    expected = np.exp(model.predict(data[0])) * 2 + 5
-    monkeypatch.setattr(model, "_head", lambda: Head("exp", scale=2.0, shift=5.0, single_output=True))
-    with torch.no_grad():
-        found = model.to_torch()(torch.from_numpy(data[0].astype(np.float32)))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+@pytest.mark.parametrize("loss", ["poisson", "huber"])
+@pytest.mark.parametrize("scale_target", [False, True])
+def test_losses_and_units_of_targets(torch, data, loss, scale_target):
+    model = SparseMLPRegressor(**SMALL, loss=loss, scale_target=scale_target).fit(data[0], 1e3 + data[0][:, 0] ** 2)
+    assert_predicts_the_same(torch, model, model.to_torch(), data[0])
 
 
 def test_logits_are_what_the_softmax_is_of(torch, data):

@@ -105,9 +105,12 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     def _unscaled(self, z):
         predictions = self._loss.predictions(z)
-        if (self.target_mean_ == 0).all() and (self.target_scale_ == 1).all():
+        if not self._is_scaled():
             return predictions
         return predictions * self.target_scale_[:, None] + self.target_mean_[:, None]
+
+    def _is_scaled(self):
+        return (self.target_mean_ != 0).any() or (self.target_scale_ != 1).any()
 
     def _encode(self, y, weights, classes, *, first):
         if y.ndim == 2 and y.shape[1] == 1:
@@ -149,7 +152,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         return self._loss
 
     def _head(self):
-        scaling = {"scale": self.target_scale_, "shift": self.target_mean_}
+        scaling = {"scale": self.target_scale_, "shift": self.target_mean_} if self._is_scaled() else {}
         return Head(self._loss.out_activation, **scaling, single_output=self._single_output)
 
     def _n_outputs(self):

@@ -21,17 +21,21 @@ class Head:
         As the loss names it.
     classes : (n_classes,), optional
         Numbers or text; of classifiers only.
-    scale, shift : float or (n_outputs,)
-        From the outputs of a regressor's network to the targets' own units.
+    scale, shift : (n_outputs,) float64, optional
+        From the outputs of a regressor's network to the targets' own units, if these are others.
     single_output : bool
         Whether a regressor's predictions are a vector.
     """
 
     out_activation: str
     classes: np.ndarray | None = None
-    scale: float | np.ndarray = 1.0
-    shift: float | np.ndarray = 0.0
+    scale: np.ndarray | None = None
+    shift: np.ndarray | None = None
     single_output: bool = False
+
+    def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Both, or one and zero that leave outputs in the network's `dtype`."""
+        return (np.ones(1, dtype), np.zeros(1, dtype)) if self.scale is None else (self.scale, self.shift)
 
 
 def srelu_pieces(params: np.ndarray) -> np.ndarray:

@@ -48,12 +48,13 @@ def write(path: str | os.PathLike, network: MLP, head: Head) -> None:
 
 def arrays_of(network: MLP, head: Head) -> dict[str, np.ndarray]:
     """What ``weights.npz`` holds."""
+    scale, shift = head.scaling(network.dtype)
     arrays = {
         "format": FORMAT,
         "shapes": [layer.shape for layer in network.layers],
         "out_activation": head.out_activation,
-        "scale": np.asarray(head.scale, dtype=network.dtype),
-        "shift": np.asarray(head.shift, dtype=network.dtype),
+        "scale": scale,
+        "shift": shift,
         "single_output": head.single_output,
     }
     if head.classes is not None:

@@ -62,8 +62,9 @@ class Outputs(nn.Module):
     def __init__(self, head: Head, dtype: np.dtype):
         super().__init__()
         self.out_activation, self.single_output = head.out_activation, head.single_output
-        self.register_buffer("scale", _tensor(np.asarray(head.scale, dtype)))
-        self.register_buffer("shift", _tensor(np.asarray(head.shift, dtype)))
+        scale, shift = head.scaling(dtype)
+        self.register_buffer("scale", _tensor(scale))
+        self.register_buffer("shift", _tensor(shift))
 
     def forward(self, z: Tensor) -> Tensor:
         """(n,) or (n, n_outputs)."""
