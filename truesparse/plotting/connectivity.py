@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from truesparse.inspection import layer_degrees, network_of
 from truesparse.network import MLP
-from truesparse.plotting.display import BLUE, Display, axes_for, whole_numbers
+from truesparse.plotting.display import BLUE, Display, axes_for, colorbar_beside, whole_numbers
 from truesparse.validation import is_count
 
 LABELS = {"number": "connections", "strength": "connection strength Σ|w|"}
@@ -181,7 +181,7 @@ class ConnectivityDisplay(Display):
     def _draw_image(self, options):
         self.artist_ = self.ax_.imshow(self.shown, **({"vmin": 0, "cmap": "viridis"} | options))
         self.ax_.set(xticks=[], yticks=[])
-        self.colorbar_ = self.figure_.colorbar(self.artist_, ax=self.ax_, label=f"{LABELS[self.by]} per pixel")
+        self.colorbar_ = colorbar_beside(self.ax_, self.artist_, f"{LABELS[self.by]} per pixel")
         self._count_in_whole_numbers(self.colorbar_.ax.yaxis)
 
     def _draw_names(self, chosen, options):

@@ -79,11 +79,18 @@ def layer_colors(n_layers: int) -> np.ndarray:
     return colormaps["viridis"](np.linspace(0.1, 0.85, n_layers) if n_layers > 1 else [0.4])
 
 
-def legend_above(ax: Any, handles: Sequence | None = None) -> None:
-    """A legend above the axes, where it hides nothing."""
-    handles = ax.get_legend_handles_labels()[0] if handles is None else handles
-    columns = len(handles) if len(handles) <= 3 else min(4, -(-len(handles) // 2))
-    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, frameon=False)
+def legend_above(ax: Any, handles: Sequence) -> None:
+    """A legend above the axes, where it hides nothing, with as many columns as there is room for."""
+    room = max(1, int(ax.get_window_extent().width / ax.figure.dpi / 1.5))  # inches, of which an entry takes 1.5
+    n_rows = -(-len(handles) // room)
+    ax.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=-(-len(handles) // n_rows), frameon=False
+    )
+
+
+def colorbar_beside(ax: Any, image: Any, label: str) -> Any:
+    """A colour bar as high as the axes, whatever the shape of the image."""
+    return ax.figure.colorbar(image, cax=ax.inset_axes([1.04, 0, 0.05, 1]), label=label)
 
 
 def axis_on_the_right(ax: Any, label: str, color: str) -> Any:

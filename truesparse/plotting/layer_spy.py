@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from truesparse.inspection import network_of
-from truesparse.plotting.display import Display, axes_for, layer_names, whole_numbers
+from truesparse.plotting.display import Display, axes_for, colorbar_beside, layer_names, whole_numbers
 from truesparse.topology import Pattern
 from truesparse.validation import is_count
 
@@ -130,7 +130,7 @@ class LayerSpyDisplay(Display):
             title=f"{self.name}: {self.pattern.nnz:,} of {self.pattern.n_pairs:,} pairs connected",
         )
         if not exact:
-            self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label="connected pairs (%)")
+            self.colorbar_ = colorbar_beside(self.ax_, self.image_, "connected pairs (%)")
         return self
 
     def _shares(self):
