@@ -1,0 +1,55 @@
+"""Draw how a sparse network learnt, and what it looks like.
+
+A network learns to read digits while its connections move to the pixels that matter. The pictures show its loss, its
+updates, its connections and their spread, and a film how the connections of the pixels moved.
+
+    python examples/08_pictures.py [mnist]
+
+Without an argument, the data are scikit-learn's own digits, 8 × 8 pixels. Those of MNIST, 28 × 28, come from the
+directory that TRUESPARSE_DATA names, or from OpenML. The pictures need matplotlib; they are saved in the current
+directory.
+"""
+
+import sys
+
+try:
+    import matplotlib as mpl
+except ImportError:
+    sys.exit("matplotlib is not installed: no pictures.")
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+from truesparse import SparseMLPClassifier, datasets
+from truesparse.inspection import TopologyRecorder
+from truesparse.plotting import (
+    ConnectivityDisplay,
+    ConnectivityRecorder,
+    DegreeDisplay,
+    LayerSpyDisplay,
+    LearningCurveDisplay,
+    TopologyChangeDisplay,
+)
+
+name, image_shape = ("mnist", (28, 28)) if "mnist" in sys.argv[1:] else ("digits", (8, 8))
+data = datasets.load(name)
+updates, film = TopologyRecorder(), ConnectivityRecorder()
+model = SparseMLPClassifier(
+    (500, 500), update_every="epoch", max_iter=30, early_stopping=True, n_iter_no_change=30, random_state=0,
+    callbacks=[updates, film],
+).fit(data.X_train[:5000], data.y_train[:5000])  # fmt: skip
+print(f"test accuracy {model.score(data.X_test, data.y_test):.3f} with {sum(w.nnz for w in model.coefs_):,} weights")
+
+# Displays draw into axes that they are given …
+figure, panels = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
+LearningCurveDisplay.from_estimator(model, ax=panels[0, 0])
+TopologyChangeDisplay.from_estimator(model, recorder=updates, ax=panels[0, 1])
+ConnectivityDisplay.from_estimator(model, image_shape=image_shape, by="strength", ax=panels[1, 0])
+LayerSpyDisplay.from_estimator(model, layer=1, ax=panels[1, 1])
+figure.savefig("training.png", dpi=80)
+
+# … or into a figure of their own.
+DegreeDisplay.from_estimator(model).figure_.savefig("degrees.png", dpi=80)
+
+film.save_gif("connections.gif", image_shape=image_shape)
+print("The pictures are in training.png and degrees.png, the film in connections.gif.")
