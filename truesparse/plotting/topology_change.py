@@ -38,7 +38,7 @@ class TopologyChangeDisplay(Display):
         When the topology changed: at 1.5, half of the second epoch is over.
     exploration_rates : (n_updates,), optional
         Share of all pairs that had been connected at any time until then, see
-        `truesparse.inspection.TopologyRecorder`.
+        `truesparse.inspection.TopologyRecorder`; it falls back to the density where units are removed.
 
     Attributes
     ----------
