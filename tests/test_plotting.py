@@ -199,6 +199,9 @@ def test_without_validation_data_there_is_one_curve(rng):
     assert figure.axes == [ax]
     model.set_params(early_stopping=True).fit(X, y)
     assert LearningCurveDisplay.from_estimator(model).score_ax_.get_ylabel() == "validation R²"
+    for scoring, name in (("loss", "minus loss"), ("max_error", "max error"), (lambda *_: 0.0, "score")):
+        model.set_params(scoring=scoring)
+        assert LearningCurveDisplay.from_estimator(model).score_ax_.get_ylabel() == f"validation {name}"
 
 
 def test_a_history_needs_numbers_of_one_length():

@@ -88,6 +88,9 @@ class LearningCurveDisplay(Display):
         """
         history = history_of(estimator)
         score_name = "accuracy" if is_classifier(estimator) else "R²"
+        if estimator.scoring is not None:
+            score_name = estimator.scoring if isinstance(estimator.scoring, str) else "score"
+            score_name = "minus loss" if score_name == "loss" else score_name.replace("_", " ")
         return cls.from_history(history, score_name=score_name, ax=ax, **kwargs)
 
     @classmethod
