@@ -15,7 +15,7 @@ import numpy as np
 
 from truesparse._typing import BatchTransform, FloatArray, Optimizer
 from truesparse.batches import BatchReader, in_batches
-from truesparse.callbacks import Callback, notify
+from truesparse.callbacks.protocol import Callback, notify
 from truesparse.evolution import Evolution, ImportancePruning, due_fraction, evolve
 from truesparse.inference import forward_all
 from truesparse.initializers import Initializer, draw
@@ -170,9 +170,13 @@ class Trainer:
         notify(callbacks, "on_train_begin", self.network)
         if resumed:
             n_epochs -= progress.epoch - progress.plan_epoch
+            answers = notify(callbacks, "on_resume", self.state.history[progress.plan_epoch :])
+            if any(_is_yes(answer, "on_resume") for answer in answers):
+                n_epochs = 0
         for _ in range(n_epochs):
             if resumed and progress.epochs_stalled(by_validation=by_validation) >= patience:
                 break
+            notify(callbacks, "on_epoch_begin", progress.epoch + 1)
             if self._prune_units(total_epochs):
                 workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
                 notify(callbacks, "on_units_removed", self.network)
@@ -195,6 +199,7 @@ class Trainer:
         if best is not None:
             self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
             self.state.optimizer_steps = best.optimizer_steps
+        notify(callbacks, "on_train_end", self.network)
 
     def _epoch(self, reader, workspace, target, batch_size, validation, callbacks) -> EpochRecord:
         started = time.perf_counter()
@@ -354,9 +359,9 @@ class Trainer:
             )
 
 
-def _is_yes(answer) -> bool:
+def _is_yes(answer, event="on_epoch_end") -> bool:
     if answer is not None and not isinstance(answer, bool | np.bool_):
         raise ValueError(
-            f"on_epoch_end of a callback returned {answer!r}; True, which asks to stop, False or None are allowed."
+            f"{event} of a callback returned {answer!r}; True, which asks to stop, False or None are allowed."
         )
     return bool(answer)

@@ -1,5 +1,6 @@
 """What comes from outside: parameters, and arrays before a kernel sees them, for kernels check no indices or masks."""
 
+import os
 from itertools import chain
 from numbers import Integral, Real
 from typing import Any
@@ -46,6 +47,18 @@ def check_count(name: str, value: Any, *, none: bool = False) -> None:
     """
     if not (is_count(value) or (none and value is None)):
         raise ValueError(f"{name}={value!r} must be a positive integer{' or None' if none else ''}.")
+
+
+def check_path(name: str, value: Any) -> None:
+    """Refuse what is no path.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name}={value!r} must be a path.")
 
 
 def refuse_masked(name: str, values: Any) -> None:

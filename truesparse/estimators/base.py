@@ -13,7 +13,8 @@ from sklearn.base import _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
-from truesparse.callbacks import Callback, EpochPrinter, watching
+from truesparse.callbacks.progress import displays
+from truesparse.callbacks.protocol import Callback, watching
 from truesparse.estimators.building import first_topology, make_trainer
 from truesparse.estimators.checkpoints import CheckpointWriter, fingerprint, read_checkpoint
 from truesparse.estimators.fitted import FittedSparseMLP
@@ -140,8 +141,9 @@ class BaseSparseMLP(FittedSparseMLP):
                 fitted = {"_seed": seed, "_shape": shape, "_network": trainer.network, "_state": trainer.state}
                 progress = trainer.state.progress
                 done = progress.plan_epoch if resumed else progress.epoch
-                callbacks = [*(self.callbacks or ()), *([EpochPrinter(done + n_epochs)] if self.verbose else [])]
-                with watching(callbacks, CheckpointWriter(self, fitted, trainer, data) if watched else None):
+                callbacks = [*(self.callbacks or ()), *displays(self.verbose, done, n_epochs)]
+                write_checkpoint = CheckpointWriter(self, fitted, trainer, data) if watched else None
+                with watching(callbacks, write_checkpoint):
                     trainer.train(
                         samples.X,
                         samples.target,

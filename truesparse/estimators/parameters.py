@@ -91,7 +91,9 @@ PARAMETERS_DOC = """Parameters
     tol : float, default=1e-4
         An epoch is an improvement if it is better by more than that.
     verbose : int or bool, default=0
-        Print a line per epoch.
+        0 is silent. 1 shows a progress bar with loss, score and time left, if rich is installed and output goes to
+        a terminal that nothing else draws on; else, as in files, notebooks and parallel searches, it prints a line per
+        epoch. 2 always prints lines.
     warm_start : bool, default=False
         Let ``fit`` go on with the network, the moments of the solver and the topology that it left, and with their
         random streams. What shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
@@ -114,8 +116,8 @@ PARAMETERS_DOC = """Parameters
     dtype : {"float32", "float64"}, default="float32"
         Of the weights and of all arithmetic.
     callbacks : list, default=None
-        Objects that watch the training, such as `truesparse.inspection.TopologyRecorder`; `truesparse.callbacks` has
-        their methods.
+        Objects that watch the training, such as `truesparse.callbacks.EarlyStopping`; `truesparse.callbacks` has
+        others, and their methods.
     """
 
 

@@ -1,0 +1,74 @@
+"""Checkpoints of a fit."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from truesparse.validation import check_count, check_path
+
+if TYPE_CHECKING:
+    from truesparse.training_state import EpochRecord
+
+
+class Checkpoint:
+    """Writes the state of a fit to a file, so that ``fit(X, y, resume_from=path)`` can go on with it.
+
+    The file is a model as well, which `truesparse.load` reads at any time. Parameters that are code, such as a
+    `batch_transform` or a rule of your own, are only named in it; whoever resumes has them.
+
+    Parameters
+    ----------
+    path : path
+        Replaced by every checkpoint, and always whole: a process that is killed while it writes leaves the one before.
+        It belongs to one fit at a time; the clones of a search would all write to it.
+    every : int, default=1
+        Epochs from one checkpoint to the next.
+
+    Raises
+    ------
+    OSError
+        From ``fit``, if a checkpoint cannot be written.
+    truesparse.persistence.ModelFormatError
+        From ``fit``, before it trains, if what shapes the network cannot be stored.
+    RuntimeError
+        From ``fit``, before it trains, if another fit is using this callback.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_iris
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.callbacks import Checkpoint
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = Path(tempfile.mkdtemp()) / "iris.npz"
+    >>> model = SparseMLPClassifier((20,), epsilon=5, max_iter=6, random_state=0, callbacks=[Checkpoint(path, every=4)])
+    >>> model.fit(X, y, resume_from=path if path.exists() else None).n_iter_
+    6
+    >>> model.fit(X, y, resume_from=path).n_iter_  # epochs 5 and 6 once more
+    6
+    """
+
+    def __init__(self, path: str | os.PathLike, every: int = 1):
+        check_path("path", path)
+        check_count("every", every)
+        self.path, self.every, self._write = path, every, None
+
+    def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
+        """Remember how to write."""
+        if self._write is not None:
+            raise RuntimeError(f"{self.path!r} is the checkpoint of a fit that has not ended; take another Checkpoint.")
+        self._write = write_checkpoint
+
+    def on_epoch_end(self, record: "EpochRecord") -> None:
+        """Write, if this epoch is one of those."""
+        if record.epoch % self.every == 0:
+            self._write(self.path)
+
+    def on_fit_end(self) -> None:
+        """Let go of the training and its data."""
+        self._write = None
+
+    def __getstate__(self):
+        # A copy belongs to no training.
+        return vars(self) | {"_write": None}

@@ -1,0 +1,80 @@
+"""Stopping when an epoch's record says that nothing gets better any more."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from truesparse.validation import check_count, check_number
+
+if TYPE_CHECKING:
+    from truesparse.network import MLP
+    from truesparse.training_state import EpochRecord
+
+_SIGNS = {"validation_score": 1, "validation_loss": -1, "train_loss": -1}  # so that higher is better
+
+
+class EarlyStopping:
+    """A callback that asks to stop when what it monitors has not improved for some epochs.
+
+    It does nothing else. ``early_stopping=True`` of the estimators sets validation data aside, stops by their score,
+    and returns the network of the best epoch; with this callback alone the network is that of the last epoch. Both can
+    be used together, for example to stop by the validation loss and keep the network with the best score; whichever
+    asks first is obeyed.
+
+    Every fit begins to count anew; one that goes on from a checkpoint counts on. Calls of ``partial_fit`` are one epoch
+    each, which there is no stopping.
+
+    Parameters
+    ----------
+    monitor : {"validation_score", "validation_loss", "train_loss"}, default="validation_score"
+        Of the epoch's record. Of the score more is better, of a loss less. The training loss rises for a while whenever
+        connections are replaced, so it needs a `patience` of several updates of the topology.
+    patience : int, default=10
+        Epochs without improvement after which to stop.
+    min_delta : float, default=0.0
+        An epoch is an improvement if it is better than the best one by more than that.
+
+    Raises
+    ------
+    ValueError
+        From ``fit``, at the end of the first epoch, if there are no validation data to monitor.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.callbacks import EarlyStopping
+    >>> X, y = load_iris(return_X_y=True)
+    >>> stop = EarlyStopping("train_loss", patience=3, min_delta=0.05)
+    >>> model = SparseMLPClassifier((20,), epsilon=5, max_iter=100, random_state=0, callbacks=[stop]).fit(X, y)
+    >>> model.n_iter_ < 100
+    True
+    """
+
+    def __init__(self, monitor: str = "validation_score", *, patience: int = 10, min_delta: float = 0.0):
+        if monitor not in list(_SIGNS):
+            raise ValueError(f"monitor={monitor!r} must be one of {list(_SIGNS)}.")
+        check_count("patience", patience)
+        check_number("min_delta", min_delta, 0)
+        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self._best, self._stall = -math.inf, 0
+
+    def on_train_begin(self, network: "MLP") -> None:
+        """Forget what was best."""
+        self._best, self._stall = -math.inf, 0
+
+    def on_resume(self, records: Sequence["EpochRecord"]) -> bool:
+        """Count the epochs that are done."""
+        return any(self.on_epoch_end(record) for record in records)
+
+    def on_epoch_end(self, record: "EpochRecord") -> bool:
+        """Whether the patience is exhausted."""
+        value = _SIGNS[self.monitor] * getattr(record, self.monitor)
+        if math.isnan(value):
+            raise ValueError(
+                f"monitor={self.monitor!r} needs validation data, such as early_stopping=True sets aside; without them "
+                "'train_loss' is allowed."
+            )
+        self._stall = 0 if value > self._best + self.min_delta else self._stall + 1
+        self._best = max(self._best, value)
+        return self._stall >= self.patience

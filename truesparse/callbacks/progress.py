@@ -1,0 +1,119 @@
+"""What `verbose` shows while an estimator trains: a bar that moves, or a line per epoch."""
+
+import multiprocessing
+import sys
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from truesparse.callbacks.protocol import Callback
+
+if TYPE_CHECKING:
+    from truesparse.network import MLP
+    from truesparse.training_state import EpochRecord
+
+
+def displays(verbose: int, done: int, n_epochs: int) -> list[Callback]:
+    """The callbacks that `verbose` asks for.
+
+    Parameters
+    ----------
+    verbose : int
+        0 is silence; 1 a bar where it can be drawn, else lines; from 2 on lines.
+    done : int
+        Epochs that the network had when the fit began.
+    n_epochs : int
+        Epochs that are planned. A single one, such as that of ``partial_fit``, gets a line.
+    """
+    if not verbose:
+        return []
+    draws = verbose == 1 and n_epochs > 1 and _bar_possible()
+    return [EpochBar(done, n_epochs) if draws else EpochPrinter(done + n_epochs)]
+
+
+class EpochPrinter:
+    """Prints one line per epoch.
+
+    Parameters
+    ----------
+    last_epoch : int
+        The number of the last epoch that is planned.
+    """
+
+    def __init__(self, last_epoch: int):
+        self._last_epoch = last_epoch
+
+    def on_epoch_end(self, record: "EpochRecord") -> None:
+        """Print the record."""
+        print(
+            f"epoch {record.epoch:>4}/{self._last_epoch}  {_losses(record)}"
+            f"  learning rate {record.learning_rate:.2g}  replaced {sum(record.edges_replaced)} of {sum(record.nnz)}"
+            f"  {record.seconds:.2f} s",
+            flush=True,  # into a file too, where somebody may be reading
+        )
+
+
+class EpochBar:
+    """Draws a bar with the loss, the score and the time that is left; needs rich.
+
+    Parameters
+    ----------
+    done : int
+        Epochs that the network had when the fit began.
+    n_epochs : int
+        Epochs that are planned.
+    """
+
+    def __init__(self, done: int, n_epochs: int):
+        self._done, self._n_epochs, self._bar = done, n_epochs, None
+
+    def on_train_begin(self, network: "MLP") -> None:
+        """Draw the empty bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[last]}"),
+            BarColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(),
+            refresh_per_second=4,
+        )
+        last = self._done + self._n_epochs
+        self._task = self._bar.add_task("", total=self._n_epochs, epoch=self._done, last=last, losses="")
+        self._bar.start()
+
+    def on_resume(self, records: Sequence["EpochRecord"]) -> None:
+        """Show the epochs that are done."""
+        self.on_epoch_end(records[-1])
+
+    def on_epoch_end(self, record: "EpochRecord") -> None:
+        """Show one epoch more."""
+        self._bar.update(self._task, completed=record.epoch - self._done, epoch=record.epoch, losses=_losses(record))
+
+    def on_fit_end(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _losses(record):
+    shown = f"loss {record.train_loss:.4f}"
+    if record.validation_score == record.validation_score:  # not NaN
+        shown += f"  validation loss {record.validation_loss:.4f}  score {record.validation_score:.4f}"
+    return shown
+
+
+def _bar_possible():
+    """Whether rich is there, and a terminal on which nothing else draws, as parallel fits would."""
+    try:
+        from rich.console import Console
+        from rich.file_proxy import FileProxy
+    except ImportError:
+        return False
+    alone = threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None
+    is_terminal = sys.stdout is not None and sys.stdout.isatty() and not isinstance(sys.stdout, FileProxy)
+    return alone and is_terminal and Console().is_interactive
