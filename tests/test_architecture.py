@@ -53,7 +53,12 @@ ORDER = [
     ["truesparse.storage"],
     ["truesparse.export.head", "truesparse.export.predictor"],
     ["truesparse.export"],
-    ["truesparse.estimators.display", "truesparse.estimators.parameters", "truesparse.estimators.storing"],
+    [
+        "truesparse.estimators.display",
+        "truesparse.estimators.parameters",
+        "truesparse.estimators.sklearn_callbacks",
+        "truesparse.estimators.storing",
+    ],
     ["truesparse.estimators.samples"],
     ["truesparse.estimators.checkpoints", "truesparse.estimators.building", "truesparse.estimators.fitted"],
     ["truesparse.estimators.base"],

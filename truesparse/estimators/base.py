@@ -19,6 +19,7 @@ from truesparse.estimators.building import first_topology, make_trainer
 from truesparse.estimators.checkpoints import CheckpointWriter, fingerprint, read_checkpoint
 from truesparse.estimators.fitted import FittedSparseMLP
 from truesparse.estimators.samples import Samples, checked_weights, scorer_of
+from truesparse.estimators.sklearn_callbacks import CallbackSupportMixin, bridges, managed
 from truesparse.estimators.storing import SHAPED_BY
 from truesparse.parallelism import threads
 from truesparse.training import Validation
@@ -27,7 +28,7 @@ from truesparse.validation import refuse_masked
 _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 
-class BaseSparseMLP(FittedSparseMLP):
+class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     """Fitting of both estimators."""
 
     # What a kind of estimator adds.
@@ -141,7 +142,12 @@ class BaseSparseMLP(FittedSparseMLP):
                 fitted = {"_seed": seed, "_shape": shape, "_network": trainer.network, "_state": trainer.state}
                 progress = trainer.state.progress
                 done = progress.plan_epoch if resumed else progress.epoch
-                callbacks = [*(self.callbacks or ()), *displays(self.verbose, done, n_epochs)]
+                left = n_epochs - (progress.epoch - done)
+                callbacks = [
+                    *(self.callbacks or ()),
+                    *bridges(self, X, y, sample_weight, fitted, n_epochs=left),
+                    *displays(self.verbose, done, n_epochs),
+                ]
                 write_checkpoint = CheckpointWriter(self, fitted, trainer, data) if watched else None
                 with watching(callbacks, write_checkpoint):
                     trainer.train(
@@ -162,7 +168,7 @@ class BaseSparseMLP(FittedSparseMLP):
     def _take_over(self, resume_from):
         """Put the fitted attributes of a checkpoint in the place of all there are; returns its data's fingerprint."""
         fitted, data = read_checkpoint(resume_from, self)
-        for name in vars(self).keys() - self.get_params(deep=False).keys():
+        for name in vars(self).keys() - self.get_params(deep=False).keys() - managed(self).keys():
             delattr(self, name)
         vars(self).update(fitted)
         return data
@@ -190,7 +196,7 @@ class BaseSparseMLP(FittedSparseMLP):
             if isinstance(callback, type) or not any(hasattr(callback, event) for event in _EVENTS):
                 raise ValueError(
                     f"callbacks={self.callbacks!r} holds {callback!r}; instances with at least one of the methods "
-                    f"{', '.join(_EVENTS)} are allowed."
+                    f"{', '.join(_EVENTS)} are allowed. Callbacks of scikit-learn go into set_callbacks."
                 )
 
     def _checked_shape(self, go_on):
@@ -289,6 +295,7 @@ def _unchanged_on_error(estimator):
     try:
         yield
     except BaseException:
+        before |= managed(estimator)
         vars(estimator).clear()
         vars(estimator).update(before)
         raise

@@ -117,7 +117,7 @@ PARAMETERS_DOC = """Parameters
         Of the weights and of all arithmetic.
     callbacks : list, default=None
         Objects that watch the training, such as `truesparse.callbacks.EarlyStopping`; `truesparse.callbacks` has
-        others, and their methods.
+        others, and their methods. Callbacks of scikit-learn 1.9 or later go into ``set_callbacks``.
     """
 
 
