@@ -18,7 +18,7 @@ ORDER = [
     ],
     ["truesparse.kernels.jit", "truesparse.kernels.lanes", "truesparse.kernels.table", "truesparse.kernels.reference"],
     ["truesparse.kernels"],
-    ["truesparse.parallelism"],
+    ["truesparse.parallelism", "truesparse.interrupts"],
     ["truesparse.topology.density", "truesparse.topology.pattern"],
     ["truesparse.topology.rewiring"],
     ["truesparse.topology"],

@@ -107,10 +107,18 @@ class Trainer:
         self.streams = streams
         self.unit_pruning = unit_pruning
         self.batch_transform = batch_transform
+        self.stop_requested = False
         self.between_epochs = False  # True while callbacks look at the end of an epoch: what there is, is a whole state
         self.state = state or TrainingState(optimizer.init(network.params))
         if self.state.optimizer_state.keys() != optimizer.init(network.params[:0]).keys():
             self.state.optimizer_state, self.state.optimizer_steps = optimizer.init(network.params), 0
+
+    def stop(self) -> None:
+        """End the training after the batch; may be called at any time, by a signal handler or another thread too.
+
+        What there is then is whole: an epoch that is cut short counts as steps, but has no record.
+        """
+        self.stop_requested = True
 
     def train(
         self,
@@ -183,6 +191,8 @@ class Trainer:
                 # The network of an earlier epoch would have these units again.
                 self.state.best, progress.best = None, -math.inf
             record = self._epoch(reader, workspace, target, batch_size, validation, callbacks)
+            if record is None:
+                break
             self.state.history.append(record)
             value = record.validation_score if by_validation else -record.train_loss
             if by_validation and value > progress.best:
@@ -193,7 +203,7 @@ class Trainer:
             asked_to_stop = notify(callbacks, "on_epoch_end", record)
             self.between_epochs = False
             stalled = progress.epochs_stalled(by_validation=by_validation) >= patience
-            if stalled or any(map(_is_yes, asked_to_stop)):
+            if stalled or self.stop_requested or any(map(_is_yes, asked_to_stop)):
                 break
         best, self.state.best = self.state.best, None
         if best is not None:
@@ -201,7 +211,8 @@ class Trainer:
             self.state.optimizer_steps = best.optimizer_steps
         notify(callbacks, "on_train_end", self.network)
 
-    def _epoch(self, reader, workspace, target, batch_size, validation, callbacks) -> EpochRecord:
+    def _epoch(self, reader, workspace, target, batch_size, validation, callbacks) -> EpochRecord | None:
+        """Make the steps of an epoch; returns its record, or None if it was cut short."""
         started = time.perf_counter()
         progress, network = self.state.progress, self.network
         samples = np.arange(reader.n_samples)
@@ -211,6 +222,8 @@ class Trainer:
         summed_loss = 0.0
         progress.epoch_step = 0
         for batch in in_batches(samples, batch_size):
+            if self.stop_requested and progress.epoch_step:
+                break
             if self.evolution is not None:
                 replaced += self._evolve(reader, workspace, target, batch_size, callbacks)
             x = self._read(reader, workspace, batch)
@@ -223,6 +236,8 @@ class Trainer:
         self._check_finite("weights", all_finite(network.params))
         # Adam takes no step any more where the square of a gradient has overflowed, and the loss stays finite.
         self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
+        if progress.epoch_step * batch_size < reader.n_samples:
+            return None
         progress.epoch += 1
         progress.settled = 0 if replaced.any() else progress.settled + 1
         validation_loss, validation_score = self._validate(validation)

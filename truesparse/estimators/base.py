@@ -21,6 +21,7 @@ from truesparse.estimators.fitted import FittedSparseMLP
 from truesparse.estimators.samples import Samples, checked_weights, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackSupportMixin, bridges, managed
 from truesparse.estimators.storing import SHAPED_BY
+from truesparse.interrupts import stop_on_interrupt
 from truesparse.parallelism import threads
 from truesparse.training import Validation
 from truesparse.validation import refuse_masked
@@ -95,7 +96,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             A file that a `truesparse.callbacks.Checkpoint` wrote while a fit with the same parameters and the same data
             ran, in this process or another: do what was left of it. The network is then the same, to the last byte, as
             if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ; a fit that a callback ended
-            goes on. Code, such as a `batch_transform`, can be compared by its name only.
+            goes on, unless an `EarlyStopping` asks to stop again. Code, such as a `batch_transform`, can be compared by
+            its name only.
 
         Returns
         -------
@@ -105,8 +107,17 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         ------
         ValueError
             If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
-            the loss becomes infinite or NaN. Whatever ends training early, an interrupt included, leaves the estimator
-            as it was before the call.
+            the loss becomes infinite or NaN. The estimator is then as it was before the call.
+        KeyboardInterrupt
+            At the second Ctrl-C, or the first one where many estimators are fitted, as in a search. The estimator is
+            then as it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            At the first Ctrl-C, which stops the training after the batch: the estimator is fitted, with the network as
+            it is then, or with early stopping that of the best epoch. A checkpoint is still that of the last whole
+            epoch. Ctrl-C means that only where Python's own handler is in charge of it, in the main thread.
         """
         if (X_val is None) != (y_val is None) or (X_val is None and sample_weight_val is not None):
             raise ValueError("X_val and y_val go together, and sample_weight_val needs both.")
@@ -149,7 +160,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                     *displays(self.verbose, done, n_epochs),
                 ]
                 write_checkpoint = CheckpointWriter(self, fitted, trainer, data) if watched else None
-                with watching(callbacks, write_checkpoint):
+                with stop_on_interrupt(trainer.stop), watching(callbacks, write_checkpoint):
                     trainer.train(
                         samples.X,
                         samples.target,
@@ -225,6 +236,14 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _warn_of_what_did_not_happen(self, trainer, done, in_parts):
         epochs = trainer.state.history[done:]
+        if trainer.stop_requested:
+            warnings.warn(
+                f"Interrupted with {len(epochs)} of {1 if in_parts else self.max_iter} epochs done: the estimator is "
+                f"fitted with the network as it is{', or was in its best epoch' if self.early_stopping else ''}.",
+                UserWarning,
+                stacklevel=5,
+            )
+            return
         empty = [index for index, layer in enumerate(trainer.network.layers) if layer.nnz == 0]
         if empty:
             warnings.warn(
@@ -290,7 +309,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
 @contextmanager
 def _unchanged_on_error(estimator):
-    """Give an estimator back the attributes it had if what is done to it fails or is interrupted."""
+    """Give an estimator back the attributes it had if what is done to it fails or is interrupted at once."""
     before = vars(estimator).copy()
     try:
         yield
