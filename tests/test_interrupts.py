@@ -110,6 +110,18 @@ def test_in_the_first_batch():
     assert model.history_["epoch"] == []
 
 
+@pytest.mark.parametrize("event", ["on_fit_begin", "on_train_begin", "on_epoch_begin"])
+def test_before_the_first_batch_one_is_trained(event):
+    class Early:
+        pass
+
+    setattr(Early, event, lambda self, *args: signal.raise_signal(signal.SIGINT))
+    model = SparseMLPClassifier(**SMALL, callbacks=[Early()])
+    with pytest.warns(UserWarning, match="Interrupted with 0 of 6"):
+        model.fit(X, y)
+    assert model._state.progress.step == 1
+
+
 def test_between_epochs():
     model = SparseMLPClassifier(**SMALL, callbacks=[CtrlCAfter(3)])
     with pytest.warns(UserWarning, match="Interrupted with 3 of 6"):

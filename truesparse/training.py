@@ -114,7 +114,7 @@ class Trainer:
             self.state.optimizer_state, self.state.optimizer_steps = optimizer.init(network.params), 0
 
     def stop(self) -> None:
-        """End the training after the batch; may be called at any time, by a signal handler or another thread too.
+        """End the training after the batch, or the first one; a signal handler or another thread may call it.
 
         What there is then is whole: an epoch that is cut short counts as steps, but has no record.
         """

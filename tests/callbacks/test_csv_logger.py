@@ -105,6 +105,14 @@ def test_a_resumed_fit_leaves_no_epoch_out_and_none_twice(damage, path, tmp_path
     assert list(map(without_time, rows(path))) == list(map(without_time, expected))
 
 
+def test_half_a_row_goes_when_training_goes_on(path):
+    model = SparseMLPClassifier(**SMALL, callbacks=[CSVLogger(path)]).fit(X, y)
+    path.write_bytes(path.read_bytes()[:-20])
+    model.partial_fit(X, y)
+    assert epochs(path) == [1, 2, 3, 4, 5, 7]
+    assert set(map(len, rows(path))) == {8}
+
+
 @pytest.mark.parametrize("content", ["name,age\nada,36\n", "epoch,loss\nfirst,0.5\n", "hello"])
 def test_what_is_no_table_of_epochs_is_not_overwritten(content, path):
     path.write_text(content)

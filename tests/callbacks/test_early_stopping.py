@@ -34,9 +34,9 @@ def answers(callback, values):
 @pytest.mark.parametrize(
     ("monitor", "values"),
     [
-        ("validation_score", [0.5, 0.7, 0.6, 0.75, 0.75, 0.74, 0.9]),
-        ("validation_loss", [0.5, 0.3, 0.4, 0.25, 0.25, 0.26, 0.1]),
-        ("train_loss", [0.5, 0.3, 0.4, 0.25, 0.25, 0.26, 0.1]),
+        ("validation_score", [0.5, 0.7, 0.6, 0.75, 0.7, 0.74, 0.9]),
+        ("validation_loss", [0.5, 0.3, 0.4, 0.25, 0.3, 0.26, 0.1]),
+        ("train_loss", [0.5, 0.3, 0.4, 0.25, 0.3, 0.26, 0.1]),
     ],
 )
 def test_stops_after_epochs_without_improvement(monitor, values):
