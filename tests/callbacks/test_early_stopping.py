@@ -68,6 +68,17 @@ def test_together_with_the_parameter_the_best_network_is_kept():
     assert until_then._network.params.tobytes() == model._network.params.tobytes()
 
 
+def test_by_validation_data_of_ones_own():
+    callback = EarlyStopping("validation_loss", patience=2)
+    model = SparseMLPClassifier(**SMALL | {"learning_rate": "constant"}, callbacks=[callback])
+    model.fit(X[:70], y[:70], X_val=X[70:], y_val=y[70:])
+    losses = model.history_["validation_loss"]
+    assert model.n_iter_ == int(np.argmin(losses)) + 1 + 2 < 30
+    until_then = SparseMLPClassifier(**SMALL | {"learning_rate": "constant"}, callbacks=[Stop(model.n_iter_)])
+    until_then.fit(X[:70], y[:70])
+    assert until_then._network.params.tobytes() == model._network.params.tobytes()  # of the last epoch, not the best
+
+
 class Stop:
     def __init__(self, epoch):
         self.epoch = epoch

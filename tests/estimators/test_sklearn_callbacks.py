@@ -144,6 +144,13 @@ class StopAfter:
         return record.epoch == self.epoch
 
 
+def test_scores_are_weighted_as_the_samples():
+    monitor, weights = ScoringMonitor(scoring="accuracy"), np.where(y == 1, 5.0, 1.0)
+    model = SparseMLPClassifier(**SMALL).set_callbacks(monitor).fit(X, y, sample_weight=weights)
+    rows = {row["task_id_path"]: row["accuracy"] for row in monitor.get_logs().data}
+    assert rows[0, 3] == model.score(X, y, weights) != model.score(X, y)
+
+
 def test_scoring_monitor_of_data_with_names():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame(X, columns=["a", "b", "c", "d"])

@@ -16,10 +16,10 @@ _SIGNS = {"validation_score": 1, "validation_loss": -1, "train_loss": -1}  # so 
 class EarlyStopping:
     """A callback that asks to stop when what it monitors has not improved for some epochs.
 
-    It does nothing else. ``early_stopping=True`` of the estimators sets validation data aside, stops by their score,
-    and returns the network of the best epoch; with this callback alone the network is that of the last epoch. Both can
-    be used together, for example to stop by the validation loss and keep the network with the best score; whichever
-    asks first is obeyed.
+    It does nothing else. ``early_stopping=True`` of the estimators sets validation data aside unless ``fit`` is given
+    some, stops by their score, and returns the network of the best epoch; with this callback alone the network is that
+    of the last epoch. Both can be used together, for example to stop by the validation loss and keep the network with
+    the best score; whichever asks first is obeyed.
 
     Every fit begins to count anew; one that goes on from a checkpoint counts on. Calls of ``partial_fit`` are one epoch
     each, which there is no stopping.
@@ -72,8 +72,8 @@ class EarlyStopping:
         value = _SIGNS[self.monitor] * getattr(record, self.monitor)
         if math.isnan(value):
             raise ValueError(
-                f"monitor={self.monitor!r} needs validation data, such as early_stopping=True sets aside; without them "
-                "'train_loss' is allowed."
+                f"monitor={self.monitor!r} needs validation data: give fit X_val and y_val, or let early_stopping=True "
+                "set some aside. Without them 'train_loss' is allowed."
             )
         self._stall = 0 if value > self._best + self.min_delta else self._stall + 1
         self._best = max(self._best, value)
