@@ -15,10 +15,10 @@ numba.core.dispatcher.Dispatcher.compile, compile = (
 )
 X, y = load_digits(return_X_y=True)
 for data, evolution in ((X / 16, "cte"), (csr_array(X), "set")):
-    for solver in ("adam", "sgd"):
+    for solver, n_jobs in (("adam", 1), ("adam", 2), ("sgd", 1), ("sgd", 2)):
         model = truesparse.SparseMLPClassifier(
             (200, 200, 200), batch_size=20, epsilon=5, max_iter=1, update_every=5, evolution=evolution, solver=solver,
-            n_jobs=2,
+            n_jobs=n_jobs,
         )
         model.fit(data, y).predict(data)
 print(compiled)

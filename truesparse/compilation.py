@@ -9,9 +9,9 @@ from truesparse.estimators import SparseMLPClassifier
 def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
     """Compile the kernels, so that the first fit does not wait for them.
 
-    Kernels are compiled when they are first used, for the dtype and the width of the batch, and kept on disk
-    (``NUMBA_CACHE_DIR`` says where), so that this costs several seconds once and little from then on. Call it while
-    an image is built or a server starts.
+    Kernels are compiled when they are first used, for the dtype, the width of the batch, and either one thread or
+    several, and kept on disk (``NUMBA_CACHE_DIR`` says where), so that this costs many seconds once and little from
+    then on. Call it while an image is built or a server starts.
 
     Parameters
     ----------
@@ -30,7 +30,8 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
             X = rng.standard_normal((max(2 * batch_size, 200), 8))  # more samples than numbers in a sketch
             y = np.arange(len(X)) % 2
             for data, evolution, solver in ((X, "cte", "adam"), (csr_array(X), "set", "sgd")):
-                SparseMLPClassifier(
-                    (300, 300), evolution=evolution, solver=solver, batch_size=batch_size, dtype=dtype, epsilon=2,
-                    update_every=1, max_iter=1, random_state=0, n_jobs=2,
-                ).fit(data, y).predict(data)  # fmt: skip
+                for n_jobs in (1, 2):
+                    SparseMLPClassifier(
+                        (300, 300), evolution=evolution, solver=solver, batch_size=batch_size, dtype=dtype, epsilon=2,
+                        update_every=1, max_iter=1, random_state=0, n_jobs=n_jobs,
+                    ).fit(data, y).predict(data)  # fmt: skip

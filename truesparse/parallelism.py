@@ -5,9 +5,31 @@ machine, they take turns in keeping each other from running: a step then takes f
 of a sparse network are small, so BLAS gets one thread while our kernels are at work.
 
 The number of BLAS threads belongs to the whole process. The first user lowers it and the last one restores it, so that
-several threads can predict at the same time without restoring what another one has set.
+several threads can predict at the same time without restoring what another one has set. The number of kernel threads
+belongs to the Python thread that sets it.
+
+What works, and always with the same bytes:
+
+| an estimator is used | with one thread | with several |
+|---|---|---|
+| by several Python threads at a time (joblib's "threading") | yes | yes; they multiply; on Numba's workqueue in turns |
+| in fresh processes (joblib's "loky", "spawn", "forkserver") | yes | yes |
+| in a forked process | yes | RuntimeError if Numba's OpenMP threads had been started before the fork |
+
+One thread means that Numba's threads are not used at all: a parallel kernel is compiled a second time as a plain loop.
+So nothing is lost at a fork, and other Python threads need not wait. Numba chooses its threading layer itself: TBB
+where it is installed, else OpenMP, else workqueue; ``NUMBA_THREADING_LAYER`` asks for one. All but OpenMP
+survive a fork; its threads stay behind in the parent, and Numba would end the child without a word to Python. Workqueue
+would end a process in which two Python threads use it at a time, so our kernels take turns there; kernels of your own
+that run in other threads meanwhile do not know of that.
+
+Workers of "loky" get the machine's threads divided by their number, through ``NUMBA_NUM_THREADS``, which is the most
+that `n_jobs` can be in a process: larger numbers mean as many as that. ``joblib.parallel_config`` can say otherwise by
+``inner_max_num_threads``; a value that you set in the environment is not divided. Workers of "threading" and
+"multiprocessing" get no such share: leave `n_jobs` at None in the estimator and set it in the search.
 """
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +42,13 @@ from truesparse.kernels.jit import threads as kernel_threads
 
 @contextmanager
 def threads(n_threads):
-    """Run a ``with`` block with `n_threads` threads for our kernels and one for BLAS; both are restored afterwards."""
+    """Run a ``with`` block with `n_threads` threads for our kernels and one for BLAS; both are restored afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        For several threads in a process whose threads stayed behind when it was forked.
+    """
     with kernel_threads(n_threads), _one_blas_thread:
         yield
 
@@ -29,20 +57,30 @@ class _OneBlasThread:
     """BLAS runs on one thread from the first entry to the last exit."""
 
     def __init__(self):
-        self._lock = threading.Lock()
+        self._lock = lock = threading.Lock()
         self._n_users = 0
+        self._restore = lambda: None  # nothing yet
+        if hasattr(os, "register_at_fork"):  # a child must not inherit a lock whose holder it has not
+            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
     def __enter__(self):
         with self._lock:
             if self._n_users == 0:
-                self._limit = _apart(lambda: _blas_libraries().limit(limits=1, user_api="blas"))
+                try:
+                    _apart(self._lower)
+                except BaseException:  # Ctrl-C while we waited: it has been lowered all the same
+                    _apart(self._restore)
+                    raise
             self._n_users += 1
 
     def __exit__(self, *exception):
         with self._lock:
             self._n_users -= 1
             if self._n_users == 0:
-                _apart(self._limit.restore_original_limits)
+                _apart(self._restore)
+
+    def _lower(self):
+        self._restore = _blas_libraries().limit(limits=1, user_api="blas").restore_original_limits
 
 
 _one_blas_thread = _OneBlasThread()

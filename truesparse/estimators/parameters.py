@@ -112,7 +112,10 @@ PARAMETERS_DOC = """Parameters
     n_iter_no_change : int or inf, default=20
         Epochs without improvement after which training stops.
     n_jobs : int, default=None
-        Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all.
+        Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all, -2 all
+        but one; at most those that Numba has, ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None
+        here. Several threads are a RuntimeError in a process forked from one that had used several: start it by
+        "loky", "spawn" or "forkserver". `truesparse.parallelism` has the details.
     dtype : {"float32", "float64"}, default="float32"
         Of the weights and of all arithmetic.
     callbacks : list, default=None

@@ -14,20 +14,47 @@ Rules that every file of this package keeps:
   kernels are made of (this file, `lanes` and `table`) is excepted.
 - Signatures are lazy, so that read-only and strided arrays are accepted and only what is used is compiled.
 - Each output element has one writer and a fixed order of operations, so results are the same bytes for every
-  number of threads. A parallel loop runs over rows or over blocks of a fixed size, never over single elements.
-  Nothing in it draws random numbers.
+  number of threads, though the code for one is compiled apart. A parallel loop runs over rows or over blocks of a fixed
+  size, never over single elements. Nothing in it draws random numbers.
 - Scalars become the arrays' own dtype before they meet an array; a Python float would turn the arithmetic of
   a float32 kernel into float64.
 - Bounds are not checked: whoever calls a kernel with indices from outside has validated them.
 """
 
-from contextlib import contextmanager
-from functools import partial
+import os
+import threading
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial, wraps
+from types import FunctionType
 
 import numba
 
 serial = partial(numba.njit, cache=True, nogil=True)
-parallel = partial(numba.njit, cache=True, nogil=True, parallel=True)
+
+_this_thread = threading.local()
+_launches = threading.RLock()
+_lost_at_fork = False
+
+
+def parallel(**flags):
+    """Compile a kernel twice, where it is used so: without threads for one thread, with Numba's for several."""
+
+    def compiled(kernel):
+        of_one, of_several = serial(**flags)(_renamed(kernel)), serial(parallel=True, **flags)(kernel)
+
+        @wraps(kernel)
+        def launch(*args):
+            if current_threads() == 1:
+                return of_one(*args)
+            _refuse_after_fork()
+            with _one_launch_at_a_time():
+                return of_several(*args)
+
+        return launch
+
+    return compiled
+
+
 parallel_sums = partial(parallel, fastmath={"reassoc", "contract", "arcp", "nsz"})
 
 
@@ -37,16 +64,70 @@ def max_threads():
 
 
 def current_threads():
-    """How many threads kernels use now; compiled code that asks by itself could not be cached."""
-    return numba.get_num_threads()
+    """How many threads kernels use now, by default all; compiled code that asks by itself could not be cached."""
+    return getattr(_this_thread, "n_threads", max_threads())
 
 
 @contextmanager
 def threads(n_threads):
-    """Run the kernels of a ``with`` block on at most `n_threads` threads; the setting is restored afterwards."""
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(n_threads, max_threads()))
+    """Run the kernels of a ``with`` block on at most `n_threads` threads; the setting is restored afterwards.
+
+    It is one of the calling Python thread. With one thread, Numba's threads are neither started nor asked.
+
+    Raises
+    ------
+    RuntimeError
+        For several threads in a process whose threads stayed behind when it was forked.
+    """
+    n_threads = min(n_threads, max_threads())
+    if n_threads > 1:
+        _refuse_after_fork()
+    before = vars(_this_thread).copy()
+    numbas = numba.get_num_threads() if n_threads > 1 else None
     try:
+        _this_thread.n_threads = n_threads
+        if n_threads > 1:
+            numba.set_num_threads(n_threads)
         yield
     finally:
-        numba.set_num_threads(before)
+        vars(_this_thread).clear()
+        vars(_this_thread).update(before)
+        if n_threads > 1:
+            numba.set_num_threads(numbas)
+
+
+def _renamed(kernel):
+    """The same function for numba to compile in another way: its cache knows functions by name, but no flags."""
+    copy = FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__, kernel.__defaults__, kernel.__closure__)
+    copy.__qualname__ = f"{kernel.__qualname__}_of_one_thread"
+    return copy
+
+
+@cache
+def _one_launch_at_a_time():
+    """What to hold while threads of Numba work: its workqueue layer kills a process in which two launches overlap."""
+    numba.get_num_threads()  # the layer is chosen when it is first asked
+    return _launches if numba.threading_layer() == "workqueue" else nullcontext()
+
+
+def _refuse_after_fork():
+    if _lost_at_fork:
+        raise RuntimeError(
+            "n_jobs > 1 is not possible in this process: it was forked from one in which Numba had started the threads "
+            "of GNU OpenMP, and they do not survive that. Only n_jobs=1 is allowed here; more are in processes started "
+            "by joblib's 'loky' or multiprocessing's 'spawn' or 'forkserver', or if NUMBA_THREADING_LAYER=workqueue is "
+            "set in the environment of the first process."
+        )
+
+
+def _after_fork():
+    global _lost_at_fork
+    _launches.release()
+    try:
+        _lost_at_fork = numba.threading_layer() == "omp"
+    except ValueError:  # no threads were started
+        _lost_at_fork = False
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+    os.register_at_fork(before=_launches.acquire, after_in_parent=_launches.release, after_in_child=_after_fork)
