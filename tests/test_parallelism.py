@@ -212,3 +212,30 @@ def test_workers_of_loky_share_the_threads_of_the_machine(monkeypatch):
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)  # what a user sets is not divided
     shares = joblib.Parallel(n_jobs=2)(joblib.delayed(max_threads)() for _ in range(4))
     assert set(shares) == {max(1, joblib.cpu_count() // 2)}
+
+
+INTERRUPTS = """
+import signal, threading, time
+from threadpoolctl import threadpool_info
+
+def blas():
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+fitted(1)
+before, left_lowered = blas(), 0
+for k in range(40):
+    try:
+        threading.Timer(k * 2.5e-4, os.kill, (os.getpid(), signal.SIGINT)).start()
+        for _ in range(100):
+            fitted(1)
+    except KeyboardInterrupt:
+        pass
+    time.sleep(0.01)
+    left_lowered += blas() != before
+print(left_lowered)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent otherwise there")
+def test_ctrl_c_at_any_moment_leaves_blas_as_it_was():
+    assert lines_of(INTERRUPTS, OPENBLAS_NUM_THREADS="2") == ["0"]

@@ -31,7 +31,6 @@ that `n_jobs` can be in a process: larger numbers mean as many as that. ``joblib
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
@@ -49,54 +48,66 @@ def threads(n_threads):
     RuntimeError
         For several threads in a process whose threads stayed behind when it was forked.
     """
-    with kernel_threads(n_threads), _one_blas_thread:
-        yield
+    with kernel_threads(n_threads):
+        user = object()
+        try:
+            _one_blas_thread.enter(user)
+            yield
+        finally:
+            try:
+                _one_blas_thread.leave(user)
+            except BaseException:  # Ctrl-C while we waited
+                _one_blas_thread.leave(user)
+                raise
 
 
 class _OneBlasThread:
-    """BLAS runs on one thread from the first entry to the last exit."""
+    """BLAS runs on one thread from the first entry to the last exit.
+
+    A thread of its own lowers the number and restores it: what threadpoolctl sets belongs to a thread while that lives,
+    but who leaves last need not be who came first, and Ctrl-C reaches only the main thread. There it may come at any
+    line, so a user may leave twice, or without having entered.
+    """
 
     def __init__(self):
-        self._lock = lock = threading.Lock()
-        self._n_users = 0
-        self._restore = lambda: None  # nothing yet
+        self._lock = lock = threading.RLock()
+        self._users = set()
+        self._keeper = self._ended = None
         if hasattr(os, "register_at_fork"):  # a child must not inherit a lock whose holder it has not
             os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
-    def __enter__(self):
+    def enter(self, user):
+        """Lower the number of threads, if nobody has."""
         with self._lock:
-            if self._n_users == 0:
-                try:
-                    _apart(self._lower)
-                except BaseException:  # Ctrl-C while we waited: it has been lowered all the same
-                    _apart(self._restore)
-                    raise
-            self._n_users += 1
+            if self._keeper is None:
+                lowered, self._ended = threading.Event(), threading.Event()
+                arguments = _blas_libraries(), lowered, self._ended
+                self._keeper = threading.Thread(target=_keep_lowered, args=arguments, daemon=True)
+                self._keeper.start()
+                lowered.wait()
+            self._users.add(user)
 
-    def __exit__(self, *exception):
+    def leave(self, user):
+        """Restore it, if nobody else is left."""
         with self._lock:
-            self._n_users -= 1
-            if self._n_users == 0:
-                _apart(self._restore)
-
-    def _lower(self):
-        self._restore = _blas_libraries().limit(limits=1, user_api="blas").restore_original_limits
+            self._users.discard(user)
+            if not self._users and self._keeper is not None:
+                self._ended.set()
+                if self._keeper.is_alive():  # not in a process forked meanwhile
+                    self._keeper.join()
+                self._keeper = None
 
 
 _one_blas_thread = _OneBlasThread()
+
+
+def _keep_lowered(libraries, lowered, ended):
+    with libraries.limit(limits=1, user_api="blas"):
+        lowered.set()
+        ended.wait()
 
 
 @cache
 def _blas_libraries():
     """The BLAS libraries of this process; looking for them takes milliseconds, so it is done once."""
     return ThreadpoolController()
-
-
-def _apart(function):
-    """Call in a thread that ends at once.
-
-    While a thread that has set a limit lives, threadpoolctl ignores all others, but who leaves last here need not be
-    who came first.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(function).result()

@@ -23,7 +23,7 @@ Rules that every file of this package keeps:
 
 import os
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache, partial, wraps
 from types import FunctionType
 
@@ -31,7 +31,12 @@ import numba
 
 serial = partial(numba.njit, cache=True, nogil=True)
 
-_this_thread = threading.local()
+
+class _ThisThread(threading.local):
+    n_threads = numba.config.NUMBA_NUM_THREADS
+
+
+_this_thread = _ThisThread()
 _launches = threading.RLock()
 _lost_at_fork = False
 
@@ -44,10 +49,13 @@ def parallel(**flags):
 
         @wraps(kernel)
         def launch(*args):
-            if current_threads() == 1:
+            if _this_thread.n_threads == 1:
                 return of_one(*args)
-            _refuse_after_fork()
-            with _one_launch_at_a_time():
+            if _lost_at_fork:
+                _refuse()
+            if not _takes_turns():
+                return of_several(*args)
+            with _launches:
                 return of_several(*args)
 
         return launch
@@ -65,7 +73,7 @@ def max_threads():
 
 def current_threads():
     """How many threads kernels use now, by default all; compiled code that asks by itself could not be cached."""
-    return getattr(_this_thread, "n_threads", max_threads())
+    return _this_thread.n_threads
 
 
 @contextmanager
@@ -80,9 +88,9 @@ def threads(n_threads):
         For several threads in a process whose threads stayed behind when it was forked.
     """
     n_threads = min(n_threads, max_threads())
-    if n_threads > 1:
-        _refuse_after_fork()
-    before = vars(_this_thread).copy()
+    if n_threads > 1 and _lost_at_fork:
+        _refuse()
+    before = _this_thread.n_threads
     numbas = numba.get_num_threads() if n_threads > 1 else None
     try:
         _this_thread.n_threads = n_threads
@@ -90,8 +98,7 @@ def threads(n_threads):
             numba.set_num_threads(n_threads)
         yield
     finally:
-        vars(_this_thread).clear()
-        vars(_this_thread).update(before)
+        _this_thread.n_threads = before
         if n_threads > 1:
             numba.set_num_threads(numbas)
 
@@ -104,20 +111,19 @@ def _renamed(kernel):
 
 
 @cache
-def _one_launch_at_a_time():
-    """What to hold while threads of Numba work: its workqueue layer kills a process in which two launches overlap."""
+def _takes_turns():
+    """Whether threads of Numba may only work for one Python thread at a time, or its layer kills the process."""
     numba.get_num_threads()  # the layer is chosen when it is first asked
-    return _launches if numba.threading_layer() == "workqueue" else nullcontext()
+    return numba.threading_layer() == "workqueue"
 
 
-def _refuse_after_fork():
-    if _lost_at_fork:
-        raise RuntimeError(
-            "n_jobs > 1 is not possible in this process: it was forked from one in which Numba had started the threads "
-            "of GNU OpenMP, and they do not survive that. Only n_jobs=1 is allowed here; more are in processes started "
-            "by joblib's 'loky' or multiprocessing's 'spawn' or 'forkserver', or if NUMBA_THREADING_LAYER=workqueue is "
-            "set in the environment of the first process."
-        )
+def _refuse():
+    raise RuntimeError(
+        "n_jobs > 1 is not possible in this process: it was forked from one in which Numba had started the threads of "
+        "GNU OpenMP, and they do not survive that. Only n_jobs=1 is allowed here; more are in processes started by "
+        "joblib's 'loky' or multiprocessing's 'spawn' or 'forkserver', or if NUMBA_THREADING_LAYER=workqueue is set in "
+        "the environment of the first process."
+    )
 
 
 def _after_fork():
