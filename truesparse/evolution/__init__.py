@@ -11,6 +11,7 @@ from truesparse.evolution.grow import (
     Random,
     SensitivityGrow,
 )
+from truesparse.evolution.neurons import InputRemoval, NeuronGrow, NeuronPrune, input_strength, neuron_evolution
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, preset
 from truesparse.evolution.prune import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
@@ -31,9 +32,12 @@ __all__ = [
     "Gradient",
     "GuidedStochastic",
     "ImportancePruning",
+    "InputRemoval",
     "Linear",
     "Magnitude",
     "Mixed",
+    "NeuronGrow",
+    "NeuronPrune",
     "PathWeightGrow",
     "PathWeightPrune",
     "Random",
@@ -43,6 +47,8 @@ __all__ = [
     "Vacancy",
     "due_fraction",
     "evolve",
+    "input_strength",
+    "neuron_evolution",
     "paper_settings",
     "preset",
     "recommended_settings",

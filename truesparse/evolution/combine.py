@@ -45,9 +45,9 @@ class Mixed:
     def __call__(self, vacancies, *, rng, **signals):
         """Edges to grow, per layer."""
         asked = [replace(vacancy, n_grow=round(float(self.share) * vacancy.n_grow)) for vacancy in vacancies]
-        first = _keys_of(self.first, asked, rng, signals)
-        left = [_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
-        second = _keys_of(self.second, left, rng, signals)
+        first = keys_of(self.first, asked, rng, signals)
+        left = [left_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
+        second = keys_of(self.second, left, rng, signals)
         return [
             np.divmod(np.concatenate(keys), vacancy.pattern.shape[1])
             for vacancy, *keys in zip(vacancies, first, second, strict=True)
@@ -102,7 +102,7 @@ class Confirmed:
     def __call__(self, vacancies, *, rng, **signals):
         """Edges to grow, per layer."""
         seen, others = signals["errors"](self.n_samples).halves()
-        keys = _keys_of(self.first, vacancies, rng, {**signals, "errors": lambda n_samples: seen})
+        keys = keys_of(self.first, vacancies, rng, {**signals, "errors": lambda n_samples: seen})
         pairs = [np.divmod(picked, vacancy.pattern.shape[1]) for picked, vacancy in zip(keys, vacancies, strict=True)]
         promised = _gradients(seen, vacancies, pairs)
         found = _gradients(others, vacancies, pairs)
@@ -111,7 +111,7 @@ class Confirmed:
             for g, g_other in zip(promised, found, strict=True)
         ]
         doubtful = [place for place, share in enumerate(shares) if not share >= self.least]
-        instead = _keys_of(self.otherwise, [vacancies[place] for place in doubtful], rng, signals)
+        instead = keys_of(self.otherwise, [vacancies[place] for place in doubtful], rng, signals)
         for place, picked in zip(doubtful, instead, strict=True):
             pairs[place] = np.divmod(picked, vacancies[place].pattern.shape[1])
         return pairs
@@ -161,7 +161,7 @@ def _gradients(errors, vacancies, pairs):
     return sums_of_products(stream, [vacancy.layer for vacancy in vacancies], stream.first_error, pairs)
 
 
-def _keys_of(rule, vacancies, rng, signals):
+def keys_of(rule, vacancies, rng, signals):
     """What a rule picks, as keys; it is not asked about layers where nothing is to be grown."""
     keys = [np.empty(0, dtype=np.int64) for _ in vacancies]
     asked = [place for place, vacancy in enumerate(vacancies) if vacancy.n_grow > 0]
@@ -172,8 +172,8 @@ def _keys_of(rule, vacancies, rng, signals):
     return keys
 
 
-def _after(vacancy, keys):
-    """What is left to be filled of a vacancy when pairs with these keys are connected."""
+def left_after(vacancy, keys):
+    """What is left to be filled of a vacancy when pairs with these sorted keys are connected."""
     before = np.union1d(vacancy.before.keys, keys)
     dropped = np.isin(before, not_among(vacancy.dropped_keys, keys))
     return replace(

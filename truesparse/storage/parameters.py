@@ -30,8 +30,9 @@ _GROUPS = {
     "evolution": (
         evolution.AfterStall, evolution.Confirmed,
         evolution.Constant, evolution.Cosine, evolution.CosineAnnealing, evolution.Evolution,
-        evolution.Gradient, evolution.GuidedStochastic, evolution.ImportancePruning, evolution.Linear,
-        evolution.Magnitude, evolution.MEST, evolution.Mixed, evolution.OMP, evolution.PathWeightGrow,
+        evolution.Gradient, evolution.GuidedStochastic, evolution.ImportancePruning, evolution.InputRemoval,
+        evolution.Linear, evolution.Magnitude, evolution.MEST, evolution.Mixed, evolution.NeuronGrow,
+        evolution.NeuronPrune, evolution.OMP, evolution.PathWeightGrow,
         evolution.PathWeightPrune, evolution.Random, evolution.SensitivityGrow, evolution.SensitivityPrune,
         evolution.SignedMagnitude,
     ),
