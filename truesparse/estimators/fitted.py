@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
+from truesparse.evolution import input_strength
 from truesparse.export import numpy_export
 from truesparse.inference import forward_all
 from truesparse.parallelism import threads
@@ -157,6 +158,12 @@ class FittedSparseMLP(Parameters):
     def intercepts_(self):
         """Biases of every layer, (fan_out,)."""
         return [layer.bias.copy() for layer in self._fitted("intercepts_")._network.layers]
+
+    @property
+    def feature_importances_(self):
+        """Strength of every input, the sum of its |weights| in the first layer, as a share of all, (n_features,)."""
+        strength = input_strength(self._fitted("feature_importances_")._network.layers[0].weight)
+        return strength / max(strength.sum(), np.finfo(strength.dtype).tiny)
 
     @property
     def activation_params_(self):

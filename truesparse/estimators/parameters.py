@@ -128,6 +128,12 @@ ATTRIBUTES_DOC = """coefs_ : list of csc_array, (fan_in, fan_out)
         Copies of the weights of every layer; their ``T`` is what the network stores.
     intercepts_ : list of (fan_out,)
         Biases of every layer.
+    feature_importances_ : (n_features,)
+        Strength of every feature: the sum of its absolute weights in the first layer, divided by that of all, so that
+        they add up to 1 (to 0 if that layer has no weight but zero). They compare features of about equal scale only,
+        for a feature measured in smaller units needs smaller weights. They mean more the more the topology has evolved:
+        ``"cte"`` moves connections to features that matter, while those that never moved tell little. A high value says
+        that the network reads a feature, also one that others could replace, and not in which direction.
     activation_params_ : list of (n_params, n_units)
         What the activation of every hidden layer has learnt: left threshold, left slope, distance of the thresholds and
         right slope for ``"srelu"``, nothing for others.
