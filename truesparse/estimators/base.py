@@ -3,13 +3,14 @@
 import copy
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
 from scipy.sparse import issparse
-from sklearn.base import _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
@@ -129,16 +130,13 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     ):  # fmt: skip
         """Check everything, then train; the attributes change only if all of that succeeds."""
         in_parts, resumed = n_epochs is not None, resume_from is not None
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             self._check_objects()
             stored_data = self._take_over(resume_from) if resumed else None
             go_on = resumed or (go_on and hasattr(self, "_network"))
             shape = self._checked_shape(go_on)
             samples = self._samples("", X, y, sample_weight, classes, first=not go_on)
-            aside = None
-            if validation_data is not None:
-                aside = self._samples("_val", *validation_data, first=False)
-                self._check_enough_to_score(f"X_val holds {aside.X.shape[0]} samples", aside)
+            aside = None if validation_data is None else self._validation_samples(validation_data)
             watched = any(hasattr(callback, "on_fit_begin") for callback in self.callbacks or ())
             data = fingerprint(samples, aside) if resumed or watched else None
             if resumed and data != stored_data:
@@ -197,6 +195,12 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             X, y, weights = X[kept], y[kept], weights[kept]
         with _naming(suffix):
             return Samples(X, y, self._encode(y, weights, classes, first=first), weights)
+
+    def _validation_samples(self, validation_data):
+        """Those that `fit` was given."""
+        samples = self._samples("_val", *validation_data, first=False)
+        self._check_enough_to_score(f"X_val holds {samples.X.shape[0]} samples", samples)
+        return samples
 
     def _check_objects(self):
         """What the constraints let pass: classes have the methods that instances need, and a list may hold anything."""
@@ -308,7 +312,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
 
 @contextmanager
-def _unchanged_on_error(estimator):
+def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
     """Give an estimator back the attributes it had if what is done to it fails or is interrupted at once."""
     before = vars(estimator).copy()
     try:

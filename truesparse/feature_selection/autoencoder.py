@@ -64,15 +64,12 @@ def denoising_autoencoder() -> SparseMLPRegressor:
 def standardised(values) -> np.ndarray:
     """The columns with mean 0 and standard deviation 1, or 0 where they are constant, as a dense array.
 
-    Targets of a regressor must have that scale.
-
     Parameters
     ----------
-    values : array or CSR, (n_samples, n_columns) or (n_samples,)
+    values : array or CSR, (n_samples, n_columns)
     """
     if issparse(values):
         entries, dense = values.tocoo(), np.zeros(values.shape, dtype=values.dtype)
         np.add.at(dense, (entries.row, entries.col), entries.data)
         values = dense
-    columns = values.reshape(len(values), -1)
-    return StandardScaler().fit_transform(columns).reshape(values.shape)
+    return StandardScaler().fit_transform(values)

@@ -12,7 +12,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.estimators.base import BaseSparseMLP, _unchanged_on_error
+from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
 from truesparse.evolution import Confirmed, Evolution, neuron_evolution
 from truesparse.feature_selection.autoencoder import GaussianNoise, denoising_autoencoder, standardised
 from truesparse.validation import refuse_masked, sound_csr
@@ -41,9 +41,8 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         What is trained; it is cloned. None takes a regressor if `y` is continuous and a classifier otherwise, so that
         counts are classes; both with 100 epochs, between which the topology changes by growth that is
         `truesparse.evolution.Confirmed`: it follows the errors where they can be trusted. Without `y`, None takes
-        `truesparse.feature_selection.denoising_autoencoder`. A regressor learns `y` standardised, and without `y`, it
-        learns all features, standardised, from noisy ones: those that its ``batch_transform`` makes, or else
-        `truesparse.feature_selection.GaussianNoise`.
+        `truesparse.feature_selection.denoising_autoencoder`; any regressor then learns all features, standardised, from
+        noisy ones: those that its ``batch_transform`` makes, or else `truesparse.feature_selection.GaussianNoise`.
     random_state : int, RandomState instance or None, default=None
         Of the estimator; None leaves its own.
     n_jobs : int, default=None
@@ -134,7 +133,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
             estimator or the strategy needs a `y` that is not given, or if the training fails. The selector is then as
             it was before.
         """
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             estimator = self._make_estimator(y)
             X, y = self._checked(X, y, estimator)
             n_selected = self._count(X.shape[1])
@@ -179,8 +178,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         if issparse(y):
             raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
         numeric = isinstance(estimator, SparseMLPRegressor)
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
-        return X, standardised(y) if numeric else y
+        return validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
 
     def _count(self, n_features):
         """How many features are to be selected."""
