@@ -1,7 +1,12 @@
-"""Train a network with 1.5 % of the weights, and compare it with scikit-learn's dense one.
+"""Beside a dense network
+======================
+
+Train a network with 1.5 % of the weights, and compare it with scikit-learn's dense one.
 
 The data are scikit-learn's own digits, 8 × 8 pixels. Both networks have three hidden layers of 1000 units. The sparse
 one never holds more than the weights it ends with; which pairs of units they connect changes while it learns.
+
+::
 
     python examples/01_quickstart.py
 """

@@ -1,8 +1,13 @@
-"""Watch a sparse network find the 20 features that matter among 500.
+"""Find the features that matter
+=============================
+
+Watch a sparse network find the 20 features that matter among 500.
 
 Madelon is made such that 20 of its 500 features tell the class, none of them alone, and 480 are noise. A network with
 three hidden layers of 1000 units gets 6,502 weights, spread evenly over all features. Random growth of connections
 hardly learns anything; growth between similar units moves the connections to the features that matter.
+
+::
 
     python examples/02_madelon.py [picture.png]
 

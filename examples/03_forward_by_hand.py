@@ -1,6 +1,11 @@
-"""One training step on a network small enough to print: forward, loss, backward, update.
+"""One training step by hand
+=========================
+
+One training step on a network small enough to print: forward, loss, backward, update.
 
 Follow the numbers with a pencil. Every result is computed twice, by the library's kernels and by dense matrices.
+
+::
 
     python examples/03_forward_by_hand.py
 """
@@ -19,7 +24,11 @@ def show(title, values):
     print(f"\n{title}\n{np.array2string(np.asarray(values), precision=4, suppress_small=True)}")
 
 
+# %%
+# The network
+# -----------
 # Three features, four hidden units, two classes; 5 of 12 and 4 of 8 pairs are connected.
+
 hidden = Pattern.from_edges(rows=np.array([0, 1, 1, 2, 3]), columns=np.array([0, 0, 2, 1, 2]), shape=(4, 3))
 output = Pattern.from_edges(rows=np.array([0, 0, 1, 1]), columns=np.array([0, 2, 1, 3]), shape=(2, 4))
 network = MLP.from_patterns([hidden, output], ACTIVATIONS["relu"], dtype=np.float64)
@@ -33,7 +42,11 @@ dense = [layer.weight.toarray() for layer in network.layers]
 show("The same matrix with its zeros, which the library never makes, is W₁:", dense[0])
 show("W₂, between the hidden units and the two classes:", dense[1])
 
+# %%
+# Forward
+# -------
 # Samples are columns: a stored weight then multiplies a whole row of numbers that lie side by side.
+
 x = np.array([[1.0, -1.0], [0.5, 2.0], [2.0, 1.0]])  # (3 features, 2 samples)
 target = np.array([0, 1])
 show("Two samples, as columns:", x)
@@ -45,6 +58,11 @@ show("Hidden activations, max(W₁x, 0):", a)
 show("Sums of the output layer, W₂a:", z)
 assert np.allclose(z, dense[1] @ a)
 
+# %%
+# Backward
+# --------
+# The gradient of the hidden layer is computed at the stored pairs only.
+
 loss, delta = SoftmaxCrossEntropy(), np.empty_like(z)
 value = loss(z, target, delta)
 print(f"\nLoss: {value:.4f}, the mean of −log softmax(z) at the right classes, {target[0]} and {target[1]}")
@@ -55,6 +73,11 @@ delta_hidden = (dense[1].T @ delta) * (a > 0)
 show("The dense gradient of the hidden layer would have 12 numbers:", delta_hidden @ x.T)
 show("The library computes the 5 that are stored:", network.layers[0].data_gradient)
 assert np.allclose(network.layers[0].data_gradient, (delta_hidden @ x.T)[hidden.rows, hidden.indices])
+
+# %%
+# Update
+# ------
+# One step of stochastic gradient descent moves all parameters at once.
 
 sgd = SGD(momentum=0.9, nesterov=False)
 state = sgd.init(network.params)

@@ -1,6 +1,11 @@
-"""One update of the topology on a layer small enough to print: prune the weakest, grow between similar units.
+"""One update of the topology by hand
+==================================
 
-python examples/04_evolution_by_hand.py
+One update of the topology on a layer small enough to print: prune the weakest, grow between similar units.
+
+::
+
+    python examples/04_evolution_by_hand.py
 """
 
 import numpy as np
@@ -29,15 +34,23 @@ def show(layer_pattern, values, title):
 
 show(pattern, weights, "Before:")
 
-# 1. Prune: a third of the six weights goes, the two smallest magnitudes.
+# %%
+# Prune
+# -----
+# A third of the six weights goes, the two smallest magnitudes.
+
 (dropped,) = Magnitude()([layer.weight], n_drop=[2])
 print(
     "\nDropped pairs (output, input):",
     [(int(j), int(i)) for j, i in zip(pattern.rows[dropped], pattern.indices[dropped], strict=True)],
 )
 
-# 2. Score: how similar are the activations of an input and an output over the samples? Output 0 follows input 2,
-#    output 2 follows input 1 with its sign turned; the rest is noise.
+# %%
+# Score
+# -----
+# How similar are the activations of an input and an output over the samples? Output 0 follows input 2,
+# output 2 follows input 1 with its sign turned; the rest is noise.
+
 a = rng.standard_normal((4, 200))
 z = 0.3 * rng.standard_normal((3, 200))
 z[0] += a[2]
@@ -59,8 +72,12 @@ print("\n|cos| of all pairs, outputs in rows, which the library never makes as a
 print(np.array2string(np.abs(centred_z @ centred_a.T) / norms, precision=2))
 print("Pairs that are connected are left out; of the others, the two largest are grown.")
 
-# 3. Grow: the two absent pairs with the highest scores. `evolve` does all three, and changes nothing itself: it
-#    returns a Rewiring that says for each new slot where its weight comes from, −1 for a grown one.
+# %%
+# Grow
+# ----
+# The two absent pairs with the highest scores. `evolve` does all three, and changes nothing itself: it
+# returns a Rewiring that says for each new slot where its weight comes from, −1 for a grown one.
+
 (rewiring,) = evolve(
     [layer],
     Evolution(prune=Magnitude(), grow=Cosine(search="exact")),

@@ -1,8 +1,13 @@
-"""Write a grow rule of your own, and see whether it beats those that are there.
+"""Write a grow rule
+=================
+
+Write a grow rule of your own, and see whether it beats those that are there.
 
 The idea: connections help most between units that have something to say, so grow them between units whose activations
 vary much. No pair is compared with any other; each end of a new connection is drawn with a probability proportional to
 its unit's standard deviation over some training samples.
+
+::
 
     python examples/05_write_your_own_grow_rule.py
 """

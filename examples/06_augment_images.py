@@ -1,9 +1,14 @@
-"""Show a network images that are never twice the same.
+"""Augment images
+==============
+
+Show a network images that are never twice the same.
 
 The images are scikit-learn's own digits, 8 × 8 pixels. There are few to train on, and each image of the test is also
 shifted by up to half a pixel and turned by up to 10 degrees. A network that sees the training images only as they are
 does not expect this; one whose batches go through a `batch_transform` does, and it does better on all images. Any
 function of a batch and a random generator can be a `batch_transform`.
+
+::
 
     python examples/06_augment_images.py
 """

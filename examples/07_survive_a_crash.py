@@ -1,8 +1,13 @@
-"""Kill a training, and let it go on as if nothing had happened.
+"""Survive a crash
+===============
+
+Kill a training, and let it go on as if nothing had happened.
 
 A process of its own trains a network and writes a checkpoint after every epoch, until it is killed without a warning.
 The same fit, told to resume from the checkpoint, ends with the same weights as one that was left alone, to the last
 bit. The finished model is saved in a file that holds numbers only, no code, and loaded again.
+
+::
 
     python examples/07_survive_a_crash.py
 """
