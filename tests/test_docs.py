@@ -1,0 +1,81 @@
+"""The documentation names everything that is public, and the code of its guide runs."""
+
+import doctest
+import importlib
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import truesparse
+import truesparse.evolution
+
+DOCS = Path(__file__).parents[1] / "docs"
+REFERENCE = (DOCS / "api.rst").read_text()
+BLOCK = re.compile(r"^```(?:python|\{eval-rst\}\n\.\. plot::)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+GUIDE = sorted(path for path in (*DOCS.glob("*.md"), *DOCS.glob("guide/*.md")) if BLOCK.search(path.read_text()))
+
+# What is below the estimators and has no page of its own. A new module is either here, or in the reference.
+INTERNAL = {
+    "batches", "compilation", "estimators", "inference", "kernels", "layers", "memory", "parallelism", "randomness",
+    "signals", "storage", "validation", "workspace",
+}  # fmt: skip
+
+
+def listed(module):
+    """Names in the reference's tables of this module."""
+    current, names = None, []
+    for line in REFERENCE.splitlines():
+        if found := re.fullmatch(r"\.\. currentmodule:: (\S+)", line):
+            current = found[1]
+        elif current == module and (found := re.fullmatch(r"   ([A-Za-z_.]+)", line)):
+            names.append(found[1])
+    return names
+
+
+def test_every_module_is_in_the_reference():
+    package = Path(truesparse.__file__).parent
+    modules = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    modules = {name for name in modules if not name.startswith("_")} - INTERNAL - {"evolution"}
+    assert modules <= set(listed("truesparse"))
+
+
+def test_every_public_name_of_the_library_is_in_the_reference():
+    assert set(truesparse.__all__) - {"__version__"} <= set(listed("truesparse"))
+
+
+def test_every_public_name_of_the_rules_is_in_the_reference():
+    names = {*listed("truesparse.evolution"), *listed("truesparse")}
+    assert set(truesparse.evolution.__all__) <= names
+
+
+@pytest.mark.parametrize("name", listed("truesparse"))
+def test_what_the_reference_names_is_there(name):
+    parent, _, last = name.rpartition(".")
+    module = importlib.import_module(f"truesparse.{parent}".rstrip("."))
+    assert hasattr(module, last) or importlib.import_module(f"truesparse.{name}")
+
+
+def blocks(path):
+    """Line numbers and code of the blocks of a page, in order."""
+    text = path.read_text()
+    for found in BLOCK.finditer(text):
+        code = re.sub(r"^   :.*\n", "", found[1], flags=re.MULTILINE)
+        yield text[: found.start(1)].count("\n"), textwrap.dedent(code).lstrip("\n")
+
+
+@pytest.mark.parametrize("path", GUIDE, ids=lambda path: path.stem)
+def test_the_code_of_a_page_runs(path, tmp_path, monkeypatch):
+    """Block after block, as a reader would; where a block shows what comes of it, that is compared."""
+    pytest.importorskip("pandas")
+    pytest.importorskip("matplotlib").use("Agg")
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    for line, code in blocks(path):
+        if code.startswith(">>>"):
+            found = doctest.DocTestParser().get_doctest(code, names, path.name, str(path), line)
+            runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+            assert runner.run(found, clear_globs=False).failed == 0
+        else:
+            exec(compile("\n" * line + code, str(path), "exec"), names)
