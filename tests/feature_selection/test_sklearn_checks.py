@@ -13,8 +13,3 @@ SMALL = SparseMLPClassifier((20,), max_iter=5)
 )
 def test_small_networks(estimator, check):
     check(estimator)
-
-
-@parametrize_with_checks([SparseFeatureSelector()])
-def test_defaults(estimator, check):
-    check(estimator)
