@@ -38,12 +38,13 @@ myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header"]  # a chapter of the README begins with headings of its own level
 
-mathjax4_config = {"tex": {"macros": {"nnz": r"\operatorname{nnz}"}}}
+mathjax4_config = {"tex": {"macros": {"nnz": r"\mathrm{nnz}"}}}
 
 html_theme = "furo"
 html_title = f"truesparse {version}"
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["looks.css"]
+html_theme_options = {"light_css_variables": {"code-font-size": "75%"}}
 
 plot_formats = [("png", 120)]
 plot_html_show_formats = plot_html_show_source_link = False
@@ -74,6 +75,33 @@ PAGES = {
 }
 
 
+def equations(lines):
+    """Indented lines below prose are equations, whose lines stay as they are."""
+    made = []
+    for number, line in enumerate(lines):
+        above = next((other for other in reversed(made) if other.strip()), " ")
+        if line.startswith("    ") and not lines[number - 1].strip() and not above.startswith((" ", "..")):
+            made += [] if above.endswith("::") else ["::", ""]
+        made.append(line)
+    return made
+
+
+def bars(lines):
+    """|w| is no substitution, except in code, in tables and in literal blocks."""
+    made, margin = [], None  # of the block that is left alone
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        if margin is not None and line.strip() and indent <= margin:
+            margin = None
+        if margin is None and not re.match(r"\s*(\||>>>|\.\.\. )", line):
+            made.append(re.sub(r"(`+[^`]*`+)|\|", lambda found: found[1] or r"\|", line))
+            if line.endswith("::"):
+                margin = indent
+        else:
+            made.append(line)
+    return made
+
+
 def tables(lines):
     """Markdown's tables, which docstrings have, as reStructuredText's."""
     made, rows = [], []
@@ -89,30 +117,14 @@ def tables(lines):
                 made += [f"{indent}   {' ' if n else '*'} - {cell.strip()}" for n, cell in enumerate(cells)]
             made.append("")
         else:
-            made += [without_bars(row) for row in rows]
-        made, rows = [*made, line if line.startswith((" ", ">>>")) else without_bars(line)], []
+            made += rows
+        made, rows = [*made, line], []
     return made[:-1]
 
 
-def without_bars(line):
-    """|w| is no substitution, except in code."""
-    return re.sub(r"(`+[^`]*`+)|\|", lambda found: found[1] or r"\|", line)
-
-
-def equations(lines):
-    """Indented lines below prose are equations, whose lines stay as they are."""
-    made = []
-    for number, line in enumerate(lines):
-        above = next((other for other in reversed(made) if other.strip()), " ")
-        if line.startswith("    ") and not lines[number - 1].strip() and not above.startswith((" ", "..")):
-            made += [] if above.endswith("::") else ["::", ""]
-        made.append(line)
-    return made
-
-
 def adapt_docstring(app, what, name, obj, options, lines):
-    """Before numpydoc reads a docstring."""
-    lines[:] = tables(equations(lines))
+    """Make reStructuredText of a docstring, before numpydoc reads it."""
+    lines[:] = tables(bars(equations(lines)))
     if getattr(obj, "__module__", "").startswith("sklearn"):
         lines[:] = [re.sub(r":ref:`([^<`]*?)\s*<[^`]*>`", r"\1", line) for line in lines]
 
@@ -122,14 +134,15 @@ def skip_member(app, what, name, obj, skip, options):
     return True if name.endswith("_request") or name == "get_metadata_routing" else None
 
 
-def link_here(app, relative_path, parent_docname, content):
-    """Links between the files of the project lead to the pages that include them."""
+def adapt_included(app, relative_path, parent_docname, content):
+    """Links between the files of the project lead to the pages that include them; a ± b is not broken in two."""
     for file, page in PAGES.items():
         content[0] = content[0].replace(f"]({file}", f"](/{page}")
+    content[0] = content[0].replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def setup(app):
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", adapt_docstring, priority=100)
     app.connect("autodoc-skip-member", skip_member)
-    app.connect("include-read", link_here)
+    app.connect("include-read", adapt_included)

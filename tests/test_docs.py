@@ -13,8 +13,12 @@ import truesparse.evolution
 
 DOCS = Path(__file__).parents[1] / "docs"
 REFERENCE = (DOCS / "api.rst").read_text()
-BLOCK = re.compile(r"^```(?:python|\{eval-rst\}\n\.\. plot::)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-GUIDE = sorted(path for path in (*DOCS.glob("*.md"), *DOCS.glob("guide/*.md")) if BLOCK.search(path.read_text()))
+BLOCKS = {
+    ".md": re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL),
+    ".rst": re.compile(r"^\.\. (?:code-block:: python|plot::)\n((?:   .*\n|\n)+)", re.MULTILINE),
+}
+PAGES = [path for folder in (DOCS, DOCS / "guide") for path in sorted(folder.iterdir()) if path.suffix in BLOCKS]
+GUIDE = [path for path in PAGES if BLOCKS[path.suffix].search(path.read_text())]
 
 # What is below the estimators and has no page of its own. A new module is either here, or in the reference.
 INTERNAL = {
@@ -47,7 +51,7 @@ def test_every_public_name_of_the_library_is_in_the_reference():
 
 def test_every_public_name_of_the_rules_is_in_the_reference():
     names = {*listed("truesparse.evolution"), *listed("truesparse")}
-    assert set(truesparse.evolution.__all__) <= names
+    assert set(truesparse.evolution.__all__) <= {name.rpartition(".")[2] for name in names}
 
 
 @pytest.mark.parametrize("name", listed("truesparse"))
@@ -60,9 +64,9 @@ def test_what_the_reference_names_is_there(name):
 def blocks(path):
     """Line numbers and code of the blocks of a page, in order."""
     text = path.read_text()
-    for found in BLOCK.finditer(text):
-        code = re.sub(r"^   :.*\n", "", found[1], flags=re.MULTILINE)
-        yield text[: found.start(1)].count("\n"), textwrap.dedent(code).lstrip("\n")
+    for found in BLOCKS[path.suffix].finditer(text):
+        code = textwrap.dedent(re.sub(r"^   :.*\n", "", found[1], flags=re.MULTILINE))
+        yield text[: found.start(1)].count("\n"), code.lstrip("\n")
 
 
 @pytest.mark.parametrize("path", GUIDE, ids=lambda path: path.stem)

@@ -51,8 +51,10 @@ PRESETS: dict[str, Evolution | None] = {
     "path_weight": Evolution(prune=PathWeightPrune(), grow=PathWeightGrow(), grow_init="zeros"),
     "sensitivity": Evolution(prune=SensitivityPrune(), grow=SensitivityGrow(), grow_init="zeros"),
 }
+"""The evolution of every method by its name, with this library's settings; None where the topology never changes."""
 
 FIRST_TOPOLOGIES = {"snip": "snip", "dense": "full"}
+"""The first topology of those methods that are made by it, whatever ``topology_init`` says."""
 
 
 def preset(name: str) -> Evolution | None:
