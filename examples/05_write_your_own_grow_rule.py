@@ -50,6 +50,9 @@ class Lively:
         return edges
 
 
+# %%
+# Three seeds of this rule beside three of each of the others.
+
 X, y = make_classification(3000, 200, n_informative=12, n_redundant=8, n_clusters_per_class=4, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=1000, random_state=0)
 rules = {name: preset(name) for name in ("static", "set", "cte")}

@@ -24,7 +24,9 @@ X, y = load_digits(return_X_y=True)
 X = (X / 16).astype(np.float32)
 X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=500, random_state=0, stratify=y)
 
+# %%
 # Digits are not flipped: a mirrored 2 is no 2.
+
 augment = ShiftFlipRotate(image_shape=(8, 8, 1), shift=1 / 16, degrees=10, flip=False)
 X_moved = augment(X_test.copy(), np.random.default_rng(0))
 
