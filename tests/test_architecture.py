@@ -13,6 +13,7 @@ ORDER = [
         "truesparse._version",
         "truesparse._typing",
         "truesparse.randomness",
+        "truesparse.caching",
         "truesparse.memory",
         "truesparse.validation",
     ],

@@ -26,7 +26,6 @@ over the stream with respect to the sums of layer l (`truesparse.signals`). Sign
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from numbers import Real
 from typing import Any
 
@@ -34,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truesparse._typing import Grow, IndexArray, Prune, Schedule
+from truesparse.caching import cached_property
 from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude

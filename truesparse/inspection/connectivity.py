@@ -16,11 +16,11 @@ Reference: Vysogorets, Kempe. Connectivity Matters: Neural Network Pruning Throu
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from truesparse.caching import cached_property
 from truesparse.inspection.tables import Row, network_of
 from truesparse.layers import Layer
 

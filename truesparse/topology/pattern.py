@@ -12,13 +12,13 @@ Both ways of sampling give exactly ``nnz`` connections in memory O(nnz); the fir
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from truesparse._typing import Edges, IndexArray
+from truesparse.caching import cached_property
 from truesparse.kernels.rewire import FINE, TWICE, clash, keys_of, without
 from truesparse.kernels.select import nth_absent
 from truesparse.validation import refuse_masked

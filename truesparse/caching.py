@@ -1,0 +1,25 @@
+"""Values that are computed once, when they are first asked for."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class cached_property:  # noqa: N801
+    """`functools.cached_property` without the lock that Python 3.11 holds meanwhile, one for all instances.
+
+    A process that is forked while another thread computes would wait for that lock forever, and threads would wait for
+    each other. Two threads may both compute the value here, which is the same then.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]):
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __set_name__(self, owner: type, name: str):
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        value = vars(instance)[self._name] = self._function(instance)
+        return value
