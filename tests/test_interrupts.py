@@ -14,7 +14,8 @@ from helpers import assert_same_run
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_classification
 from sklearn.ensemble import BaggingClassifier
-from sklearn.feature_selection import RFE
+from sklearn.feature_selection import RFE, SelectFromModel
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
@@ -352,3 +353,22 @@ print("kept", model.n_iter_, model.predict(X).shape, flush=True)
     assert last.startswith("kept ")
     assert last.endswith(" (500,)")
     assert "UserWarning: Interrupted with " in err
+
+
+def test_while_a_scorer_of_scikit_learn_is_at_work():
+    """Its frames look like those of a search, but it was the fit that called it."""
+    calls = []
+
+    def metric(y_true, y_pred):
+        calls.append(0)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return accuracy_score(y_true, y_pred)
+
+    model = SparseMLPClassifier((20,), epsilon=5, max_iter=6, scoring=make_scorer(metric), random_state=0)
+    with pytest.warns(UserWarning, match="nterrupt"):
+        model.fit(X, y, X_val=X, y_val=y)
+    assert model.n_iter_ == 2
+    calls.clear()
+    with pytest.warns(UserWarning, match="nterrupt"):
+        SelectFromModel(model).fit(X, y, X_val=X, y_val=y)

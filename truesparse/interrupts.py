@@ -5,6 +5,7 @@ is one of many, as in a search, which would go on with the next one and is what 
 """
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,6 +15,7 @@ _ONE_FIT = (
     "sklearn.base",
     "sklearn.callback",
     "sklearn.compose._target",
+    "sklearn.feature_selection._from_model",
     "sklearn.model_selection._search",  # the candidates are fitted by way of joblib, the best one is not
     "sklearn.model_selection._search_successive_halving",
     "sklearn.pipeline",
@@ -32,12 +34,13 @@ def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
 
     def handle(number, frame):
         nonlocal asked
-        if asked or _is_one_of_many(frame):
+        if asked:
             raise KeyboardInterrupt
         asked = True
         stop()
 
-    if not _take_over(handle):
+    # Who calls the fit, not where it is interrupted: metrics and transformers of scikit-learn may be at work within it.
+    if _is_one_of_many(sys._getframe()) or not _take_over(handle):
         yield
         return
     try:
