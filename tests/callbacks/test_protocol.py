@@ -113,3 +113,21 @@ def test_optional_packages_are_imported_late():
 
 def test_all_names_are_there():
     assert all(hasattr(truesparse.callbacks, name) for name in truesparse.callbacks.__all__)
+
+
+def test_an_error_at_the_end_costs_no_training():
+    class Gone:
+        def on_fit_end(self):
+            raise OSError("the server is gone")
+
+    ended = []
+
+    class After:
+        def on_fit_end(self):
+            ended.append(True)
+
+    model = SparseMLPClassifier(**SMALL, callbacks=[After(), Gone()])
+    with pytest.warns(UserWarning, match="on_fit_end of .*Gone.* failed: OSError.'the server is gone'"):
+        model.fit(X, y)
+    assert model.n_iter_ == 3
+    assert ended == [True]

@@ -80,15 +80,14 @@ class CSVLogger:
         elif self._left != self._found():
             raise RuntimeError(f"{str(self.path)!r} was changed while a fit wrote to it, perhaps by another fit.")
         else:
-            n_bytes = self._left[0]
+            n_bytes = self._left
         with open(self.path, "ab") as file:
             file.truncate(n_bytes)
             file.write(cells if n_bytes else header + cells)
         self._left = self._found()
 
     def _found(self):
-        found = os.stat(self.path)
-        return found.st_size, found.st_mtime_ns
+        return os.stat(self.path).st_size
 
     def _lines(self):
         """The header and the rows in the file, if it is there and not empty."""

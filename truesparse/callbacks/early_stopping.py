@@ -22,7 +22,7 @@ class EarlyStopping:
     the best score; whichever asks first is obeyed.
 
     Every fit begins to count anew; one that goes on from a checkpoint counts on. Calls of ``partial_fit`` are one epoch
-    each, which there is no stopping.
+    each, which there is no stopping, and have no validation data: monitor ``"train_loss"`` if there are to be any.
 
     Parameters
     ----------

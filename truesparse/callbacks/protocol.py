@@ -1,6 +1,7 @@
 """What a callback is: the moments of a training at which it is called."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,9 +62,22 @@ def notify(callbacks: Iterable[Callback], event: str, *args: Any) -> list:
 
 @contextmanager
 def watching(callbacks: Iterable[Callback], write_checkpoint: Callable[[str | os.PathLike], None]) -> Iterator[None]:
-    """A ``with`` block for a fit, in which callbacks know how to write a checkpoint."""
+    """A ``with`` block for a fit, in which callbacks know how to write a checkpoint.
+
+    Warns
+    -----
+    UserWarning
+        If a callback fails at the end: the training is done, and is not lost for that.
+    """
     with ExitStack() as begun:
         for callback in callbacks:
             notify([callback], "on_fit_begin", write_checkpoint)
-            begun.callback(notify, [callback], "on_fit_end")
+            begun.callback(_end, callback)
         yield
+
+
+def _end(callback):
+    try:
+        notify([callback], "on_fit_end")
+    except Exception as error:
+        warnings.warn(f"on_fit_end of {callback!r} failed: {error!r}", UserWarning, stacklevel=2)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from truesparse.evolution import input_strength
 from truesparse.inspection import layer_degrees, network_of
 from truesparse.network import MLP
 from truesparse.plotting.display import BLUE, Display, axes_for, colorbar_beside, whole_numbers
@@ -23,7 +24,7 @@ def input_connections(network: MLP, by: str) -> NDArray:
     """How many connections every feature has, or the sum of their absolute weights, (n_features,)."""
     if by == "number":
         return layer_degrees(network)[0].out_degrees
-    return abs(network.layers[0].weight).sum(axis=0)
+    return input_strength(network.layers[0].weight)
 
 
 def check_by(by: Any) -> None:
