@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import assert_same_run
 from scipy.sparse import csr_array
+from sklearn import config_context
 from sklearn.datasets import make_classification
 
 import truesparse
@@ -318,3 +319,12 @@ def test_what_was_learnt_before_is_forgotten(checkpoint):
     model = SparseMLPClassifier(**SMALL).fit(table, y)
     assert hasattr(model, "feature_names_in_")
     assert not hasattr(model.fit(X, y, resume_from=checkpoint), "feature_names_in_")
+
+
+def test_requests_of_metadata_and_the_order_of_class_weights(tmp_path):
+    path = tmp_path / "run.npz"
+    model = SparseMLPClassifier(**SMALL, class_weight={0: 1, 1: 2, 2: 3}, callbacks=[Checkpoint(path, every=3)])
+    with config_context(enable_metadata_routing=True):
+        model.set_fit_request(sample_weight=True).fit(X, y)
+        model.set_params(class_weight={2: 3, 1: 2, 0: 1}).fit(X, y, resume_from=path)
+        assert model.get_metadata_routing().fit.requests["sample_weight"] is True

@@ -8,7 +8,7 @@ from sklearn.datasets import make_classification
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 
 X, y = make_classification(110, 10, n_informative=6, n_classes=3, random_state=0)
-WEIGHTS = np.random.default_rng(0).choice([1.0, 2.0], size=110)
+WEIGHTS = np.repeat([0.5, 1.5], 55)  # a mean of 1, which fit gives them
 SMALL = {
     "hidden_layer_sizes": (30, 20), "epsilon": 3, "batch_size": 30, "shuffle": False, "n_iter_no_change": np.inf,
     "random_state": 0,
@@ -71,6 +71,19 @@ def test_a_warm_start_is_the_second_half_of_a_fit(kind):
     assert halves.n_iter_ == 4
     assert_same_network(halves.fit(X, y), whole)
     assert halves.n_iter_ == 8
+
+
+@pytest.mark.parametrize(
+    "changes", [{"solver": "newton"}, {"scoring": "best"}, {"max_iter": 0}, {"scale_target": True}, {"loss": "hubr"}]
+)
+def test_parameters_are_checked_in_every_call(kind, changes):
+    model = make(kind, max_iter=4).partial_fit(X, y, **first(kind))
+    if not changes.keys() <= model.get_params().keys():
+        changes = {"class_weight": "blanced"}
+    before = model._network.params.copy()
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        model.set_params(**changes).partial_fit(X, y)
+    assert_array_equal(model._network.params, before)
 
 
 def test_what_was_not_announced_is_refused(kind):

@@ -1,5 +1,7 @@
 """Weights of samples and of classes, and their way through scikit-learn's meta-estimators."""
 
+import copy
+
 import numpy as np
 import pytest
 import sklearn
@@ -30,7 +32,7 @@ def kind(request):
 @pytest.mark.parametrize("weights", [np.ones(120), np.full(120, 0.3), 7, np.ones(120, dtype=int).tolist()])
 def test_equal_weights_change_no_byte(kind, weights):
     assert_same_run(kind(**SMALL).fit(X, y, sample_weight=weights), kind(**SMALL).fit(X, y))
-    parts = [kind(**SMALL).fit(X, y).partial_fit(X, y, sample_weight=w) for w in (weights, None)]
+    parts = [kind(**SMALL).fit(X, y).partial_fit(X, y, sample_weight=w) for w in (np.ones(120), None)]
     assert_same_run(*parts)
 
 
@@ -42,11 +44,10 @@ def test_samples_of_weight_zero_are_left_out(kind, form):
     assert_same_run(whole, kind(**SMALL).fit(form(X[kept]), y[kept]))
 
 
-def test_a_class_of_weight_zero_is_unknown():
+def test_a_class_of_weight_zero_is_there_as_in_scikit_learn():
     model = SparseMLPClassifier(**SMALL).fit(X, y, sample_weight=y != 1)
-    assert_array_equal(model.classes_, [0, 2])
-    with pytest.raises(ValueError, match="at least two classes, got only one class"):
-        model.fit(X, y, sample_weight=y == 1)
+    assert_array_equal(model.classes_, [0, 1, 2])
+    assert_array_equal(model.set_params(warm_start=True).fit(X, y, sample_weight=y == 1).classes_, [0, 1, 2])
 
 
 @pytest.mark.parametrize("form", [np.asarray, csr_array])
@@ -59,9 +60,24 @@ def test_whole_weights_are_repetitions(kind, form):
     assert_allclose(weighted.loss_curve_, repeated.loss_curve_, rtol=1e-6)
 
 
-def test_only_ratios_count(kind):
+def test_in_fit_only_ratios_count(kind):
     # Powers of two are exact.
     assert_same_run(kind(**SMALL).fit(X, y, WEIGHTS), kind(**SMALL).fit(X, y, 2.0**-40 * WEIGHTS))
+    assert_same_run(kind(**SMALL).fit(X, y, WEIGHTS), kind(**SMALL).fit(X, y, 2.0**1020 * WEIGHTS))
+
+
+def test_in_partial_fit_weights_count_as_they_are(kind):
+    """No call knows those of the others: a gradient twice as large, or a call that hardly counts."""
+    settings = EXACT | {"solver": "sgd", "alpha": 0, "learning_rate": "constant", "momentum": 0}
+    if kind is SparseMLPRegressor:
+        settings["scale_target"] = False
+    start = kind(**settings).fit(X, y)
+    steps = []
+    for weight in (1, 2, 1e-9):
+        model = copy.deepcopy(start).partial_fit(X, y, sample_weight=np.full(120, weight))
+        steps.append(model._network.params - start._network.params)
+    assert_allclose(steps[1], 2 * steps[0], rtol=1e-6, atol=1e-12)
+    assert abs(steps[2]).max() < 1e-8 * abs(steps[0]).max()
 
 
 @pytest.mark.parametrize("labels", [False, True])
@@ -140,6 +156,9 @@ def test_class_weights_in_parts():
         models[0].partial_fit(X[part], y[part], classes=[0, 1, 2])
         models[1].partial_fit(X[part], y[part], [0, 1, 2], np.where(y[part] == 1, 3.0, 1.0))
     assert_array_equal(models[0].predict_proba(X), models[1].predict_proba(X))
+    of_one = [SparseMLPClassifier(**SMALL, class_weight=w).partial_fit(X[y == 1], y[y == 1], [0, 1, 2])
+              for w in (None, weights)]  # fmt: skip
+    assert (of_one[0].predict_proba(X) != of_one[1].predict_proba(X)).any()
 
 
 @pytest.mark.parametrize(

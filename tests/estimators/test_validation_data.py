@@ -8,7 +8,7 @@ from helpers import assert_same_run
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
 from sklearn.datasets import make_classification
-from sklearn.metrics import get_scorer, log_loss, make_scorer, median_absolute_error
+from sklearn.metrics import get_scorer, log_loss, make_scorer, max_error, median_absolute_error
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -133,6 +133,14 @@ def test_bad_validation_data(arguments, message):
 def test_too_few_to_score():
     with pytest.raises(ValueError, match="X_val holds 1 samples; a score needs at least 2"):
         SparseMLPRegressor(**SMALL).fit(X, y, X_val=X_val[:1], y_val=y_val[:1])
+
+
+@pytest.mark.parametrize("scoring", [make_scorer(max_error), lambda estimator, X, y: 0.0])
+def test_scorers_that_take_no_weights(scoring):
+    model = SparseMLPRegressor(**SMALL, scoring=scoring)
+    with pytest.raises(ValueError, match="takes no sample_weight, but the validation samples have weights"):
+        model.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=WEIGHTS)
+    assert not hasattr(model, "_network")
 
 
 @pytest.mark.parametrize("returned", [np.nan, "good", None])

@@ -66,7 +66,9 @@ def test_every_rule_of_the_library_can_be_stored():
 
 
 @pytest.mark.parametrize(
-    "value", [len, lambda: 0, object(), {"a": object()}, {1: len}, {1}, OwnRule(), 1j, b"a", Magnitude], ids=repr
+    "value",
+    [len, lambda: 0, object(), {"a": object()}, {None: 1}, {(1, 2): 1}, {1}, OwnRule(), 1j, b"a", Magnitude],
+    ids=repr,
 )
 def test_code_and_other_objects_are_refused_by_name(value):
     with pytest.raises(ModelFormatError, match=r"some_parameter.*cannot be stored"):
@@ -115,3 +117,10 @@ def test_hostile_content_is_refused(content):
 def test_fields_that_are_missing_have_their_defaults():
     assert decode({"type": "initializer.FanIn", "fields": {}}, "value") == initializers.FanIn()
     assert [field.name for field in fields(initializers.FanIn)] == ["gain"]
+
+
+def test_dicts_and_the_numbers_of_numpy_in_them():
+    assert decode(encode({np.int64(3): np.float32(0.5), "a": 1, True: None}, "w"), "w") == {3: 0.5, "a": 1, True: None}
+    for damaged in ([[1]], [[None, 1]], [[[1], 1]], [1], "ab"):
+        with pytest.raises(ModelFormatError):
+            decode({"type": "dict", "items": damaged}, "w")

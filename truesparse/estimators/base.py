@@ -131,6 +131,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         """Check everything, then train; the attributes change only if all of that succeeds."""
         in_parts, resumed = n_epochs is not None, resume_from is not None
         with unchanged_on_error(self):
+            self._validate_params()  # scikit-learn leaves that out in all calls of partial_fit but the first
             self._check_objects()
             stored_data = self._take_over(resume_from) if resumed else None
             go_on = resumed or (go_on and hasattr(self, "_network"))
@@ -145,9 +146,10 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             if aside is None and self.early_stopping and not in_parts:
                 samples, aside = self._split(samples, seed)
             samples = samples.times(self._class_weights(samples))
+            target = samples.target(relative=not in_parts)
             n_epochs = n_epochs if in_parts else self.max_iter
             with threads(effective_n_jobs(self.n_jobs)):
-                trainer = make_trainer(self, samples.X, samples.target, shape, seed, go_on=go_on)
+                trainer = make_trainer(self, samples.X, target, shape, seed, go_on=go_on)
                 fitted = {"_seed": seed, "_shape": shape, "_network": trainer.network, "_state": trainer.state}
                 progress = trainer.state.progress
                 done = progress.plan_epoch if resumed else progress.epoch
@@ -161,7 +163,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 with stop_on_interrupt(trainer.stop), watching(callbacks, write_checkpoint):
                     trainer.train(
                         samples.X,
-                        samples.target,
+                        target,
                         n_epochs=n_epochs,
                         planned_epochs=self.max_iter if in_parts else None,
                         validation=self._validation(aside, fitted),
@@ -190,11 +192,9 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         with _naming(suffix):
             X, y = self._checked(X, y, dtype=self.dtype, reset=first, multi_output=True, y_numeric=self._y_numeric)
         weights = checked_weights(f"sample_weight{suffix}", sample_weight, X.shape[0])
-        if weights is not None and not weights.all():
-            kept = np.flatnonzero(weights)
-            X, y, weights = X[kept], y[kept], weights[kept]
-        with _naming(suffix):
-            return Samples(X, y, self._encode(y, weights, classes, first=first), weights)
+        with _naming(suffix):  # classes are there even if all their samples have weight 0, as in scikit-learn
+            samples = Samples(X, y, self._encode(y, weights, classes, first=first), weights)
+        return samples if weights is None or weights.all() else samples[np.flatnonzero(weights)]
 
     def _validation_samples(self, validation_data):
         """Those that `fit` was given."""
@@ -308,7 +308,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             vars(in_training).update(fitted)
             vars(in_training).pop("feature_names_in_", None)  # the samples have lost their names
             score = scorer_of(self.scoring, in_training, samples)
-        return Validation(samples.X, samples.target, score, decides=self.early_stopping)
+        return Validation(samples.X, samples.target(), score, decides=self.early_stopping)
 
 
 @contextmanager

@@ -125,7 +125,12 @@ def _arrays(samples):
 
 
 def _comparable(content):
-    """Encoded parameters without the difference between lists and tuples, or between one layer and a list of it."""
+    """Encoded parameters without differences of spelling.
+
+    These are lists or tuples, one layer or a list of it, and the order of a dict.
+    """
+    if isinstance(content, dict) and content.get("type") == "dict":
+        return sorted(map(repr, content["items"]))
     if isinstance(content, dict) and content.get("type") == "tuple":
         content = content["items"]
     return content[0] if isinstance(content, list) and len(content) == 1 else content

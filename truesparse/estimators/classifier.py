@@ -80,7 +80,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         classes : (n_classes,)
             All labels that will ever occur; needed in the first call.
         sample_weight : (n_samples,), default=None
-            How much each sample's loss counts; only ratios within a call matter.
+            What each sample's loss is multiplied by. A sample of weight 0 is left out.
 
         Returns
         -------

@@ -28,7 +28,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         training goes on.
     scale_target : bool, default=True
         Whether the network learns targets with mean 0 and standard deviation 1, of each output; for ``"poisson"``, with
-        mean 1. Losses in `history_` are those of scaled targets; predictions are scaled back.
+        mean 1. Losses in `history_` are those of scaled targets; predictions are scaled back. Cannot change while
+        training goes on.
 
     Attributes
     ----------
@@ -75,7 +76,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         y : (n_samples,) or (n_samples, n_outputs)
             Those of the first call set what targets are scaled by.
         sample_weight : (n_samples,), default=None
-            How much each sample's loss counts; only ratios within a call matter.
+            What each sample's loss is multiplied by. A sample of weight 0 is left out.
 
         Returns
         -------
@@ -105,21 +106,18 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     def _unscaled(self, z):
         predictions = self._loss.predictions(z)
-        if not self._is_scaled():
+        if not self._scaled:
             return predictions
         return predictions * self.target_scale_[:, None] + self.target_mean_[:, None]
-
-    def _is_scaled(self):
-        return (self.target_mean_ != 0).any() or (self.target_scale_ != 1).any()
 
     def _encode(self, y, weights, classes, *, first):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         loss = OF_NUMBERS[self.loss] if isinstance(self.loss, str) else self.loss
-        columns = y.reshape(-1, n_outputs).astype(np.float64)
+        columns = y.reshape(-1, n_outputs).astype(np.float64, copy=False)
         if first:
-            self._single_output, self._loss = y.ndim == 1, loss
+            self._single_output, self._loss, self._scaled = y.ndim == 1, loss, self.scale_target
             self.target_mean_, self.target_scale_ = np.zeros(n_outputs), np.ones(n_outputs)
         elif (y.ndim == 1) != self._single_output or n_outputs != self.target_mean_.size:
             raise ValueError(f"y has {n_outputs} outputs, but the network was made for {self.target_mean_.size}.")
@@ -128,23 +126,33 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
                 f"loss={self.loss!r} cannot change while training goes on with a network made with {self._loss!r}; fit "
                 "with warm_start=False makes a new one."
             )
+        elif self.scale_target != self._scaled:
+            raise ValueError(
+                f"scale_target={self.scale_target!r} cannot change while training goes on with a network made with "
+                f"{self._scaled!r}; fit with warm_start=False makes a new one."
+            )
         if isinstance(loss, Poisson) and columns.min() < 0:
             raise ValueError(f"loss='poisson' needs numbers that are not below 0 in y, got {columns.min():g}.")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
             if first and self.scale_target:
                 self._learn_scale(columns, weights)
-            values = ((columns - self.target_mean_) / self.target_scale_).astype(self.dtype)
+            values = columns - self.target_mean_
+            values /= self.target_scale_
+            values = values.astype(self.dtype, copy=False)
         if not (all_finite(values.reshape(-1)) and all_finite(self.target_scale_)):
             raise ValueError(f"y must hold numbers that dtype={self.dtype!r} can, got {y.min()} to {y.max()}.")
         return values
 
     def _learn_scale(self, columns, weights):
+        weights = None if weights is None else weights / weights.max()
         mean = np.average(columns, axis=0, weights=weights)
         if isinstance(self._loss, Poisson):  # counts stay above 0, and what they are in relation to their mean
             scale = mean
         else:
             self.target_mean_ = mean
-            scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+            squares = columns - mean
+            squares *= squares
+            scale = np.sqrt(np.average(squares, axis=0, weights=weights))
         # A constant's deviation may not be exactly 0.
         self.target_scale_ = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
 
@@ -152,7 +160,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         return self._loss
 
     def _head(self):
-        scaling = {"scale": self.target_scale_, "shift": self.target_mean_} if self._is_scaled() else {}
+        scaling = {"scale": self.target_scale_, "shift": self.target_mean_} if self._scaled else {}
         return Head(self._loss.out_activation, **scaling, single_output=self._single_output)
 
     def _n_outputs(self):
@@ -162,14 +170,12 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         return None
 
     def _store_learnt(self):
-        metadata = {"single_output": self._single_output, "loss": encode(self._loss, "loss")}
+        metadata = {"single_output": self._single_output, "loss": encode(self._loss, "loss"), "scaled": self._scaled}
         return metadata, {"target_mean": self.target_mean_, "target_scale": self.target_scale_}
 
     def _restore_learnt(self, section, arrays):
-        self._single_output, self._loss = (
-            section.take("single_output", bool),
-            decode(section.take("loss", dict), "loss"),
-        )
+        self._single_output, self._scaled = section.take("single_output", bool), section.take("scaled", bool)
+        self._loss = decode(section.take("loss", dict), "loss")
         if not isinstance(self._loss, Loss):
             raise ModelFormatError(f"loss={self._loss!r:.100} is no loss of a regressor.")
         self.target_mean_ = arrays.numbers("target_mean", np.dtype("float64"), (None,))

@@ -1,5 +1,6 @@
 """Samples as a fit takes them: features, targets and weights that belong together."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ class Samples:
     values : (n_samples, …)
         The targets as the loss wants them.
     weights : (n_samples,) float64, optional
-        Only if they differ.
+        Only if one of them is not 1.
     """
 
     X: object
@@ -44,24 +45,27 @@ class Samples:
             return self
         return replace(self, weights=factors if self.weights is None else self.weights * factors)
 
-    @property
-    def target(self) -> Target:
-        """The targets as the loss wants them, with weights whose mean is 1."""
-        if self.weights is None:
-            return self.values
-        return Weighted(self.values, self.weights / self.weights.mean())
+    def target(self, *, relative: bool = True) -> Target:
+        """The targets as the loss wants them; relative weights have a mean of 1."""
+        weights = self.weights
+        if weights is not None and relative:
+            weights = weights / weights.max()  # equal weights are 1 now, and no sum overflows
+            weights /= weights.mean()
+        return self.values if weights is None or (weights == 1).all() else Weighted(self.values, weights)
 
 
 def checked_weights(name: str, weights, n_samples: int) -> FloatArray | None:
-    """Weights of samples as shares of the largest, (n_samples,) float64; None if they are equal.
+    """Weights of samples, (n_samples,) float64; None if all are 1.
 
     Raises
     ------
     ValueError
         If they are not one finite number, not below 0, for each sample, or if all are 0.
     """
-    if weights is None or is_number(weights, 1e-300):
+    if weights is None:
         return None
+    if is_number(weights, 0):
+        weights = np.full(n_samples, float(weights))
     refuse_masked(name, weights)
     if issparse(weights):
         raise ValueError(f"{name} must be a dense array, got a sparse one of type {type(weights).__name__}.")
@@ -72,7 +76,7 @@ def checked_weights(name: str, weights, n_samples: int) -> FloatArray | None:
         raise ValueError(f"{name} must hold numbers that are not below 0, got {weights.min():g}.")
     if weights.max() == 0:
         raise ValueError(f"{name} must hold a number above 0, got only zeros: no sample has a weight.")
-    return None if weights.min() == weights.max() else weights / weights.max()
+    return None if (weights == 1).all() else weights
 
 
 def scorer_of(scoring, fitted, samples: Samples) -> Callable[[FloatArray, Target], float]:
@@ -88,6 +92,8 @@ def scorer_of(scoring, fitted, samples: Samples) -> Callable[[FloatArray, Target
     """
     scorer = check_scoring(fitted, scoring=scoring)
     weights = {} if samples.weights is None else {"sample_weight": samples.weights}
+    if weights and not _takes_weights(scorer):
+        raise ValueError(f"scoring={scoring!r} takes no sample_weight, but the validation samples have weights.")
 
     def score(predictions, target):
         value = scorer(fitted, samples.X, samples.y, **weights)
@@ -96,3 +102,8 @@ def scorer_of(scoring, fitted, samples: Samples) -> Callable[[FloatArray, Target
         return float(value)
 
     return score
+
+
+def _takes_weights(scorer):
+    parameters = inspect.signature(getattr(scorer, "_score_func", scorer)).parameters.values()
+    return any(parameter.name == "sample_weight" or parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)

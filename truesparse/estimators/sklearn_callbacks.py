@@ -21,7 +21,9 @@ except ImportError:
 
 
 # What scikit-learn keeps in an estimator before, during and after a fit.
-_MANAGED = ("_skl_callbacks", "_parent_callback_ctx", "_callback_fit_ctx", "_skl_callbacks_to_teardown")
+_MANAGED = (
+    "_skl_callbacks", "_parent_callback_ctx", "_callback_fit_ctx", "_skl_callbacks_to_teardown", "_metadata_request",
+)  # fmt: skip
 
 
 def managed(estimator: "BaseSparseMLP") -> dict[str, Any]:

@@ -121,8 +121,8 @@ class Confirmed:
 class AfterStall:
     """A rule that is followed until training stalls, and another one that is followed from then on (CTRE-seq).
 
-    Training has stalled once the monitored quantity (the validation score, or without validation data the
-    training loss) has not improved for ``patience`` epochs. The second rule then stays to the end.
+    Training has stalled once the monitored quantity (the validation score, or without ``early_stopping`` the training
+    loss) has not improved for ``patience`` epochs. The second rule then stays to the end.
 
     Parameters
     ----------

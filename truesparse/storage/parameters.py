@@ -43,6 +43,7 @@ _GROUPS = {
 }  # fmt: skip
 _CLASSES = {f"{group}.{cls.__name__}": cls for group, classes in _GROUPS.items() for cls in classes}
 _NAMES = {cls: name for name, cls in _CLASSES.items()}
+_KEYS = (bool, int, float, str)
 _LARGEST_INT = int(sys.float_info.max)  # whoever compares it with a float can
 
 
@@ -73,7 +74,9 @@ def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = No
     if type(value) is tuple:
         return {"type": "tuple", "items": encode(list(value), name, unknown)}
     if type(value) is dict:
-        return {"type": "dict", "items": [encode(list(item), name, unknown) for item in value.items()]}
+        items = [encode(list(item), name, unknown) for item in value.items()]
+        if all(type(key) in _KEYS for key, _ in items):
+            return {"type": "dict", "items": items}
     if type(value) in _NAMES:
         content = {
             field.name: encode(getattr(value, field.name), f"{name}.{field.name}", unknown) for field in fields(value)
@@ -115,7 +118,7 @@ def decode(content: Any, name: str) -> Any:
 
 
 def _make_dict(items, name):
-    if not all(type(item) is list and len(item) == 2 and type(item[0]) in (bool, int, float, str) for item in items):
+    if not all(type(item) is list and len(item) == 2 and type(item[0]) in _KEYS for item in items):
         raise ModelFormatError(f"{name} must be made of pairs of a number or text and a value.")
     return dict(items)
 
