@@ -22,7 +22,7 @@ GUIDE = [path for path in PAGES if BLOCKS[path.suffix].search(path.read_text())]
 
 # What is below the estimators and has no page of its own. A new module is either here, or in the reference.
 INTERNAL = {
-    "batches", "compilation", "estimators", "inference", "kernels", "layers", "memory", "parallelism", "randomness",
+    "batches", "caching", "compilation", "estimators", "inference", "kernels", "layers", "memory", "parallelism", "randomness",
     "signals", "storage", "validation", "workspace",
 }  # fmt: skip
 
