@@ -93,7 +93,7 @@ def bars(lines):
         indent = len(line) - len(line.lstrip())
         if margin is not None and line.strip() and indent <= margin:
             margin = None
-        if margin is None and not re.match(r"\s*(\||>>>|\.\.\. )", line):
+        if margin is None and not re.match(r"\s*(\|[\s-]|>>>|\.\.\. )", line):
             made.append(re.sub(r"(`+[^`]*`+)|\|", lambda found: found[1] or r"\|", line))
             if line.endswith("::"):
                 margin = indent

@@ -1,7 +1,12 @@
-"""Draw how a sparse network learnt, and what it looks like.
+"""Draw pictures
+=============
+
+Draw how a sparse network learnt, and what it looks like.
 
 A network learns to read digits while its connections move to the pixels that matter. The pictures show its loss, its
 updates, its connections and their spread, and a film how the connections of the pixels moved.
+
+::
 
     python examples/08_pictures.py [mnist]
 

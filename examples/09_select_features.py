@@ -1,8 +1,13 @@
-"""Let a sparse network say which features it needs, and give only those to another model.
+"""Select features
+===============
+
+Let a sparse network say which features it needs, and give only those to another model.
 
 Behind the 64 pixels of scikit-learn's digits there are 436 columns of noise. The selector trains a network from which
 the weakest features are taken while it learns, until 30 are left. A classifier by nearest neighbours, which noise
 confuses, then sees only these.
+
+::
 
     python examples/09_select_features.py
 """
