@@ -131,7 +131,7 @@ def adapt_docstring(app, what, name, obj, options, lines):
 
 def skip_member(app, what, name, obj, skip, options):
     """What scikit-learn gives every estimator is described there."""
-    return True if name.endswith("_request") or name == "get_metadata_routing" else None
+    return True if name.endswith("_request") or name in ("get_metadata_routing", "set_output") else None
 
 
 def adapt_included(app, relative_path, parent_docname, content):

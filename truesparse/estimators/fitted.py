@@ -161,7 +161,7 @@ class FittedSparseMLP(Parameters):
 
     @property
     def feature_importances_(self):
-        """Strength of every input, the sum of its |weights| in the first layer, as a share of all, (n_features,)."""
+        """Sum of every input's absolute weights in the first layer, as a share of all, (n_features,)."""
         strength = input_strength(self._fitted("feature_importances_")._network.layers[0].weight)
         return strength / max(strength.sum(), np.finfo(strength.dtype).tiny)
 
