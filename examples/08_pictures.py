@@ -45,6 +45,7 @@ model = SparseMLPClassifier(
 ).fit(data.X_train[:5000], data.y_train[:5000])  # fmt: skip
 print(f"test accuracy {model.score(data.X_test, data.y_test):.3f} with {sum(w.nnz for w in model.coefs_):,} weights")
 
+# %%
 # Displays draw into axes that they are given …
 figure, panels = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
 LearningCurveDisplay.from_estimator(model, ax=panels[0, 0])
@@ -53,8 +54,12 @@ ConnectivityDisplay.from_estimator(model, image_shape=image_shape, by="strength"
 LayerSpyDisplay.from_estimator(model, layer=1, ax=panels[1, 1])
 figure.savefig("training.png", dpi=80)
 
+# %%
 # … or into a figure of their own.
 DegreeDisplay.from_estimator(model).figure_.savefig("degrees.png", dpi=80)
+
+# %%
+# A callback has recorded the film.
 
 film.save_gif("connections.gif", image_shape=image_shape)
 print("The pictures are in training.png and degrees.png, the film in connections.gif.")
