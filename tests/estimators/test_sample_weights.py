@@ -166,7 +166,7 @@ def test_class_weights_in_parts():
     [
         ({0: -1.0}, y, r"class_weight\[0\]=-1.0"),
         ({0: "heavy"}, y, r"class_weight\[0\]='heavy'"),
-        ({7: 2.0}, y, r"\[0, 1, 2\], are not in class_weight"),
+        ({7: 2.0}, y, r"class_weight has \['7'\], but y has \[0, 1, 2\]"),
         ({0: 0, 1: 0, 2: 0}, y, "gives every sample in y the weight 0"),
         ("balanced", np.eye(3, dtype=int)[y], "needs classes, but y holds labels"),
     ],

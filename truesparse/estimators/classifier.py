@@ -5,7 +5,6 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
@@ -222,7 +221,11 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         if isinstance(self.class_weight, dict):
             for label, weight in self.class_weight.items():
                 check_number(f"class_weight[{label!r}]", weight, 0)
-            of_classes = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+            labels = set(self.classes_.tolist())
+            unknown = self.class_weight.keys() - labels
+            if unknown and labels - self.class_weight.keys():  # as scikit-learn: else a class is just absent from y
+                raise ValueError(f"class_weight has {sorted(map(repr, unknown))}, but y has {_shown(self.classes_)}.")
+            of_classes = np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
         else:
             counts = np.bincount(samples.values, samples.weights, minlength=self.classes_.size)
             present = counts > 0
