@@ -223,9 +223,9 @@ def blas():
 
 fitted(1)
 before, left_lowered = blas(), 0
-for k in range(40):
+for k in range(15):
     try:
-        threading.Timer(k * 2.5e-4, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(k * 7e-4, os.kill, (os.getpid(), signal.SIGINT)).start()
         for _ in range(100):
             fitted(1)
     except KeyboardInterrupt:
