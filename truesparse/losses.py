@@ -17,6 +17,7 @@ The gradient may take the place of the sums. Where samples do not all count the 
 ``out_activation`` is the name of the function p, for exports.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,18 +56,18 @@ def values_and_weights(target: Target) -> tuple[np.ndarray, FloatArray | None]:
     return (target.values, target.weights) if isinstance(target, Weighted) else (target, None)
 
 
-class Loss:
+class Loss(ABC):
     """The mean of what a subclass says of each sample."""
 
     out_activation = "identity"
 
     def predictions(self, z: FloatArray) -> FloatArray:
-        """What the sums stand for, same shape as `z`."""
-        raise NotImplementedError
+        """What the sums stand for, same shape as `z`: themselves, unless a subclass says otherwise."""
+        return z
 
+    @abstractmethod
     def of_samples(self, z: FloatArray, values: np.ndarray, gradient: FloatArray) -> FloatArray:
         """The loss of each sample, (batch,) float64; its gradient with respect to `z` is written into `gradient`."""
-        raise NotImplementedError
 
     def __call__(self, z: FloatArray, target: Target, gradient: FloatArray) -> float:
         """The mean loss of a batch, each sample's times its weight.
@@ -133,10 +134,6 @@ class BinaryCrossEntropy(Loss):
 class SquaredError(Loss):
     """Numbers, of which the mean is to be predicted."""
 
-    def predictions(self, z):
-        """The sums themselves."""
-        return z
-
     def of_samples(self, z, values, gradient):
         """As `Loss` has it."""
         np.subtract(z, values.T, out=gradient)
@@ -146,10 +143,6 @@ class SquaredError(Loss):
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
     """Numbers, of which the median is to be predicted."""
-
-    def predictions(self, z):
-        """The sums themselves."""
-        return z
 
     def of_samples(self, z, values, gradient):
         """As `Loss` has it."""
@@ -177,10 +170,6 @@ class Huber(Loss):
 
     def __post_init__(self):
         check_number("delta", self.delta, 0, without=0)
-
-    def predictions(self, z):
-        """The sums themselves."""
-        return z
 
     def of_samples(self, z, values, gradient):
         """As `Loss` has it."""
