@@ -76,6 +76,30 @@ def refuse_masked(name: str, values: Any) -> None:
         )
 
 
+def refuse_sparse(name: str, values: Any) -> None:
+    """Refuse SciPy's sparse matrices and arrays.
+
+    Raises
+    ------
+    ValueError
+        If `values` is one.
+    """
+    if issparse(values):
+        raise ValueError(f"{name} must be a dense array, got a sparse one of type {type(values).__name__}.")
+
+
+def sound_features(name: str, X: Any) -> Any:
+    """Features as they are, or if they are sparse and have two dimensions, what `sound_csr` makes of them.
+
+    Raises
+    ------
+    ValueError
+        If they have masked entries, or are a damaged sparse matrix. scikit-learn checks neither.
+    """
+    refuse_masked(name, X)
+    return sound_csr(name, X) if issparse(X) and X.ndim == 2 else X
+
+
 def sound_csr(name: str, matrix: Any) -> csr_array:
     """A two-dimensional SciPy sparse matrix or array as CSR, once its indices are known to lie within its shape.
 

@@ -9,7 +9,6 @@ from numbers import Integral
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -25,7 +24,7 @@ from truesparse.estimators.storing import SHAPED_BY
 from truesparse.interrupts import stop_on_interrupt
 from truesparse.parallelism import threads
 from truesparse.training import Validation
-from truesparse.validation import refuse_masked
+from truesparse.validation import refuse_masked, refuse_sparse
 
 _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
@@ -131,7 +130,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         """Check everything, then train; the attributes change only if all of that succeeds."""
         in_parts, resumed = n_epochs is not None, resume_from is not None
         with unchanged_on_error(self):
-            self._validate_params()  # scikit-learn leaves that out in all calls of partial_fit but the first
+            if in_parts:
+                self._validate_params()  # scikit-learn leaves that out in all calls of partial_fit but the first
             self._check_objects()
             stored_data = self._take_over(resume_from) if resumed else None
             go_on = resumed or (go_on and hasattr(self, "_network"))
@@ -186,8 +186,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _samples(self, suffix, X, y, sample_weight, classes=None, *, first):
         """The arguments X, y and sample_weight of `fit`, or those with that suffix, checked."""
-        if issparse(y):
-            raise ValueError(f"y{suffix} must be a dense array, got a sparse one of type {type(y).__name__}.")
+        refuse_sparse(f"y{suffix}", y)
         refuse_masked(f"y{suffix}", y)
         with _naming(suffix):
             X, y = self._checked(X, y, dtype=self.dtype, reset=first, multi_output=True, y_numeric=self._y_numeric)

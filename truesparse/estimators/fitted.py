@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy.sparse import csc_array, issparse
+from scipy.sparse import csc_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.estimators.display import as_html, as_text, layer_rows
@@ -14,7 +14,7 @@ from truesparse.evolution import input_strength
 from truesparse.export import numpy_export
 from truesparse.inference import forward_all
 from truesparse.parallelism import threads
-from truesparse.validation import refuse_masked, sound_csr
+from truesparse.validation import sound_features
 
 if TYPE_CHECKING:
     import torch
@@ -197,9 +197,7 @@ class FittedSparseMLP(Parameters):
 
     def _checked(self, X, *y, dtype, **options):
         """The data, dense and C-contiguous or CSR with sound indices, in the dtype of the network."""
-        refuse_masked("X", X)
-        if issparse(X) and X.ndim == 2:
-            X = sound_csr("X", X)  # scikit-learn does not check indices either
+        X = sound_features("X", X)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
             try:
                 checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_array
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.losses import Target, Weighted
-from truesparse.validation import is_number, refuse_masked
+from truesparse.validation import is_number, refuse_masked, refuse_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +66,7 @@ def checked_weights(name: str, weights, n_samples: int) -> FloatArray | None:
     if is_number(weights, 0):
         weights = np.full(n_samples, float(weights))
     refuse_masked(name, weights)
-    if issparse(weights):
-        raise ValueError(f"{name} must be a dense array, got a sparse one of type {type(weights).__name__}.")
+    refuse_sparse(name, weights)
     weights = check_array(weights, dtype=np.float64, ensure_2d=False, ensure_min_samples=0, input_name=name)
     if weights.shape != (n_samples,):
         raise ValueError(f"{name} must have the shape ({n_samples},), a number for each sample, got {weights.shape}.")

@@ -4,7 +4,6 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
@@ -15,7 +14,7 @@ from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
 from truesparse.evolution import Confirmed, Evolution, neuron_evolution
 from truesparse.feature_selection.autoencoder import GaussianNoise, denoising_autoencoder, standardised
-from truesparse.validation import refuse_masked, sound_csr
+from truesparse.validation import refuse_masked, refuse_sparse, sound_features
 
 
 class SparseFeatureSelector(SelectorMixin, BaseEstimator):
@@ -167,16 +166,13 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     def _checked(self, X, y, estimator):
         """What the estimator is fitted with."""
-        refuse_masked("X", X)
-        if issparse(X) and X.ndim == 2:
-            X = sound_csr("X", X)
+        X = sound_features("X", X)
         options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
         if y is None:
             X = standardised(validate_data(self, X, **options))
             return X, X
         refuse_masked("y", y)
-        if issparse(y):
-            raise ValueError(f"y must be a dense array, got a sparse one of type {type(y).__name__}.")
+        refuse_sparse("y", y)
         numeric = isinstance(estimator, SparseMLPRegressor)
         return validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
 
