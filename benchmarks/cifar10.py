@@ -28,11 +28,11 @@ import numpy as np
 from _report import commit, machine
 
 from truesparse import Evolution, SparseMLPClassifier, datasets, load
-from truesparse.activations import AllReLU
 from truesparse.callbacks import Checkpoint
 from truesparse.evolution import OMP, Constant, CosineAnnealing, Magnitude, Random, SignedMagnitude
-from truesparse.inference import forward_all
-from truesparse.initializers import FanIn
+from truesparse.network.activations import AllReLU
+from truesparse.network.initial_weights import FanIn
+from truesparse.training.inference import forward_all
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 from image_augmentation import ShiftFlipRotate

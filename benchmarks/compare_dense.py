@@ -25,16 +25,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from truesparse import SparseMLPClassifier
-from truesparse.activations import ACTIVATIONS
-from truesparse.batches import BatchReader
-from truesparse.initializers import FanIn, draw
-from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.network import MLP
-from truesparse.optimizers import SGD
-from truesparse.parallelism import threads
-from truesparse.randomness import RandomStreams
+from truesparse.data.batches import BatchReader
+from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.initial_weights import FanIn, draw
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.network.mlp import MLP
+from truesparse.runtime.random_streams import RandomStreams
+from truesparse.runtime.threads import threads
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
+from truesparse.training.optimizers import SGD
 
 WIDE = (784, 1000, 1000, 1000, 10)
 STEPS = [

@@ -16,16 +16,16 @@ from _report import Table
 from compare_dense import WIDE, data, patterns_of
 
 from truesparse import datasets, preset
-from truesparse.activations import ACTIVATIONS
 from truesparse.evolution import Constant
-from truesparse.initializers import FanIn, draw
-from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.lr_schedules import LEARNING_RATES
-from truesparse.network import MLP
-from truesparse.optimizers import SGD
-from truesparse.parallelism import threads
-from truesparse.randomness import RandomStreams
-from truesparse.training import Trainer
+from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.initial_weights import FanIn, draw
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.network.mlp import MLP
+from truesparse.runtime.random_streams import RandomStreams
+from truesparse.runtime.threads import threads
+from truesparse.training.lr_schedules import LEARNING_RATES
+from truesparse.training.optimizers import SGD
+from truesparse.training.trainer import Trainer
 
 
 def images(n_samples):

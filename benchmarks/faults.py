@@ -47,9 +47,9 @@ import truesparse
 import truesparse.storage.archive as archive
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
+from truesparse.estimators.persistence import ModelFormatError
 from truesparse.estimators.storing import store
 from truesparse.evolution import ImportancePruning
-from truesparse.persistence import ModelFormatError
 
 COLUMNS = {"part": 5, "what": 58, "cases": 6, "failed": 6, "seconds": 7, "of which": 0}
 

@@ -21,8 +21,8 @@ from sklearn.feature_selection import f_classif, mutual_info_classif
 from sklearn.neighbors import KNeighborsClassifier
 
 from truesparse import SparseMLPClassifier, datasets
+from truesparse.estimators import SparseFeatureSelector, denoising_autoencoder
 from truesparse.evolution import Gradient, neuron_evolution
-from truesparse.feature_selection import SparseFeatureSelector, denoising_autoencoder
 
 N_SELECTED = {"madelon": 20, "isolet": 50, "pcmac": 50, "breast_cancer": 5}
 

@@ -22,11 +22,11 @@ import numpy as np
 from _report import Table
 from scipy.sparse import csr_array
 
-from truesparse import datasets
+from truesparse.data import datasets
 from truesparse.evolution.search import Vectors, observe
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.similarity import BestPairs, top_absent_pairs
-from truesparse.parallelism import threads
+from truesparse.runtime.threads import threads
 from truesparse.topology import Pattern
 
 WIDTH = 128

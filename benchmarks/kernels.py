@@ -16,11 +16,11 @@ from _report import Table
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
-from truesparse.activations import ACTIVATIONS
 from truesparse.kernels.jit import max_threads
-from truesparse.layers import SparseLinear
-from truesparse.network import MLP
-from truesparse.parallelism import threads
+from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.layers import SparseLinear
+from truesparse.network.mlp import MLP
+from truesparse.runtime.threads import threads
 from truesparse.topology import Pattern
 
 # units a side, weights per unit, batch

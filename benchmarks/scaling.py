@@ -26,17 +26,17 @@ PROGRAM = """
 import json, resource, sys, time
 import numpy as np
 import truesparse
-from truesparse.activations import ACTIVATIONS
+from truesparse.network.activations import ACTIVATIONS
 from truesparse.evolution import Constant, preset
-from truesparse.initializers import FanIn, draw
-from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.lr_schedules import LEARNING_RATES
-from truesparse.network import MLP
-from truesparse.optimizers import SGD
-from truesparse.parallelism import threads
-from truesparse.randomness import RandomStreams
+from truesparse.network.initial_weights import FanIn, draw
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.training.lr_schedules import LEARNING_RATES
+from truesparse.network.mlp import MLP
+from truesparse.training.optimizers import SGD
+from truesparse.runtime.threads import threads
+from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import Pattern
-from truesparse.training import Trainer
+from truesparse.training.trainer import Trainer
 from dataclasses import replace
 
 case = json.loads(sys.argv[1])

@@ -32,8 +32,8 @@ from scipy.sparse import csr_array
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
+from truesparse.estimators.persistence import ModelFormatError
 from truesparse.evolution import PRESETS, ImportancePruning
-from truesparse.persistence import ModelFormatError
 
 WARM_UP = 0.1  # of the time
 FLAT = 0.02  # of the mean

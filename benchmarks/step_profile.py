@@ -16,14 +16,14 @@ from _report import Table
 from compare_dense import STEPS, data, iterate, patterns_of
 from threadpoolctl import threadpool_limits
 
-from truesparse.activations import ACTIVATIONS
-from truesparse.batches import BatchReader
-from truesparse.initializers import FanIn, draw
-from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.network import MLP
-from truesparse.optimizers import SGD
-from truesparse.parallelism import threads
-from truesparse.randomness import RandomStreams
+from truesparse.data.batches import BatchReader
+from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.initial_weights import FanIn, draw
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.network.mlp import MLP
+from truesparse.runtime.random_streams import RandomStreams
+from truesparse.runtime.threads import threads
+from truesparse.training.optimizers import SGD
 
 
 def median_of(function, calls):

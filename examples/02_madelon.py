@@ -19,7 +19,7 @@ import sys
 import numpy as np
 
 from truesparse import SparseMLPClassifier, datasets
-from truesparse.plotting import ConnectivityDisplay
+from truesparse.inspection import ConnectivityDisplay
 
 data = datasets.load("madelon")
 

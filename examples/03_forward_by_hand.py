@@ -12,11 +12,11 @@ Follow the numbers with a pencil. Every result is computed twice, by the library
 
 import numpy as np
 
-from truesparse.activations import ACTIVATIONS
-from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.network import MLP
-from truesparse.optimizers import SGD
+from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
+from truesparse.training.optimizers import SGD
 
 
 def show(title, values):

@@ -11,7 +11,7 @@ One update of the topology on a layer small enough to print: prune the weakest, 
 import numpy as np
 
 from truesparse.evolution import Cosine, Evolution, Magnitude, evolve
-from truesparse.layers import SparseLinear
+from truesparse.network.layers import SparseLinear
 from truesparse.topology import Pattern
 
 rng = np.random.default_rng(0)

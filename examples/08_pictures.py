@@ -26,14 +26,14 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from truesparse import SparseMLPClassifier, datasets
-from truesparse.inspection import TopologyRecorder
-from truesparse.plotting import (
+from truesparse.inspection import (
     ConnectivityDisplay,
     ConnectivityRecorder,
     DegreeDisplay,
     LayerSpyDisplay,
     LearningCurveDisplay,
     TopologyChangeDisplay,
+    TopologyRecorder,
 )
 
 name, image_shape = ("mnist", (28, 28)) if "mnist" in sys.argv[1:] else ("digits", (8, 8))

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 
-from truesparse.feature_selection import SparseFeatureSelector
+from truesparse.estimators import SparseFeatureSelector
 
 pixels, y = load_digits(return_X_y=True)
 noise = np.random.default_rng(0).uniform(0, 16, size=(len(y), 436))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from truesparse.activations import PiecewiseLinear
-from truesparse.layers import SparseLinear
-from truesparse.network import MLP
+from truesparse.network.activations import PiecewiseLinear
+from truesparse.network.layers import SparseLinear
+from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 
 # fan_out, fan_in, batch

@@ -8,7 +8,7 @@ from truesparse.topology import Pattern
 
 
 class Stream:
-    """Given activations, in batches, as `truesparse.signals.ActivationStream` gives a network's."""
+    """Given activations, in batches, as `truesparse.evolution.signals.ActivationStream` gives a network's."""
 
     def __init__(self, layers, batch_size=32):
         self.layers, self.batch_size = [np.ascontiguousarray(layer) for layer in layers], batch_size
@@ -35,7 +35,7 @@ def similarity(a, z, centred):
 
 
 class Errors(Stream):
-    """Given activations and errors, in batches, as `truesparse.signals.ErrorStream` gives a network's."""
+    """Given activations and errors, in batches, as `truesparse.evolution.signals.ErrorStream` gives a network's."""
 
     def __init__(self, layers, errors, batch_size=32):
         super().__init__(layers, batch_size)
@@ -47,7 +47,7 @@ class Errors(Stream):
             yield [[np.ascontiguousarray(array[:, part]) for array in arrays] for arrays in (self.layers, self.errors)]
 
     def halves(self):
-        """As `truesparse.signals.ErrorStream.halves`."""
+        """As `truesparse.evolution.signals.ErrorStream.halves`."""
         return tuple(
             Errors(
                 [a[:, first::2] for a in self.layers],

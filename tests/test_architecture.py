@@ -7,70 +7,21 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "truesparse"
 
-# Lowest first; a module imports only from modules of lines above its own, or from its own line.
-ORDER = [
-    [
-        "truesparse._version",
-        "truesparse._typing",
-        "truesparse.randomness",
-        "truesparse.caching",
-        "truesparse.memory",
-        "truesparse.validation",
-    ],
-    ["truesparse.kernels.jit", "truesparse.kernels.lanes", "truesparse.kernels.table", "truesparse.kernels.reference"],
-    ["truesparse.kernels"],
-    ["truesparse.parallelism", "truesparse.interrupts"],
-    ["truesparse.topology.density", "truesparse.topology.pattern"],
-    ["truesparse.topology.rewiring"],
-    ["truesparse.topology"],
-    ["truesparse.activations", "truesparse.losses", "truesparse.initializers", "truesparse.batches"],
-    ["truesparse.layers", "truesparse.workspace"],
-    ["truesparse.network"],
-    ["truesparse.signals", "truesparse.inference", "truesparse.inspection"],
-    ["truesparse.topology.snip"],
-    ["truesparse.evolution.search", "truesparse.evolution.paths", "truesparse.evolution.checks"],
-    [
-        "truesparse.evolution.prune",
-        "truesparse.evolution.grow",
-        "truesparse.evolution.schedule",
-        "truesparse.evolution.units",
-    ],
-    ["truesparse.evolution.combine"],
-    ["truesparse.evolution.evolve"],
-    ["truesparse.evolution.neurons"],
-    ["truesparse.evolution.presets"],
-    ["truesparse.evolution.settings"],
-    ["truesparse.evolution"],
-    ["truesparse.optimizers", "truesparse.lr_schedules", "truesparse.callbacks"],
-    ["truesparse.training_state"],
-    ["truesparse.training"],
-    ["truesparse.datasets"],
-    ["truesparse.plotting.display"],
-    ["truesparse.plotting.connectivity", "truesparse.plotting.learning_curve", "truesparse.plotting.topology_change"],
-    ["truesparse.plotting.degrees", "truesparse.plotting.layer_spy", "truesparse.plotting.film"],
-    ["truesparse.plotting"],
-    ["truesparse.storage.archive"],
-    ["truesparse.storage.sections", "truesparse.storage.parameters"],
-    ["truesparse.storage.runs"],
-    ["truesparse.storage"],
-    ["truesparse.export.head", "truesparse.export.predictor"],
-    ["truesparse.export"],
-    [
-        "truesparse.estimators.display",
-        "truesparse.estimators.parameters",
-        "truesparse.estimators.sklearn_callbacks",
-        "truesparse.estimators.storing",
-    ],
-    ["truesparse.estimators.samples"],
-    ["truesparse.estimators.checkpoints", "truesparse.estimators.building", "truesparse.estimators.fitted"],
-    ["truesparse.estimators.base"],
-    ["truesparse.estimators"],
-    ["truesparse.feature_selection.autoencoder"],
-    ["truesparse.feature_selection"],
-    ["truesparse.persistence"],
-    ["truesparse.compilation"],
-    ["truesparse"],
+# Lowest first: a file imports from its own room and from rooms above it in this list.
+ROOMS = [
+    "kernels",
+    "runtime",
+    "topology",
+    "network",
+    "data",
+    "evolution",
+    "training",
+    "inspection",
+    "callbacks",
+    "storage",
+    "estimators",
 ]
+LOOSE = {"__init__", "_typing", "_version"}
 
 
 def module_name(path):
@@ -81,41 +32,60 @@ def module_name(path):
 MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def rank(name):
-    """The line of the longest entry that is the module or one of its packages."""
-    matches = [
-        (len(entry), line)
-        for line, entries in enumerate(ORDER)
-        for entry in entries
-        if name == entry or (entry != "truesparse" and name.startswith(f"{entry}."))
-    ]
-    assert matches, f"{name} has no place in the plan"
-    return max(matches)[1]
+def room(name):
+    """The number of a module's room; loose modules are below all rooms, the package itself is above them."""
+    parts = name.split(".")
+    if len(parts) == 1:
+        return len(ROOMS)
+    return -1 if parts[1] in LOOSE else ROOMS.index(parts[1])
 
 
 def imports(path):
-    """Modules that a file imports when it runs, not those that only a type checker sees."""
-    tree = ast.parse(path.read_text())
-    hidden = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in hidden:
-            continue
+    """Modules that a file imports, also those that only a type checker sees."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module
+            yield from {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys() or {node.module}
+
+
+def own(path):
+    """Modules of the package that a file imports."""
+    return [name for name in imports(path) if name.split(".")[0] == "truesparse"]
+
+
+def test_the_package_has_these_rooms_and_hardly_a_loose_module():
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(ROOMS)
+    assert len(ROOMS) <= 12
+    assert {path.stem for path in PACKAGE.glob("*.py")} == LOOSE
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_dependencies_point_one_way(name):
-    for imported in imports(MODULES[name]):
-        if imported.split(".")[0] == "truesparse":
-            assert rank(imported) <= rank(name), f"{name} imports {imported}"
+def test_imports_point_one_way(name):
+    for imported in own(MODULES[name]):
+        assert room(imported) <= room(name), f"{name} imports {imported}"
+
+
+@pytest.mark.xfail(strict=True, reason='the estimator travels whole into what builds from it')
+def test_no_imports_form_a_circle():
+    finished, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"circle: {' → '.join([*path[path.index(name) :], name])}"
+        if name not in finished:
+            path.append(name)
+            for imported in own(MODULES[name]):
+                visit(imported)
+            finished.add(path.pop())
+
+    for name in MODULES:
+        visit(name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_file_is_longer_than_a_reader_can_hold(name):
+    assert len(MODULES[name].read_text().splitlines()) <= 400
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -144,7 +114,7 @@ def mentioned(path):
 @pytest.mark.parametrize("name", MODULES)
 def test_only_datasets_may_use_the_network(name):
     """Neither by modules that can, nor by what fetches data in scikit-learn."""
-    if name != "truesparse.datasets":
+    if name != "truesparse.data.datasets":
         assert not {imported.split(".")[0] for imported in imports(MODULES[name])} & NETWORK
         assert not {
             found for found in mentioned(MODULES[name]) if found.startswith(("fetch_", "urlopen", "import_module"))
@@ -153,7 +123,7 @@ def test_only_datasets_may_use_the_network(name):
 
 def test_datasets_fetches_in_one_place_only():
     """`_fetch`, which `_get` calls once it has found no archive."""
-    source = MODULES["truesparse.datasets"]
+    source = MODULES["truesparse.data.datasets"]
     assert not {imported.split(".")[0] for imported in imports(source)} & NETWORK
     calls = {
         (function.name, node.func.id)

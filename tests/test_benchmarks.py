@@ -5,7 +5,7 @@ import pytest
 from helpers import benchmark_modules
 from numpy.testing import assert_allclose
 
-from truesparse import datasets
+from truesparse.data import datasets
 
 pytest.importorskip("matplotlib")
 

@@ -24,11 +24,8 @@ GUIDE = [path for path in PAGES if BLOCKS[path.suffix].search(path.read_text())]
 # A block that imports one of these is run where it is installed.
 OPTIONAL = ("torch", "sklearn.callback")
 
-# What is below the estimators and has no page of its own. A new module is either here, or in the reference.
-INTERNAL = {
-    "batches", "caching", "compilation", "estimators", "export", "inference", "interrupts", "kernels", "layers",
-    "memory", "randomness", "signals", "storage", "validation", "workspace",
-}  # fmt: skip
+# Rooms below the estimators that have no page of their own. A new room is either here, or in the reference.
+INTERNAL = {"kernels", "runtime", "storage", "estimators"}
 
 
 def listed(module):

@@ -7,7 +7,7 @@ import pytest
 from helpers import benchmark_modules
 
 import truesparse
-from truesparse.persistence import ModelFormatError
+from truesparse.estimators.persistence import ModelFormatError
 
 _mutants, faults, soak = benchmark_modules("_mutants", "faults", "soak")
 

@@ -2,13 +2,19 @@
 
 from truesparse import inspection
 from truesparse._version import __version__
-from truesparse.compilation import warmup
-from truesparse.estimators import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.estimators import (
+    SparseFeatureSelector,
+    SparseMLPClassifier,
+    SparseMLPRegressor,
+    load,
+    save,
+    warmup,
+)
 from truesparse.evolution import Evolution, paper_settings, preset, recommended_settings
-from truesparse.persistence import load, save
 
 __all__ = [
     "Evolution",
+    "SparseFeatureSelector",
     "SparseMLPClassifier",
     "SparseMLPRegressor",
     "__version__",

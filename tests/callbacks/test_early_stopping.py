@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 
 from truesparse import SparseMLPClassifier
 from truesparse.callbacks import Checkpoint, EarlyStopping
-from truesparse.training_state import EpochRecord
+from truesparse.training.state import EpochRecord
 
 X, y = make_classification(90, 12, n_informative=6, n_classes=3, random_state=0)
 SMALL = {"hidden_layer_sizes": (20,), "epsilon": 3, "max_iter": 30, "random_state": 0, "n_iter_no_change": np.inf}

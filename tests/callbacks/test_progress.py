@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from truesparse import SparseMLPClassifier
 from truesparse.callbacks import Checkpoint, EpochPrinter
 from truesparse.callbacks.progress import EpochBar, displays
-from truesparse.training_state import EpochRecord
+from truesparse.training.state import EpochRecord
 
 X, y = load_iris(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (20,), "epsilon": 5, "max_iter": 3, "random_state": 0}

@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.activations import AllReLU
 from truesparse.evolution import PRESETS, Evolution, ImportancePruning, Linear, Magnitude, Mixed
-from truesparse.initializers import FanIn
+from truesparse.network.activations import AllReLU
+from truesparse.network.initial_weights import FanIn
 
 DOCUMENTED = (ValueError, TypeError)
 

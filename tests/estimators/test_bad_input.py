@@ -11,10 +11,10 @@ from scipy.sparse import csc_matrix, csr_matrix
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import EpochPrinter
 from truesparse.evolution import Random
-from truesparse.initializers import FanIn
-from truesparse.losses import SquaredError
-from truesparse.lr_schedules import Step
-from truesparse.topology.snip import SNIP
+from truesparse.evolution.snip import SNIP
+from truesparse.network.initial_weights import FanIn
+from truesparse.network.losses import SquaredError
+from truesparse.training.lr_schedules import Step
 
 PARAMETERS = {
     "hidden_layer_sizes": [0, (10, 0), (10, -1), (10, 2.5), (True, 3), "wide", None],

@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_info
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, preset
-from truesparse.activations import AllReLU, PiecewiseLinear, SReLU
 from truesparse.evolution import PRESETS, Constant, CosineAnnealing, Random
-from truesparse.initializers import Dense, FanIn
 from truesparse.kernels import reference
-from truesparse.lr_schedules import Step
+from truesparse.network.activations import AllReLU, PiecewiseLinear, SReLU
+from truesparse.network.initial_weights import Dense, FanIn
+from truesparse.training.lr_schedules import Step
 
 
 def small(**parameters):

@@ -5,7 +5,7 @@ from sklearn.datasets import make_friedman1
 
 from truesparse import SparseMLPRegressor
 from truesparse.evolution import PRESETS
-from truesparse.losses import Huber
+from truesparse.network.losses import Huber
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 
-from truesparse.batches import BatchReader
+from truesparse.data.batches import BatchReader
 from truesparse.evolution import (
     MEST,
     OMP,
@@ -29,17 +29,17 @@ from truesparse.evolution import (
     evolve,
 )
 from truesparse.evolution.evolve import Vacancy
-from truesparse.layers import DenseLinear, SparseLinear
-from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.network import MLP
-from truesparse.signals import ActivationStream, ErrorStream
+from truesparse.evolution.signals import ActivationStream, ErrorStream
+from truesparse.network.layers import DenseLinear, SparseLinear
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 
 
 @pytest.fixture
 def network(rng):
     """Three sparse layers and a full one, with random weights."""
-    from truesparse.activations import ACTIVATIONS
+    from truesparse.network.activations import ACTIVATIONS
 
     layers = [SparseLinear(Pattern.sample(shape, nnz, rng)) for shape, nnz in (((30, 20), 100), ((25, 30), 61))]
     network = MLP([*layers, DenseLinear((4, 25))], ACTIVATIONS["relu"], dtype=np.float64)

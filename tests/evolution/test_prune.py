@@ -6,11 +6,11 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
 from test_network import dense_of, loss_and_gradient, make
 
-from truesparse.batches import BatchReader
+from truesparse.data.batches import BatchReader
 from truesparse.evolution import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
+from truesparse.evolution.signals import ErrorStream
 from truesparse.kernels import reference
-from truesparse.losses import SoftmaxCrossEntropy
-from truesparse.signals import ErrorStream
+from truesparse.network.losses import SoftmaxCrossEntropy
 
 
 def row(*values):

@@ -4,7 +4,7 @@ import pytest
 from truesparse import SparseMLPClassifier, paper_settings, preset, recommended_settings
 from truesparse.estimators.building import resolved_dropout
 from truesparse.evolution import FIRST_TOPOLOGIES, PRESETS, Constant, CosineAnnealing
-from truesparse.initializers import Dense
+from truesparse.network.initial_weights import Dense
 
 
 @pytest.mark.parametrize("name", sorted(set(PRESETS) - {"omp"}))

@@ -4,11 +4,11 @@ from helpers import BATCHED_SHAPES as SHAPES
 from helpers import random_csr, tolerance, two_layers
 from numpy.testing import assert_allclose, assert_array_equal
 
-from truesparse.activations import ACTIVATIONS, PiecewiseLinear
-from truesparse.batches import BatchReader
+from truesparse.data.batches import BatchReader
 from truesparse.kernels import reference
-from truesparse.layers import SparseLinear
-from truesparse.network import MLP
+from truesparse.network.activations import ACTIVATIONS, PiecewiseLinear
+from truesparse.network.layers import SparseLinear
+from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from truesparse.kernels import cells, reference
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.similarity import BestPairs, top_absent_pairs
-from truesparse.parallelism import threads
+from truesparse.runtime.threads import threads
 from truesparse.topology import Pattern
 
 

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from truesparse.activations import PiecewiseLinear
-from truesparse.batches import BatchReader
+from truesparse.data.batches import BatchReader
 from truesparse.kernels import reference
 from truesparse.kernels.jit import threads
-from truesparse.layers import SparseLinear
-from truesparse.network import MLP
+from truesparse.network.activations import PiecewiseLinear
+from truesparse.network.layers import SparseLinear
+from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 
 

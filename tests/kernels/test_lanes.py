@@ -60,10 +60,10 @@ def test_the_order_of_sums(dtype, rng):
 
 PROGRAM = """
 import numpy as np
-from truesparse.activations import ACTIVATIONS
+from truesparse.network.activations import ACTIVATIONS
 from truesparse.kernels.lanes import PLAIN
-from truesparse.layers import SparseLinear
-from truesparse.network import MLP
+from truesparse.network.layers import SparseLinear
+from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 rng = np.random.default_rng(0)
 shapes, bytes = [(30, 9), (20, 30), (40, 20)], b""

@@ -9,8 +9,8 @@ import pytest
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, lr_schedules
+from truesparse.estimators.persistence import ModelFormatError
 from truesparse.evolution import OMP, AfterStall, Constant, Cosine, Gradient, Mixed, Random
-from truesparse.persistence import ModelFormatError
 from truesparse.storage import write_archive
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from truesparse import Evolution, activations, evolution, initializers, losses, lr_schedules
-from truesparse.activations import AllReLU
 from truesparse.evolution import PRESETS, Constant, Cosine, Magnitude, Mixed, Random, preset
-from truesparse.lr_schedules import Step
+from truesparse.network.activations import AllReLU
 from truesparse.storage import ModelFormatError, decode, encode
 from truesparse.storage.parameters import _CLASSES
 from truesparse.topology import snip
+from truesparse.training.lr_schedules import Step
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from truesparse.callbacks.csv_logger import CSVLogger
 from truesparse.callbacks.early_stopping import EarlyStopping
 from truesparse.callbacks.mlflow_logger import MLflowLogger
 from truesparse.callbacks.progress import EpochPrinter
-from truesparse.callbacks.protocol import Callback
 from truesparse.callbacks.tensorboard_logger import TensorBoardLogger
 from truesparse.inspection import TopologyRecorder
+from truesparse.training.events import Callback
 
 __all__ = [
     "CSVLogger",

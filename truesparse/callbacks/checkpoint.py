@@ -2,12 +2,9 @@
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from truesparse.validation import check_count, check_path
-
-if TYPE_CHECKING:
-    from truesparse.training_state import EpochRecord
+from truesparse.runtime.checks import check_count, check_path
+from truesparse.training.state import EpochRecord
 
 
 class Checkpoint:
@@ -28,7 +25,7 @@ class Checkpoint:
     ------
     OSError
         From ``fit``, if a checkpoint cannot be written.
-    truesparse.persistence.ModelFormatError
+    truesparse.estimators.persistence.ModelFormatError
         From ``fit``, before it trains, if what shapes the network cannot be stored.
     RuntimeError
         From ``fit``, before it trains, if another fit is using this callback.
@@ -60,7 +57,7 @@ class Checkpoint:
             raise RuntimeError(f"{self.path!r} is the checkpoint of a fit that has not ended; take another Checkpoint.")
         self._write = write_checkpoint
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
+    def on_epoch_end(self, record: EpochRecord) -> None:
         """Write, if this epoch is one of those."""
         if record.epoch % self.every == 0:
             self._write(self.path)

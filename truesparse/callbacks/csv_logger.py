@@ -4,14 +4,11 @@ import os
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from truesparse.callbacks.totals import totals
-from truesparse.validation import check_path
-
-if TYPE_CHECKING:
-    from truesparse.network import MLP
-    from truesparse.training_state import EpochRecord
+from truesparse.network.mlp import MLP
+from truesparse.runtime.checks import check_path
+from truesparse.training.state import EpochRecord
 
 _FIRST_COLUMN = b"epoch,"
 
@@ -19,7 +16,7 @@ _FIRST_COLUMN = b"epoch,"
 class CSVLogger:
     """A callback that writes a row for every epoch, at its end, into a file of comma-separated values.
 
-    The columns are the fields of `truesparse.training_state.EpochRecord`, added up over the layers where they have an
+    The columns are the fields of `truesparse.training.state.EpochRecord`, added up over the layers where they have an
     entry for each; ``history_`` has these one by one. What there is no value for is ``nan``.
 
     The row of an epoch takes the place of that epoch's and of all later ones in the file. So a new fit begins the table
@@ -61,17 +58,17 @@ class CSVLogger:
         check_path("path", path)
         self.path, self._left = path, None  # what our last row left the file like
 
-    def on_train_begin(self, network: "MLP") -> None:
+    def on_train_begin(self, network: MLP) -> None:
         """Refuse a file that is no such table."""
         self._left = None
         self._lines()
 
-    def on_resume(self, records: Sequence["EpochRecord"]) -> None:
+    def on_resume(self, records: Sequence[EpochRecord]) -> None:
         """Write the rows of the epochs that are done, of which some may be missing."""
         for record in records:
             self.on_epoch_end(record)
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
+    def on_epoch_end(self, record: EpochRecord) -> None:
         """Write the epoch's row."""
         row = totals(record)
         header, cells = (",".join(map(str, line)).encode() + b"\n" for line in (row, row.values()))

@@ -2,13 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from truesparse.validation import check_count, check_number
-
-if TYPE_CHECKING:
-    from truesparse.network import MLP
-    from truesparse.training_state import EpochRecord
+from truesparse.network.mlp import MLP
+from truesparse.runtime.checks import check_count, check_number
+from truesparse.training.state import EpochRecord
 
 _SIGNS = {"validation_score": 1, "validation_loss": -1, "train_loss": -1}  # so that higher is better
 
@@ -59,15 +56,15 @@ class EarlyStopping:
         self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
         self._best, self._stall = -math.inf, 0
 
-    def on_train_begin(self, network: "MLP") -> None:
+    def on_train_begin(self, network: MLP) -> None:
         """Forget what was best."""
         self._best, self._stall = -math.inf, 0
 
-    def on_resume(self, records: Sequence["EpochRecord"]) -> bool:
+    def on_resume(self, records: Sequence[EpochRecord]) -> bool:
         """Count the epochs that are done."""
         return any(self.on_epoch_end(record) for record in records)
 
-    def on_epoch_end(self, record: "EpochRecord") -> bool:
+    def on_epoch_end(self, record: EpochRecord) -> bool:
         """Whether the patience is exhausted."""
         value = _SIGNS[self.monitor] * getattr(record, self.monitor)
         if math.isnan(value):

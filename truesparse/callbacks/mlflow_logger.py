@@ -1,19 +1,16 @@
 """Metrics of the epochs for MLflow."""
 
 import math
-from typing import TYPE_CHECKING
 
 from truesparse.callbacks.totals import totals
-
-if TYPE_CHECKING:
-    from truesparse.network import MLP
-    from truesparse.training_state import EpochRecord
+from truesparse.network.mlp import MLP
+from truesparse.training.state import EpochRecord
 
 
 class MLflowLogger:
     """A callback that logs the epochs of a fit to MLflow.
 
-    The metrics are the fields of `truesparse.training_state.EpochRecord` that have values, added up over the layers
+    The metrics are the fields of `truesparse.training.state.EpochRecord` that have values, added up over the layers
     where they have an entry for each; epochs are the steps. Parameters are yours to log, as with
     ``mlflow.log_params(model.get_params())``.
 
@@ -43,20 +40,20 @@ class MLflowLogger:
         _mlflow()
         self.nested, self._status = nested, None  # of a run that we have started
 
-    def on_train_begin(self, network: "MLP") -> None:
+    def on_train_begin(self, network: MLP) -> None:
         """Start a run where one is needed."""
         mlflow = _mlflow()
         if self.nested or mlflow.active_run() is None:
             mlflow.start_run(nested=self.nested)
             self._status = "FAILED"
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
+    def on_epoch_end(self, record: EpochRecord) -> None:
         """Log the epoch."""
         metrics = {name: float(value) for name, value in totals(record).items() if name != "epoch"}
         metrics = {name: value for name, value in metrics.items() if not math.isnan(value)}
         _mlflow().log_metrics(metrics, step=record.epoch)
 
-    def on_train_end(self, network: "MLP") -> None:
+    def on_train_end(self, network: MLP) -> None:
         """Take note that nothing failed."""
         if self._status is not None:
             self._status = "FINISHED"

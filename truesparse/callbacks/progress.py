@@ -4,13 +4,10 @@ import multiprocessing
 import sys
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from truesparse.callbacks.protocol import Callback
-
-if TYPE_CHECKING:
-    from truesparse.network import MLP
-    from truesparse.training_state import EpochRecord
+from truesparse.network.mlp import MLP
+from truesparse.training.events import Callback
+from truesparse.training.state import EpochRecord
 
 
 def displays(verbose: int, done: int, n_epochs: int) -> list[Callback]:
@@ -43,7 +40,7 @@ class EpochPrinter:
     def __init__(self, last_epoch: int):
         self._last_epoch = last_epoch
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
+    def on_epoch_end(self, record: EpochRecord) -> None:
         """Print the record."""
         print(
             f"epoch {record.epoch:>4}/{self._last_epoch}  {_losses(record)}"
@@ -67,7 +64,7 @@ class EpochBar:
     def __init__(self, done: int, n_epochs: int):
         self._done, self._n_epochs, self._bar = done, n_epochs, None
 
-    def on_train_begin(self, network: "MLP") -> None:
+    def on_train_begin(self, network: MLP) -> None:
         """Draw the empty bar."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -86,11 +83,11 @@ class EpochBar:
         self._task = self._bar.add_task("", total=self._n_epochs, epoch=self._done, last=last, losses="")
         self._bar.start()
 
-    def on_resume(self, records: Sequence["EpochRecord"]) -> None:
+    def on_resume(self, records: Sequence[EpochRecord]) -> None:
         """Show the epochs that are done."""
         self.on_epoch_end(records[-1])
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
+    def on_epoch_end(self, record: EpochRecord) -> None:
         """Show one epoch more."""
         self._bar.update(self._task, completed=record.epoch - self._done, epoch=record.epoch, losses=_losses(record))
 

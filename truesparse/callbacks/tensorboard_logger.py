@@ -3,19 +3,16 @@
 import math
 import os
 import time
-from typing import TYPE_CHECKING
 
 from truesparse.callbacks.totals import totals
-from truesparse.validation import check_path
-
-if TYPE_CHECKING:
-    from truesparse.training_state import EpochRecord
+from truesparse.runtime.checks import check_path
+from truesparse.training.state import EpochRecord
 
 
 class TensorBoardLogger:
     """A callback that writes the curves of a fit for TensorBoard.
 
-    There is a curve for each field of `truesparse.training_state.EpochRecord` that has values, added up over the layers
+    There is a curve for each field of `truesparse.training.state.EpochRecord` that has values, added up over the layers
     where they have an entry for each; epochs are the steps.
 
     In TensorBoard, the value of an epoch hides what was written for that epoch and for later ones before. So a fit that
@@ -46,7 +43,7 @@ class TensorBoardLogger:
         _summary_writer()
         self.directory, self._writer = directory, None
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
+    def on_epoch_end(self, record: EpochRecord) -> None:
         """Add a point to every curve."""
         if self._writer is None:
             # tensorboardX names files by the second, and would overwrite that of a fit that ended in this one.

@@ -1,18 +1,16 @@
 """An epoch's record as one number per field, for tables and curves."""
 
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from truesparse.training_state import EpochRecord
+from truesparse.training.state import EpochRecord
 
 
-def totals(record: "EpochRecord") -> dict[str, float]:
+def totals(record: EpochRecord) -> dict[str, float]:
     """The fields of a record by name; what has an entry per layer is added up.
 
     Examples
     --------
-    >>> from truesparse.training_state import EpochRecord
+    >>> from truesparse.training.state import EpochRecord
     >>> totals(EpochRecord(3, 0.25, 0.5, 0.9, 0.01, nnz=[100, 50], edges_replaced=[10, 5], seconds=0.5))["nnz"]
     150
     """

@@ -14,17 +14,17 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from truesparse.callbacks.progress import displays
-from truesparse.callbacks.protocol import Callback, watching
 from truesparse.estimators.building import first_topology, make_trainer
 from truesparse.estimators.checkpoints import CheckpointWriter, fingerprint, read_checkpoint
 from truesparse.estimators.fitted import FittedSparseMLP
 from truesparse.estimators.samples import Samples, checked_weights, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackSupportMixin, bridges, managed
 from truesparse.estimators.storing import SHAPED_BY
-from truesparse.interrupts import stop_on_interrupt
-from truesparse.parallelism import threads
-from truesparse.training import Validation
-from truesparse.validation import refuse_masked, refuse_sparse
+from truesparse.runtime.checks import refuse_masked, refuse_sparse
+from truesparse.runtime.interrupts import stop_on_interrupt
+from truesparse.runtime.threads import threads
+from truesparse.training.events import Callback, watching
+from truesparse.training.trainer import Validation
 
 _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
@@ -44,7 +44,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     @abstractmethod
     def _head(self):
-        """The `truesparse.export.Head` of what has been learnt."""
+        """The `truesparse.storage.Head` of what has been learnt."""
 
     @abstractmethod
     def _n_outputs(self):

@@ -4,17 +4,17 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from truesparse.activations import ACTIVATIONS
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
-from truesparse.initializers import INITIALIZERS, draw
-from truesparse.lr_schedules import LEARNING_RATES
-from truesparse.network import MLP
-from truesparse.optimizers import SGD, Adam
-from truesparse.randomness import RandomStreams
+from truesparse.evolution.snip import SNIP, draw_as_in_dense
+from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.initial_weights import INITIALIZERS, draw
+from truesparse.network.mlp import MLP
+from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
-from truesparse.topology.snip import SNIP, draw_as_in_dense
-from truesparse.training import Trainer
+from truesparse.training.lr_schedules import LEARNING_RATES
+from truesparse.training.optimizers import SGD, Adam
+from truesparse.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from truesparse.estimators.base import BaseSparseMLP

@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from truesparse.estimators.samples import Samples
 from truesparse.estimators.storing import name_only, restore, store, versions
 from truesparse.storage import ModelFormatError, decode, encode, naming, read_archive, write_archive
-from truesparse.training import Trainer
+from truesparse.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from truesparse.estimators.base import BaseSparseMLP

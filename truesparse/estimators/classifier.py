@@ -10,10 +10,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
-from truesparse.export import Head
-from truesparse.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
+from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
+from truesparse.runtime.checks import check_number, refuse_masked
 from truesparse.storage import ModelFormatError
-from truesparse.validation import check_number, refuse_masked
+from truesparse.storage.head import Head
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101

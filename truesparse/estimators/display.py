@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from truesparse.inspection import layer_summaries, total
-from truesparse.network import MLP
+from truesparse.network.mlp import MLP
 
 HEADER = ("layer", "inputs", "units", "weights", "density", "bytes")
 

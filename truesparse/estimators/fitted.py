@@ -8,13 +8,13 @@ from joblib import effective_n_jobs
 from scipy.sparse import csc_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from truesparse.data.checks import sound_features
 from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
 from truesparse.evolution import input_strength
-from truesparse.export import numpy_export
-from truesparse.inference import forward_all
-from truesparse.parallelism import threads
-from truesparse.validation import sound_features
+from truesparse.runtime.threads import threads
+from truesparse.storage import numpy_export
+from truesparse.training.inference import forward_all
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ class FittedSparseMLP(Parameters):
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
 
         The directory then holds ``predictor.py``, fewer than 60 lines that say at their top how they are used, and
-        ``weights.npz``, plain arrays of the sparse weights (`truesparse.export.numpy_export` lists them). Where it is
+        ``weights.npz``, plain arrays of the sparse weights (`truesparse.storage.numpy_export` lists them). Where it is
         copied to, neither truesparse nor numba nor scikit-learn is needed. Predictions are those of the estimator but
         for rounding.
 
@@ -102,7 +102,7 @@ class FittedSparseMLP(Parameters):
 
         Elsewhere, with ``directory`` as the working directory, ``from predictor import load``:
 
-        >>> from truesparse.export.predictor import load
+        >>> from truesparse.storage.predictor import load
         >>> bool((load(directory).predict(X) == model.predict(X)).all())
         True
         """
@@ -129,7 +129,7 @@ class FittedSparseMLP(Parameters):
             If PyTorch is not installed.
         """
         check_is_fitted(self)
-        from truesparse.export.torch_export import as_module  # PyTorch is optional
+        from truesparse.storage.torch_export import as_module  # PyTorch is optional
 
         return as_module(self._network, self._head())
 
@@ -182,7 +182,7 @@ class FittedSparseMLP(Parameters):
 
     @property
     def history_(self):
-        """What is known of every epoch, as lists of equal length; see `truesparse.training_state.EpochRecord`."""
+        """What is known of every epoch, as lists of equal length; see `truesparse.training.state.EpochRecord`."""
         return self._fitted("history_")._state.history.as_dict()
 
     @property

@@ -10,11 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
-from truesparse.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU, Tanh
 from truesparse.evolution import PRESETS, Evolution, ImportancePruning
-from truesparse.initializers import INITIALIZERS
-from truesparse.lr_schedules import LEARNING_RATES
-from truesparse.topology.snip import SNIP
+from truesparse.evolution.snip import SNIP
+from truesparse.network.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU, Tanh
+from truesparse.network.initial_weights import INITIALIZERS
+from truesparse.training.lr_schedules import LEARNING_RATES
 
 PARAMETERS_DOC = """Parameters
     ----------
@@ -41,21 +41,21 @@ PARAMETERS_DOC = """Parameters
         First topology: all units of a side with equally many connections, give or take one; uniformly random; or those
         that matter most to the loss of a dense network before training, judged by some of the samples of the first call
         of ``fit`` or ``partial_fit``. That network is drawn some rows at a time, never held, but it takes the time of a
-        few dense steps. `truesparse.topology.snip.SNIP` sets the number of samples, or lets layers compete for weights.
-        With ``evolution="snip"`` anything but an instance of it means ``"snip"``.
+        few dense steps. `truesparse.evolution.snip.SNIP` sets the number of samples, or lets layers compete for
+        weights. With ``evolution="snip"`` anything but an instance of it means ``"snip"``.
     unit_pruning : ImportancePruning, default=None
         Removes hidden units that matter little while the network trains, see
         `truesparse.evolution.ImportancePruning`; the network gets narrower, and has fewer weights.
     weight_init : {"fan_in", "dense", "glorot"} or object, default="fan_in"
         First weights, uniform in ±bound. ``"fan_in"``: ``0.5 * sqrt(6 / n)`` with the number n of inputs that the unit
         really has. ``"dense"``: ``sqrt(6 / fan_in)``, and ``"glorot"``: ``sqrt(6 / (fan_in + fan_out))``, as if all
-        pairs were connected. For other gains, `truesparse.initializers.FanIn`, ``Dense`` or ``Glorot``.
+        pairs were connected. For other gains, `truesparse.network.initial_weights.FanIn`, ``Dense`` or ``Glorot``.
     grow_init : "zeros", float or object, default=None
         Values of grown weights: zero; drawn as first weights are, times this factor; or drawn by an initializer of
         their own. None leaves the method's own, 1.0 for those that grow between similar units, else ``"zeros"``. Not
         used if the topology never changes.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default="relu"
-        Of the hidden units; with other slopes from `truesparse.activations`.
+        Of the hidden units; with other slopes from `truesparse.network.activations`.
     solver : {"adam", "sgd"}, default="adam"
         Adam, or stochastic gradient descent with momentum.
     alpha : float, default=1e-4
@@ -64,7 +64,7 @@ PARAMETERS_DOC = """Parameters
         Samples per step, at most all.
     learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
-        quarters of them; or falling to 0 along half a cosine. For other steps, `truesparse.lr_schedules.Step`.
+        quarters of them; or falling to 0 along half a cosine. For other steps, `truesparse.training.lr_schedules.Step`.
     learning_rate_init : float, default=0.006
         The learning rate at the start.
     momentum : float in [0, 1), default=0.9
@@ -115,7 +115,7 @@ PARAMETERS_DOC = """Parameters
         Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all, -2 all
         but one; at most those that Numba has, ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None
         here. Several threads are a RuntimeError in a process forked from one that had used several: start it by
-        "loky", "spawn" or "forkserver". `truesparse.parallelism` has the details.
+        "loky", "spawn" or "forkserver". `truesparse.runtime.threads` has the details.
     dtype : {"float32", "float64"}, default="float32"
         Of the weights and of all arithmetic.
     callbacks : list, default=None

@@ -10,10 +10,10 @@ from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
-from truesparse.export import Head
 from truesparse.kernels.update import all_finite
-from truesparse.losses import OF_NUMBERS, Huber, Loss, Poisson, values_and_weights
+from truesparse.network.losses import OF_NUMBERS, Huber, Loss, Poisson, values_and_weights
 from truesparse.storage import ModelFormatError, decode, encode
+from truesparse.storage.head import Head
 
 
 class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
@@ -23,9 +23,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     {PARAMETERS_DOC}loss : {{"squared_error", "absolute_error", "huber", "poisson"}} or Huber, default="squared_error"
         What is minimised, added up over the outputs: half the squared error, for means; the absolute error, for
-        medians; ``"huber"``, for means when some targets are far off (`truesparse.losses.Huber` has other thresholds);
-        ``"poisson"``, half the Poisson deviance with exp as the last activation, for counts. Cannot change while
-        training goes on.
+        medians; ``"huber"``, for means when some targets are far off (`truesparse.network.losses.Huber` has other
+        thresholds); ``"poisson"``, half the Poisson deviance with exp as the last activation, for counts. Cannot change
+        while training goes on.
     scale_target : bool, default=True
         Whether the network learns targets with mean 0 and standard deviation 1, of each output; for ``"poisson"``, with
         mean 1. Losses in `history_` are those of scaled targets; predictions are scaled back. Cannot change while

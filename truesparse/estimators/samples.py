@@ -9,8 +9,8 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_array
 
 from truesparse._typing import FloatArray, IndexArray
-from truesparse.losses import Target, Weighted
-from truesparse.validation import is_number, refuse_masked, refuse_sparse
+from truesparse.network.losses import Target, Weighted
+from truesparse.runtime.checks import is_number, refuse_masked, refuse_sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ def checked_weights(name: str, weights, n_samples: int) -> FloatArray | None:
 
 
 def scorer_of(scoring, fitted, samples: Samples) -> Callable[[FloatArray, Target], float]:
-    """A scorer of scikit-learn as the score of a `truesparse.training.Validation`.
+    """A scorer of scikit-learn as the score of a `truesparse.training.trainer.Validation`.
 
     Parameters
     ----------

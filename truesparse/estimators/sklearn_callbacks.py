@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from truesparse.estimators.base import BaseSparseMLP
-    from truesparse.network import MLP
-    from truesparse.training_state import EpochRecord
+    from truesparse.network.mlp import MLP
+    from truesparse.training.state import EpochRecord
 
 try:
     from sklearn.callback import CallbackSupportMixin

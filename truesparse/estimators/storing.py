@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from truesparse._version import __version__
-from truesparse.activations import ACTIVATIONS
+from truesparse.network.activations import ACTIVATIONS
 from truesparse.storage import (
     Arrays,
     ModelFormatError,

@@ -11,12 +11,12 @@ from truesparse.evolution.grow import (
     Random,
     SensitivityGrow,
 )
-from truesparse.evolution.neurons import InputRemoval, NeuronGrow, NeuronPrune, input_strength, neuron_evolution
+from truesparse.evolution.input_removal import InputRemoval, NeuronGrow, NeuronPrune, input_strength, neuron_evolution
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, preset
 from truesparse.evolution.prune import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
 from truesparse.evolution.settings import paper_settings, recommended_settings
-from truesparse.evolution.units import ImportancePruning
+from truesparse.evolution.unit_removal import ImportancePruning
 
 __all__ = [
     "FIRST_TOPOLOGIES",

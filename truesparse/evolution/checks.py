@@ -4,8 +4,8 @@ import inspect
 
 import numpy as np
 
+from truesparse.runtime.checks import refuse_masked
 from truesparse.topology.pattern import edge_keys
-from truesparse.validation import refuse_masked
 
 # Positional arguments and keywords of a call, besides signals, and how it is written.
 _CALL_OF_GROWTH = ((None,), ("rng",), "vacancies, rng=rng")

@@ -16,12 +16,13 @@ Rules name the signals that they read, and get no other:
 | ``gradient`` | ``gradient(n_samples)``: of the mean loss over these samples, (nnz,) for every layer |
 | ``layers`` | all layers of the network, to be read only |
 | ``changing`` | the numbers of the layers that change in this update: those whose weights prune rules are given |
-| ``progress`` | `truesparse.training_state.Progress`: steps, epochs, stalls so far |
+| ``progress`` | `truesparse.training.state.Progress`: steps, epochs, stalls so far |
 
 The streams can be run through several times. Each batch of ``activations`` is a list of arrays (n_units, batch), from
 the features over all hidden layers to the predictions: the inputs of layer l are number l, its outputs number l + 1.
 Each batch of ``errors`` is a pair of such a list and of another one, whose number l is the gradient of the mean loss
-over the stream with respect to the sums of layer l (`truesparse.signals`). Signals are computed when a rule asks.
+over the stream with respect to the sums of layer l (`truesparse.evolution.signals`). Signals are computed when a
+rule asks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,19 +31,17 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from truesparse._typing import Grow, IndexArray, Prune, Schedule
-from truesparse.caching import cached_property
 from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude
+from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy
 from truesparse.evolution.schedule import CosineAnnealing
-from truesparse.initializers import Initializer
-from truesparse.layers import Layer
+from truesparse.network.initial_weights import Initializer
+from truesparse.network.layers import Layer
+from truesparse.runtime.checks import LARGEST, is_number
 from truesparse.topology import Pattern, Rewiring
 from truesparse.topology.pattern import edge_keys
-from truesparse.validation import LARGEST, is_number
 
 _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(drop_fraction=0.2)"}
 
@@ -66,7 +65,7 @@ class Evolution:
         When, and what share of the weights.
     grow_init : "zeros", float or Initializer
         Values of grown weights: zero; drawn as the network's first weights, times this factor; or drawn by an
-        initializer of their own (see `truesparse.initializers`).
+        initializer of their own (see `truesparse.network.initial_weights`).
 
     Examples
     --------
@@ -103,38 +102,6 @@ class Evolution:
             )
         for name in ("prune", "grow", "schedule"):
             check_rule(name, getattr(self, name), _EXAMPLES[name])
-
-
-@dataclass(frozen=True, eq=False)
-class Vacancy:
-    """What a grow rule is asked to fill in one layer.
-
-    Parameters
-    ----------
-    layer : int
-        The layer's index: its inputs are ``activations[layer]``, its outputs ``activations[layer + 1]``.
-    before : Pattern
-        The connections before pruning.
-    dropped : (nnz,) bool
-        Which of them were dropped in this update.
-    n_grow : int
-        How many pairs to pick.
-    """
-
-    layer: int
-    before: Pattern
-    dropped: NDArray[np.bool_]
-    n_grow: int
-
-    @cached_property
-    def pattern(self) -> Pattern:
-        """The connections that are left after pruning."""
-        return self.before.without(self.dropped)
-
-    @cached_property
-    def dropped_keys(self) -> IndexArray:
-        """Keys ``row · fan_in + column`` of the pairs that were dropped, (n_drop,) int64, sorted."""
-        return self.before.keys_at(self.dropped)
 
 
 def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: int) -> float:

@@ -57,7 +57,7 @@ from truesparse.evolution.search import (
 )
 from truesparse.kernels.products import top_absent_products
 from truesparse.kernels.select import k_smallest
-from truesparse.validation import check_count, check_number
+from truesparse.runtime.checks import check_count, check_number
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@
 | ``omp`` | `Magnitude` | `OMP` | ours |
 | ``path_weight`` | `PathWeightPrune` | `PathWeightGrow` | ours, after the abstract of Naji et al., 2021 |
 | ``sensitivity`` | `SensitivityPrune` | `SensitivityGrow` | ours, after the abstract of Naji et al., 2021 |
-| ``snip`` | – | –, but the first topology is chosen by `truesparse.topology.snip.SNIP` | Lee et al., 2019 |
+| ``snip`` | – | –, but the first topology is chosen by `truesparse.evolution.snip.SNIP` | Lee et al., 2019 |
 | ``dense`` | – | –, every layer is full | |
 
 ``snip`` and ``dense`` are no ways to change a topology: their evolution is None, as that of ``static``. What makes them

@@ -27,7 +27,7 @@ import numpy as np
 from truesparse.evolution.paths import path_weights
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.kernels.select import k_smallest
-from truesparse.validation import check_count, check_number
+from truesparse.runtime.checks import check_count, check_number
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from numbers import Integral
 
-from truesparse.validation import check_number, is_count, is_number
+from truesparse.runtime.checks import check_number, is_count, is_number
 
 
 @dataclass(frozen=True)

@@ -28,11 +28,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.batches import BatchShape
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.lanes import width_of
 from truesparse.kernels.select import k_smallest
 from truesparse.kernels.similarity import add_to_sketch, pair_products, top_absent_pairs
+from truesparse.network.workspace import BatchShape
 
 SEARCHES = ("auto", "sketch", "cells", "exact")
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from truesparse.activations import AllReLU
 from truesparse.evolution.combine import AfterStall
 from truesparse.evolution.grow import Cosine, Random
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
 from truesparse.evolution.schedule import Constant, CosineAnnealing
-from truesparse.initializers import Dense, FanIn
-from truesparse.topology.snip import SNIP
+from truesparse.evolution.snip import SNIP
+from truesparse.network.activations import AllReLU
+from truesparse.network.initial_weights import Dense, FanIn
 
 _PAPER_COSINE = Cosine(centred=False, n_samples=None)
 _EVERY_EPOCH = {"schedule": Constant(drop_fraction=0.2, update_every="epoch"), "grow_init": Dense()}

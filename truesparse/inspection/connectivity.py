@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from truesparse.caching import cached_property
 from truesparse.inspection.tables import Row, network_of
-from truesparse.layers import Layer
+from truesparse.network.layers import Layer
+from truesparse.runtime.caching import cached_property
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,9 +175,9 @@ def paths(model) -> Paths:
     --------
     The second hidden unit has no input, so that its way to the output begins nowhere:
 
-    >>> from truesparse.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import ACTIVATIONS
     >>> from truesparse.inspection import paths
-    >>> from truesparse.network import MLP
+    >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> patterns = [Pattern.from_edges([0, 0], [0, 2], shape=(2, 3)), Pattern.full((1, 2))]
     >>> counted = paths(MLP.from_patterns(patterns, ACTIVATIONS["relu"]))
@@ -241,9 +241,9 @@ def layer_connectivity(model) -> list[LayerConnectivity]:
 
     Examples
     --------
-    >>> from truesparse.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import ACTIVATIONS
     >>> from truesparse.inspection import layer_connectivity, total
-    >>> from truesparse.network import MLP
+    >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> patterns = [Pattern.from_edges([0, 0], [0, 2], shape=(2, 3)), Pattern.full((1, 2))]
     >>> everything = total(layer_connectivity(MLP.from_patterns(patterns, ACTIVATIONS["relu"])))

@@ -6,7 +6,7 @@ import numpy as np
 
 from truesparse._typing import IndexArray
 from truesparse.inspection.tables import network_of
-from truesparse.layers import Layer
+from truesparse.network.layers import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +60,9 @@ def layer_degrees(model) -> list[LayerDegrees]:
 
     Examples
     --------
-    >>> from truesparse.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import ACTIVATIONS
     >>> from truesparse.inspection import layer_degrees
-    >>> from truesparse.network import MLP
+    >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> pattern = Pattern.from_edges([0, 0], [0, 2], shape=(2, 3))
     >>> degrees = layer_degrees(MLP.from_patterns([pattern], ACTIVATIONS["relu"]))[0]

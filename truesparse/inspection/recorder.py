@@ -7,16 +7,13 @@ Over-Parameterization in Sparse Training. ICML 2021.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from truesparse._typing import IndexArray
-from truesparse.network import MLP
+from truesparse.network.mlp import MLP
 from truesparse.topology import Rewiring
-
-if TYPE_CHECKING:
-    from truesparse.training_state import EpochRecord
+from truesparse.training.state import EpochRecord
 
 
 @dataclass(frozen=True)
@@ -63,9 +60,9 @@ class TopologyRecorder:
     Examples
     --------
     >>> import numpy as np
-    >>> from truesparse.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import ACTIVATIONS
     >>> from truesparse.inspection import TopologyRecorder
-    >>> from truesparse.network import MLP
+    >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern, Rewiring
     >>> old = Pattern.from_edges([0, 1], [0, 1], shape=(2, 2))
     >>> network = MLP.from_patterns([old], ACTIVATIONS["relu"])
@@ -136,7 +133,7 @@ class TopologyRecorder:
             )
         )
 
-    def on_epoch_end(self, record: "EpochRecord") -> None:
+    def on_epoch_end(self, record: EpochRecord) -> None:
         """Nothing: updates are recorded when they happen."""
 
     @property

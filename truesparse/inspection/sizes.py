@@ -38,7 +38,7 @@ class LayerSummary(Row):
 def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
     """Units, weights, density and bytes of every layer.
 
-    Not counted are the arrays of a batch, for which `truesparse.network.MLP.bytes_needed` is asked, and the data.
+    Not counted are the arrays of a batch, for which `truesparse.network.mlp.MLP.bytes_needed` is asked, and the data.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
 
     Examples
     --------
-    >>> from truesparse.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import ACTIVATIONS
     >>> from truesparse.inspection import layer_summaries
-    >>> from truesparse.network import MLP
+    >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> pattern = Pattern.from_edges([0, 0, 1], [0, 2, 1], shape=(2, 3))
     >>> row = layer_summaries(MLP.from_patterns([pattern], ACTIVATIONS["relu"]))[0]
@@ -122,9 +122,9 @@ def layer_flops(model) -> list[LayerFlops]:
 
     Examples
     --------
-    >>> from truesparse.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import ACTIVATIONS
     >>> from truesparse.inspection import layer_flops, total
-    >>> from truesparse.network import MLP
+    >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> patterns = [Pattern.from_edges([0, 0, 1], [0, 2, 1], shape=(2, 3)), Pattern.full((1, 2))]
     >>> rows = layer_flops(MLP.from_patterns(patterns, ACTIVATIONS["relu"]))

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from sklearn.exceptions import NotFittedError
 
-from truesparse.network import MLP
+from truesparse.network.mlp import MLP
 
 
 def network_of(model) -> MLP:
@@ -72,9 +72,9 @@ def total(rows: Sequence[AnyRow]) -> AnyRow:
     Examples
     --------
     >>> import numpy as np
-    >>> from truesparse.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import ACTIVATIONS
     >>> from truesparse.inspection import layer_summaries, total
-    >>> from truesparse.network import MLP
+    >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> rng = np.random.default_rng(0)
     >>> network = MLP.from_patterns([Pattern.sample((8, 4), 10, rng), Pattern.full((2, 8))], ACTIVATIONS["relu"])

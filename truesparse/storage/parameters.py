@@ -15,13 +15,13 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
-import truesparse.activations as activations
 import truesparse.evolution as evolution
-import truesparse.initializers as initializers
-import truesparse.losses as losses
-import truesparse.lr_schedules as lr_schedules
+import truesparse.network.activations as activations
+import truesparse.network.initial_weights as initializers
+import truesparse.network.losses as losses
+import truesparse.training.lr_schedules as lr_schedules
+from truesparse.evolution.snip import SNIP
 from truesparse.storage.archive import ModelFormatError
-from truesparse.topology.snip import SNIP
 
 _GROUPS = {
     "activation": (

@@ -6,7 +6,7 @@
 | ``layer0.weight`` | (fan_out, fan_in), in their place for a layer on BLAS |
 | ``layer0.bias`` | (fan_out,) |
 | ``layer0.activation`` | (n_params, fan_out), what the activation has learnt, where it learns |
-| ``history.epoch``, … | (n_epochs,) or (n_epochs, n_layers), see `truesparse.training_state.EpochRecord` |
+| ``history.epoch``, … | (n_epochs,) or (n_epochs, n_layers), see `truesparse.training.state.EpochRecord` |
 | ``moment.mean``, … | (n_params,), an optimiser's moments, over all weights, then all biases, then activations |
 | ``best.layer0.indptr``, ``best.layer0.indices``, ``best.params``, ``best.moment.mean``, … | the best epoch so far |
 """
@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from truesparse.activations import Activation
-from truesparse.layers import DenseLinear, SparseLinear
-from truesparse.network import MLP
-from truesparse.optimizers import SGD, Adam
+from truesparse.network.activations import Activation
+from truesparse.network.layers import DenseLinear, SparseLinear
+from truesparse.network.mlp import MLP
 from truesparse.storage.archive import ModelFormatError
 from truesparse.storage.sections import Arrays, Section, restore_float, store_float
 from truesparse.topology import Pattern
-from truesparse.training_state import BestEpoch, EpochRecord, History, Progress, TrainingState
+from truesparse.training.optimizers import SGD, Adam
+from truesparse.training.state import BestEpoch, EpochRecord, History, Progress, TrainingState
 
 Stored = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Metadata and arrays."""

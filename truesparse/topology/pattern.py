@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from truesparse._typing import Edges, IndexArray
-from truesparse.caching import cached_property
 from truesparse.kernels.rewire import FINE, TWICE, clash, keys_of, without
 from truesparse.kernels.select import nth_absent
-from truesparse.validation import refuse_masked
+from truesparse.runtime.caching import cached_property
+from truesparse.runtime.checks import refuse_masked
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,297 @@
+"""A model that is saved and loaded is the same model."""
+
+import copy
+import io
+import json
+import pickle
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from helpers import assert_same_run
+from scipy.sparse import csr_array
+from sklearn.datasets import make_classification, make_regression
+
+import truesparse
+from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.estimators.persistence import ModelFormatError
+from truesparse.evolution import ImportancePruning, Random
+
+X, y = make_classification(120, 10, n_informative=6, n_classes=3, random_state=0)
+X = X.astype(np.float32)
+SMALL = {"hidden_layer_sizes": (30, 20), "epsilon": 3, "max_iter": 4, "update_every": 3, "random_state": 0}
+
+
+def through_a_file(model, **options):
+    file = io.BytesIO()
+    truesparse.save(model, file, **options)
+    file.seek(0)
+    return truesparse.load(file)
+
+
+def saved(model):
+    file = io.BytesIO()
+    truesparse.save(model, file)
+    return file.getvalue()
+
+
+def change_metadata(content, change):
+    """The file with metadata that `change` has changed, and all checksums right."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            if name == "metadata.json":
+                metadata = json.loads(part)
+                change(metadata)
+                part = json.dumps(metadata)
+            new.writestr(name, part)
+    return io.BytesIO(file.getvalue())
+
+
+MODELS = {
+    "defaults": SparseMLPClassifier(**SMALL),
+    "text": SparseMLPClassifier(**SMALL),
+    "objects": SparseMLPClassifier(**SMALL),
+    "labels": SparseMLPClassifier(**SMALL),
+    "sgd": SparseMLPClassifier(**SMALL, solver="sgd", learning_rate_init=0.01),
+    "srelu": SparseMLPClassifier(**SMALL, activation="srelu"),
+    "tanh": SparseMLPClassifier(**SMALL, activation="tanh", dtype="float64"),
+    "dense": SparseMLPClassifier(**SMALL | {"hidden_layer_sizes": (80, 70)}, evolution="dense"),
+    "no hidden layer": SparseMLPClassifier(**SMALL | {"hidden_layer_sizes": ()}),
+    "early stopping": SparseMLPClassifier(**SMALL, early_stopping=True),
+    "unit pruning": SparseMLPClassifier(**SMALL, unit_pruning=ImportancePruning()),
+    "regressor": SparseMLPRegressor(**SMALL),
+    "outputs": SparseMLPRegressor(**SMALL),
+}
+TARGETS = {
+    "text": np.array(["a", "bc", "def"])[y],
+    "objects": np.array(["a", "bc", "def"], dtype=object)[y],
+    "labels": np.eye(3, dtype=int)[y],
+    "regressor": y - 1.0,
+    "outputs": np.eye(3)[y],
+}
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def fitted(request):
+    model = copy.deepcopy(MODELS[request.param])
+    target = TARGETS.get(request.param, y)
+    return model.fit(X, target), target
+
+
+def test_a_loaded_model_is_the_same(fitted):
+    model, _ = fitted
+    loaded = through_a_file(model)
+    assert type(loaded) is type(model)
+    assert loaded.get_params() == model.get_params()
+    assert_same_run(loaded, model)
+    assert loaded.history_["seconds"] == model.history_["seconds"]
+    predictions, expected = loaded.predict(X), model.predict(X)
+    assert predictions.dtype == expected.dtype
+    assert predictions.tobytes() == expected.tobytes() if expected.dtype != object else (predictions == expected).all()
+
+
+def test_training_goes_on_as_if_the_model_had_never_left(fitted):
+    model, target = fitted
+    loaded, model = through_a_file(model), copy.deepcopy(model)
+    for each in (loaded, model):
+        each.set_params(warm_start=True).fit(X, target).partial_fit(X, target)
+    assert_same_run(loaded, model)
+
+
+def test_equal_models_are_equal_files():
+    model = SparseMLPClassifier(**SMALL).fit(X, y)
+    assert saved(model) == saved(through_a_file(model))
+
+
+def test_without_moments_a_file_is_smaller_and_predicts_the_same():
+    model = SparseMLPClassifier(**SMALL).fit(X, y)
+    file = io.BytesIO()
+    truesparse.save(model, file, training=False)
+    assert len(file.getvalue()) < len(saved(model)) - model._network.params.nbytes
+    loaded = truesparse.load(file)
+    assert loaded.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
+    assert loaded.partial_fit(X, y).n_iter_ == model.n_iter_ + 1
+    assert loaded._state.optimizer_steps == 4
+
+
+def test_a_model_that_is_not_fitted_is_saved_too():
+    model = SparseMLPRegressor((5,), evolution=truesparse.preset("set"), n_iter_no_change=np.inf)
+    loaded = through_a_file(model)
+    assert loaded.get_params() == model.get_params()
+    assert not hasattr(loaded, "n_features_in_")
+
+
+def test_names_of_features_come_back():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=[f"feature {index}" for index in range(10)])
+    model = SparseMLPClassifier(**SMALL).fit(table, y)
+    loaded = through_a_file(model)
+    assert loaded.feature_names_in_.tolist() == model.feature_names_in_.tolist()
+    assert loaded.feature_names_in_.dtype == object
+    assert loaded.predict(table).tolist() == model.predict(table).tolist()
+    with pytest.raises(ValueError, match="feature names"):
+        loaded.predict(table.rename(columns=str.upper))
+
+
+def test_paths_and_files_work(tmp_path):
+    model = SparseMLPClassifier(**SMALL).fit(X, y)
+    truesparse.save(model, tmp_path / "model.npz")
+    truesparse.save(model, str(tmp_path / "model"))
+    assert_same_run(truesparse.load(tmp_path / "model.npz"), model)
+    assert_same_run(truesparse.load(str(tmp_path / "model")), model)
+    with pytest.raises(FileNotFoundError):
+        truesparse.load(tmp_path / "another.npz")
+    with pytest.raises(FileNotFoundError):
+        truesparse.save(model, tmp_path / "nowhere" / "model.npz")
+
+
+def test_the_weights_can_be_read_by_numpy_alone(tmp_path):
+    model = SparseMLPClassifier(**SMALL).fit(X, y)
+    truesparse.save(model, tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz") as archive:
+        parts = [archive[f"layer0.{name}"] for name in ("data", "indices", "indptr")]
+    assert (csr_array(tuple(parts), shape=(30, 10)) != csr_array(model.coefs_[0].T)).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("batch_transform", lambda X, rng: X), ("random_state", np.random.RandomState(0))],
+)
+def test_code_in_parameters_is_refused(name, value, tmp_path):
+    model = SparseMLPClassifier(**SMALL | {name: value}).fit(X, y)
+    with pytest.raises(ModelFormatError, match=f"{name}="):
+        truesparse.save(model, tmp_path / "model.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_parameter_that_fit_refuses_is_not_saved():
+    with pytest.raises(ValueError, match="'epsilon' parameter"):
+        truesparse.save(SparseMLPClassifier(epsilon=-1), io.BytesIO())
+
+
+def test_numbers_of_numpy_as_parameters_train_as_those_of_python():
+    numbers = {"learning_rate_init": np.float32(0.006), "dropout": np.float32(0.1), "epsilon": np.array(3.0)[()]}
+    model = SparseMLPClassifier(**SMALL | numbers).fit(X, y)
+    loaded = through_a_file(model)
+    assert_same_run(loaded.partial_fit(X, y), model.partial_fit(X, y))
+
+
+def test_errors_name_the_file(tmp_path):
+    (tmp_path / "model.npz").write_bytes(b"garbage")
+    with pytest.raises(ModelFormatError, match=r"model\.npz: .*damaged"):
+        truesparse.load(tmp_path / "model.npz")
+
+
+def test_callbacks_are_left_out():
+    class Watching:
+        def on_epoch_end(self, record):
+            pass
+
+    model = SparseMLPClassifier(**SMALL, callbacks=[Watching()]).fit(X, y)
+    assert through_a_file(model).callbacks is None
+
+
+def test_models_of_other_classes_are_refused(tmp_path):
+    class Own(SparseMLPClassifier):
+        pass
+
+    with pytest.raises(ModelFormatError, match="Own"):
+        truesparse.save(Own(), tmp_path / "model.npz")
+    with pytest.raises(ModelFormatError, match="Random"):
+        truesparse.save(Random(), tmp_path / "model.npz")
+
+
+def set_entry(*path_and_value):
+    *path, last, value = path_and_value
+
+    def change(metadata):
+        for key in path:
+            metadata = metadata[key]
+        metadata[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_entry("class", "Pipeline"),
+        set_entry("class", None),
+        set_entry("unknown", 1),
+        set_entry("parameters", "unknown", 1),
+        set_entry("parameters", "callbacks", []),
+        set_entry("parameters", "epsilon", -1),
+        set_entry("parameters", "batch_transform", {"type": "evolution.Magnitude", "fields": {}}),
+        set_entry("parameters", "evolution", "no such method"),
+        set_entry("parameters", "evolution", {"type": "os.system", "fields": {}}),
+        set_entry("parameters", []),
+        set_entry("fitted", "seed", -1),
+        set_entry("fitted", "seed", True),
+        set_entry("fitted", "seed", 2**62),
+        set_entry("parameters", "evil", {"type": "not stored", "name": "a"}),
+        set_entry("parameters", "batch_transform", {"type": "not stored", "name": "a"}),
+        set_entry("fitted", "learnt", "classes_are_objects", True),
+        set_entry("fitted", "network", "dropout", 10**400),
+        set_entry("fitted", "run", "progress", "best", 10**400),
+        set_entry("fitted", "run", "progress", "plan_step", 16),
+        set_entry("fitted", "unknown", 1),
+        set_entry("fitted", "shape", "activation", "no such activation"),
+        set_entry("fitted", "shape", "dtype", "float16"),
+        set_entry("fitted", "shape", "dtype", "float64"),
+        set_entry("fitted", "shape", {}),
+        set_entry("fitted", "learnt", "multilabel", 0),
+        set_entry("fitted", "network", "dropout", 1.0),
+        set_entry("fitted", "network", "dropout", "nan"),
+        set_entry("fitted", "network", "layers", []),
+        set_entry("fitted", "network", "layers", 0, "shape", [30, 5]),
+        set_entry("fitted", "network", "layers", 0, "shape", [29, 10]),
+        set_entry("fitted", "network", "layers", 0, "shape", [0, 10]),
+        set_entry("fitted", "network", "layers", 0, "shape", [30, 2**62]),
+        set_entry("fitted", "network", "layers", 0, "dense", True),
+        set_entry("fitted", "run", "progress", "epoch", 3),
+        set_entry("fitted", "run", "progress", "epoch", 2**70),
+        set_entry("fitted", "run", "progress", "best", "best"),
+        set_entry("fitted", "run", "progress", {}),
+        set_entry("fitted", "run", "progress", "plan_epoch", 5),
+        set_entry("fitted", "run", "progress", "plan_step", 1000),
+        set_entry("fitted", "run", "moments", ["mean"]),
+        set_entry("fitted", "run", "moments", [["mean"]]),
+        set_entry("fitted", "run", "moments", None),
+        set_entry("fitted", "run", "best_optimizer_steps", 4),
+        set_entry("fitted", "run", "optimizer_steps", -4),
+    ],
+)
+def test_metadata_that_do_not_fit_are_refused(change):
+    content = saved(SparseMLPClassifier(**SMALL).fit(X, y))
+    with pytest.raises(ModelFormatError):
+        truesparse.load(change_metadata(content, change))
+
+
+def test_a_file_is_pickled_and_kept_by_skops_as_before():
+    model = SparseMLPClassifier(**SMALL).fit(X, y)
+    assert_same_run(pickle.loads(pickle.dumps(model)), model)
+    skops = pytest.importorskip("skops.io")
+    dumped = skops.dumps(model)
+    assert_same_run(skops.loads(dumped, trusted=skops.get_untrusted_types(data=dumped)), model)
+
+
+def test_many_classes_and_outputs_keep_their_dtype():
+    for labels in (np.array([1.0, 2.0, 7.0]), np.array([-3, 5, 9], dtype=np.int8), np.array([False, True])):
+        target = labels[y % len(labels)]
+        model = SparseMLPClassifier(**SMALL | {"max_iter": 1}).fit(X, target)
+        loaded = through_a_file(model)
+        assert loaded.classes_.dtype == model.classes_.dtype
+        assert loaded.predict(X).tobytes() == model.predict(X).tobytes()
+    X_r, y_r = make_regression(50, 4, n_targets=2, random_state=0)
+    model = SparseMLPRegressor((10,), epsilon=3, max_iter=1).fit(X_r, y_r / y_r.std())
+    assert through_a_file(model).predict(X_r).tobytes() == model.predict(X_r).tobytes()
+
+
+def test_loading_warns_of_nothing():
+    model = SparseMLPClassifier(**SMALL).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        through_a_file(model)

@@ -1,0 +1,1 @@
+"""Where samples come from, and checks of what comes from outside."""

@@ -1,0 +1,121 @@
+"""Checks of features before a kernel sees them: kernels check neither indices nor masks."""
+
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, dia_array, issparse
+
+from truesparse.runtime.checks import refuse_masked
+
+
+def sound_features(name: str, X: Any) -> Any:
+    """Features as they are, or if they are sparse and have two dimensions, what `sound_csr` makes of them.
+
+    Raises
+    ------
+    ValueError
+        If they have masked entries, or are a damaged sparse matrix. scikit-learn checks neither.
+    """
+    refuse_masked(name, X)
+    return sound_csr(name, X) if issparse(X) and X.ndim == 2 else X
+
+
+def sound_csr(name: str, matrix: Any) -> csr_array:
+    """A two-dimensional SciPy sparse matrix or array as CSR, once its indices are known to lie within its shape.
+
+    SciPy's conversions follow an index wherever it leads, write lists of any length into arrays that others of another
+    length have sized, and its ``check_format`` overlooks NaN among the indices, as well as everything in a matrix whose
+    index pointer ends with 0.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is damaged.
+    """
+    refuse_masked(name, matrix)
+    try:
+        if matrix.format == "lil":
+            _check_lists(matrix)
+        elif matrix.format == "dok":
+            _check_keys(matrix)
+        elif matrix.format == "dia":
+            matrix = _sound_diagonals(matrix)
+        else:
+            _check_indices(matrix)
+        matrix = csr_array(matrix)
+        _check_indices(matrix)
+        matrix.check_format(full_check=True)  # gives the index arrays one dtype
+        return matrix
+    except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} is a damaged sparse matrix: {error}") from error
+
+
+def _check_indices(matrix):
+    n_rows, n_columns = matrix.shape
+    n_stored = len(matrix.data)
+    n_axes = 3 if matrix.format == "bsr" else 1
+    if matrix.data.ndim != n_axes or 0 in matrix.data.shape[1:]:
+        raise ValueError(f"the data array must have {n_axes} axes, got shape {matrix.data.shape}.")
+    if matrix.format == "coo":
+        _check_range("row", _checked_vector("row", matrix.row, n_stored), n_rows)
+        _check_range("column", _checked_vector("column", matrix.col, n_stored), n_columns)
+        return
+    if matrix.format == "bsr":
+        if n_rows % matrix.blocksize[0] or n_columns % matrix.blocksize[1]:
+            raise ValueError(f"blocks of shape {matrix.blocksize} do not fill a matrix of shape {matrix.shape}.")
+        n_rows, n_columns = n_rows // matrix.blocksize[0], n_columns // matrix.blocksize[1]
+    elif matrix.format == "csc":
+        n_rows, n_columns = n_columns, n_rows
+    indptr = _checked_vector("indptr", matrix.indptr, n_rows + 1)
+    indices = _checked_vector("indices", matrix.indices, n_stored)
+    _check_range("indptr", indptr, n_stored + 1)
+    if indptr[0] != 0 or np.any(indptr[1:] < indptr[:-1]):
+        raise ValueError("indptr must begin with 0 and never fall.")
+    _check_range("indices", indices[: indptr[-1]], n_columns)  # what lies behind is not used
+
+
+def _check_lists(matrix):
+    n_rows, n_columns = matrix.shape
+    for what, lists in (("rows", matrix.rows), ("data", matrix.data)):
+        if lists.shape != (n_rows,) or not all(isinstance(row, list) for row in lists):
+            raise ValueError(f"{what} must hold {n_rows} lists.")
+    for place, (columns, values) in enumerate(zip(matrix.rows, matrix.data, strict=True)):
+        if len(columns) != len(values):
+            raise ValueError(f"row {place} has {len(columns)} indices for {len(values)} values.")
+    _check_range("indices", _integers("indices", chain.from_iterable(matrix.rows)), n_columns)
+
+
+def _check_keys(matrix):
+    keys = _integers("keys", chain.from_iterable(matrix.keys())).reshape(len(matrix.keys()), 2)
+    for what, indices, end in zip(("row", "column"), keys.T, matrix.shape, strict=True):
+        _check_range(what, indices, end)
+
+
+def _sound_diagonals(matrix):
+    """The same without the diagonals that lie outside, which are allowed, but which conversions cast to int32."""
+    n_rows, n_columns = matrix.shape
+    if matrix.data.ndim != 2:
+        raise ValueError(f"the data array must have 2 axes, got shape {matrix.data.shape}.")
+    offsets = _checked_vector("offsets", matrix.offsets, len(matrix.data))
+    within = (offsets > -n_rows) & (offsets < n_columns)
+    return dia_array((matrix.data[within], offsets[within]), shape=matrix.shape)
+
+
+def _integers(what, values):
+    """Numbers out of lists, (n,); NumPy would cut off the decimals of those that are no integers."""
+    array = np.array(list(values))
+    if array.size and (array.ndim != 1 or array.dtype.kind not in "iu"):
+        raise ValueError(f"{what} must be integers, got dtype {array.dtype}.")
+    return array
+
+
+def _checked_vector(what, values, size):
+    if values.shape != (size,) or values.dtype.kind not in "iu":
+        raise ValueError(f"the {what} array must hold {size} integers, got shape {values.shape}, dtype {values.dtype}.")
+    return values
+
+
+def _check_range(what, values, end):
+    if values.size and not (values.min() >= 0 and values.max() < end):
+        raise ValueError(f"{what} must lie in [0, {end}), got {values.min()} to {values.max()}.")

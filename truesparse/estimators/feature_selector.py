@@ -1,0 +1,199 @@
+"""A selector of features for scikit-learn's pipelines."""
+
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from truesparse.data.checks import sound_features
+from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencoder, standardised
+from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
+from truesparse.estimators.classifier import SparseMLPClassifier
+from truesparse.estimators.regressor import SparseMLPRegressor
+from truesparse.evolution import Confirmed, Evolution, neuron_evolution
+from truesparse.runtime.checks import refuse_masked, refuse_sparse
+
+
+class SparseFeatureSelector(SelectorMixin, BaseEstimator):
+    """Keeps the features that a sparse network, trained with or without targets, holds on to.
+
+    A network whose topology evolves moves its connections to the features that matter. What it reads a feature by, the
+    sum of the absolute weights of its connections, is the feature's strength, and the strongest features are selected.
+
+    Features should be of about equal scale, such as those of `sklearn.preprocessing.StandardScaler`, or of
+    ``MaxAbsScaler`` for sparse `X`: a feature measured in smaller units needs smaller weights. Without targets they
+    are standardised here.
+
+    Parameters
+    ----------
+    n_features_to_select : int, or float in (0, 1], default=0.1
+        How many features, or what share of them, rounded, but at least one.
+    strategy : {"strength", "neuron_evolution"}, default="strength"
+        ``"strength"`` trains the estimator as it is, and ranks the features by their strength in the end
+        (QuickSelection). ``"neuron_evolution"`` takes the weakest features from the network while it trains, until
+        about so many as are to be selected are left (NeuroFS, see `truesparse.evolution.input_removal`); it needs `y`,
+        and takes the place of the estimator's own ``evolution``. Features that are not left have a score of 0.
+    estimator : SparseMLPClassifier or SparseMLPRegressor, default=None
+        What is trained; it is cloned. None takes a regressor if `y` is continuous and a classifier otherwise, so that
+        counts are classes; both with 100 epochs, between which the topology changes by growth that is
+        `truesparse.evolution.Confirmed`: it follows the errors where they can be trusted. Without `y`, None takes
+        `truesparse.estimators.denoising_autoencoder`; any regressor then learns all features, standardised, from
+        noisy ones: those that its ``batch_transform`` makes, or else `truesparse.estimators.GaussianNoise`.
+    random_state : int, RandomState instance or None, default=None
+        Of the estimator; None leaves its own.
+    n_jobs : int, default=None
+        Of the estimator; None leaves its own.
+
+    Attributes
+    ----------
+    estimator_ : SparseMLPClassifier or SparseMLPRegressor
+        The trained network.
+    scores_ : (n_features,)
+        Its ``feature_importances_``: strengths, which add up to 1.
+    ranking_ : (n_features,) int
+        1 for the feature with the highest score, which is first among those selected; equal scores in the features'
+        order.
+    n_features_to_select_ : int
+    n_features_in_ : int
+    feature_names_in_ : (n_features,)
+        Only if the features have names.
+
+    Notes
+    -----
+    Growth decides on what is found. That of an estimator's default, ``evolution="cte"``, goes by similarity: it selects
+    features that say the same together, and overlooks some that are like no other. ``"rigl"`` and ``"omp"`` go by
+    errors: of features that say the same they may select one only, and where features are many and samples few, they
+    are misled by noise. `truesparse.evolution.Confirmed` does as the samples allow.
+
+    Without targets, the features are the targets, and held as a dense array (n_samples, n_features) even if they are
+    sparse.
+
+    References
+    ----------
+    Z. Atashgahi, G. Sokar, T. van der Lee, E. Mocanu, D. C. Mocanu, R. Veldhuis, M. Pechenizkiy, "Quick and robust
+    feature selection: the strength of energy-efficient sparse training for autoencoders", Machine Learning 111, 2022.
+
+    Z. Atashgahi, X. Zhang, N. Kichler, S. Liu, L. Yin, M. Pechenizkiy, R. Veldhuis, D. C. Mocanu, "Supervised feature
+    selection with neuron evolution in sparse neural networks", TMLR, 2023.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.estimators import SparseFeatureSelector
+    >>> X, y = make_classification(1000, 50, n_informative=5, n_redundant=0, shuffle=False, random_state=0)
+    >>> network = SparseMLPClassifier((100, 100), max_iter=30)
+    >>> selector = SparseFeatureSelector(5, strategy="neuron_evolution", estimator=network, random_state=0)
+    >>> selector.fit(X, y).get_support(indices=True)
+    array([0, 1, 2, 3, 4])
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_features_to_select": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="right"),
+        ],
+        "strategy": [StrOptions({"strength", "neuron_evolution"})],
+        "estimator": [BaseSparseMLP, None],
+        "random_state": ["random_state"],
+        "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    def __init__(
+        self, n_features_to_select=0.1, *, strategy="strength", estimator=None, random_state=None, n_jobs=None
+    ):
+        self.n_features_to_select = n_features_to_select
+        self.strategy = strategy
+        self.estimator = estimator
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Train the estimator, and rank the features.
+
+        Parameters
+        ----------
+        X : array or SciPy sparse matrix, (n_samples, n_features)
+        y : (n_samples,) or (n_samples, n_outputs), default=None
+            Classes, labels or numbers, as the estimator takes them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are not as described, if there are fewer features than are to be selected, if the
+            estimator or the strategy needs a `y` that is not given, or if the training fails. The selector is then as
+            it was before.
+        """
+        with unchanged_on_error(self):
+            estimator = self._make_estimator(y)
+            X, y = self._checked(X, y, estimator)
+            n_selected = self._count(X.shape[1])
+            if self.strategy == "neuron_evolution":
+                estimator.set_params(evolution=neuron_evolution(n_selected))
+            self.estimator_ = estimator.fit(X, y)
+            self.scores_ = self.estimator_.feature_importances_
+            self.ranking_ = np.empty(X.shape[1], dtype=np.int64)
+            self.ranking_[np.argsort(-self.scores_, kind="stable")] = np.arange(1, X.shape[1] + 1)
+            self.n_features_to_select_ = n_selected
+        return self
+
+    def _make_estimator(self, y):
+        """An unfitted estimator for this kind of target."""
+        if self.estimator is not None:
+            estimator = clone(self.estimator)
+        elif y is None:
+            estimator = denoising_autoencoder()
+        else:
+            continuous = type_of_target(y, input_name="y").startswith("continuous")
+            kind = SparseMLPRegressor if continuous else SparseMLPClassifier
+            estimator = kind(evolution=Evolution(grow=Confirmed()), update_every="epoch", max_iter=100)
+        if y is None and not isinstance(estimator, SparseMLPRegressor):
+            raise ValueError(f"y=None, but estimator={estimator!r} needs targets; only a SparseMLPRegressor does not.")
+        if y is None and self.strategy == "neuron_evolution":
+            raise ValueError("y=None, but strategy='neuron_evolution' needs targets; strategy='strength' does not.")
+        if y is None and estimator.batch_transform is None:
+            estimator.set_params(batch_transform=GaussianNoise())
+        given = {"random_state": self.random_state, "n_jobs": self.n_jobs}
+        return estimator.set_params(**{name: value for name, value in given.items() if value is not None})
+
+    def _checked(self, X, y, estimator):
+        """What the estimator is fitted with."""
+        X = sound_features("X", X)
+        options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
+        if y is None:
+            X = standardised(validate_data(self, X, **options))
+            return X, X
+        refuse_masked("y", y)
+        refuse_sparse("y", y)
+        numeric = isinstance(estimator, SparseMLPRegressor)
+        return validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
+
+    def _count(self, n_features):
+        """How many features are to be selected."""
+        n = self.n_features_to_select
+        if not isinstance(n, Integral):
+            return max(1, round(float(n) * n_features))
+        if n > n_features:
+            raise ValueError(
+                f"n_features_to_select={n!r} is more than the {n_features} features of X; at most all are allowed."
+            )
+        return int(n)
+
+    def _get_support_mask(self):
+        check_is_fitted(self)
+        return self.ranking_ <= self.n_features_to_select_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,37 @@
+"""Compiling ahead of time."""
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from truesparse.estimators.classifier import SparseMLPClassifier
+
+
+def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
+    """Compile the kernels, so that the first fit does not wait for them.
+
+    Kernels are compiled when they are first used, for the dtype, the width of the batch, and either one thread or
+    several, and kept on disk (``NUMBA_CACHE_DIR`` says where), so that this costs many seconds once and little from
+    then on. Call it while an image is built or a server starts.
+
+    Parameters
+    ----------
+    batch_sizes : iterable of int
+        As for the estimators' ``batch_size``. Many share a width: those up to 16, 32, 64, 112 and 128 samples.
+    dtypes : iterable of {"float32", "float64"}
+
+    Examples
+    --------
+    >>> import truesparse
+    >>> truesparse.warmup(batch_sizes=[100])
+    """
+    for dtype in dtypes:
+        for batch_size in batch_sizes:
+            rng = np.random.default_rng(0)
+            X = rng.standard_normal((max(2 * batch_size, 200), 8))  # more samples than numbers in a sketch
+            y = np.arange(len(X)) % 2
+            for data, evolution, solver in ((X, "cte", "adam"), (csr_array(X), "set", "sgd")):
+                for n_jobs in (1, 2):
+                    SparseMLPClassifier(
+                        (300, 300), evolution=evolution, solver=solver, batch_size=batch_size, dtype=dtype, epsilon=2,
+                        update_every=1, max_iter=1, random_state=0, n_jobs=n_jobs,
+                    ).fit(data, y).predict(data)  # fmt: skip

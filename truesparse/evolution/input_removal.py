@@ -1,0 +1,296 @@
+"""Inputs that come and go as a whole: neuron evolution, by which a network selects features (NeuroFS).
+
+The first layer gives up its weakest inputs, with all their connections, until few are left; other layers evolve as
+ever. An input's strength is what its connections weigh together,
+
+    s_i = Σ_j |w_ji|
+
+and with d inputs of which k are to stay, the number of those that are connected after step t of T is
+
+    A(t) = k + (d − k) · max(0, 1 − t / (αT))
+
+Each update drops the connections of the weakest inputs beyond A(t), and of some more, for which others come back:
+
+    ⌊ζ · (d − A(t)) · (1 − t / T)⌋     at most A(t) / 2
+
+Which ones come back, and all new connections of the inputs that are there, is up to a grow rule.
+
+| paper | here |
+|---|---|
+| K, features to select | ``n_inputs`` of `InputRemoval` |
+| α, share of the epochs in which neurons are removed, 0.65 | ``end`` |
+| ζ_in, share of the neurons that are exchanged, 0.2 | ``exchange`` of `NeuronPrune` |
+| gradient of absent connections | ``NeuronGrow(grow=Gradient())`` |
+
+Cost: that of the grow rule, which is asked twice about the first layer.
+
+Source: Atashgahi et al., "Supervised feature selection with neuron evolution in sparse neural networks", TMLR, 2023.
+
+Where this differs from the paper and its authors' code: a layer replaces as many connections as the schedule says,
+those of whole inputs first and then its smallest, so that an input whose connections are more than that goes in
+several updates; no fewer inputs stay than have room for the layer's weights; an input comes back for the number of its
+pairs that the rule picks, not for its largest gradient, and gets at least one connection then; the one that came back
+last is not spared in the next update; and there, the gradient is that of the network's outputs, not of the loss.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+from scipy.sparse import issparse
+
+from truesparse.evolution.checks import check_rule
+from truesparse.evolution.combine import Confirmed, keys_of, left_after
+from truesparse.evolution.evolve import Evolution
+from truesparse.evolution.rules import Grow
+from truesparse.evolution.schedule import Constant
+from truesparse.kernels.select import k_smallest
+from truesparse.runtime.checks import check_count, check_number
+from truesparse.topology.pattern import edge_keys
+
+_SIGNALS = ("activations", "errors", "progress")  # what can be told of some of the inputs only
+
+
+def input_strength(weight) -> np.ndarray:
+    """The sum of |w| over the connections of each input.
+
+    Parameters
+    ----------
+    weight : array or csr_array, (fan_out, fan_in)
+
+    Returns
+    -------
+    (fan_in,) float64
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from truesparse.evolution.input_removal import input_strength
+    >>> input_strength(csr_array([[1.0, 0.0, -2.0], [0.0, 0.0, 3.0]]))
+    array([1., 0., 5.])
+    """
+    if issparse(weight):
+        return np.bincount(weight.indices, weights=np.abs(weight.data), minlength=weight.shape[1])
+    return np.abs(weight).sum(axis=0, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class InputRemoval:
+    """How many inputs are connected at a time: all at first, and in the end so many as are wanted.
+
+    Parameters
+    ----------
+    n_inputs : int
+        How many stay; more, where the weights of the layer would not find room between fewer.
+    end : float, in (0, 1]
+        When only these are left, as a share of the steps that are planned.
+
+    Examples
+    --------
+    >>> from truesparse.evolution import InputRemoval
+    >>> from truesparse.training.state import Progress
+    >>> removal = InputRemoval(n_inputs=20, end=0.5)
+    >>> [removal.n_left((1000, 500), 1500, Progress(step=step, planned_steps=100)) for step in (0, 25, 50, 75)]
+    [500, 260, 20, 20]
+    """
+
+    n_inputs: int
+    end: float = 0.65
+
+    def __post_init__(self):
+        check_count("n_inputs", self.n_inputs)
+        check_number("end", self.end, 0, 1, without=0)
+
+    def n_left(self, shape: tuple[int, int], nnz: int, progress) -> int:
+        """How many inputs of a layer (fan_out, fan_in) with `nnz` weights are to be connected."""
+        fan_out, fan_in = shape
+        fewest = min(fan_in, max(int(self.n_inputs), -(-nnz // fan_out)))
+        to_go = max(0.0, 1 - progress.steps_of_plan / (float(self.end) * progress.planned_steps))
+        return fewest + int((fan_in - fewest) * to_go)
+
+
+@dataclass(frozen=True)
+class NeuronPrune:
+    """Drop the connections of the first layer's weakest inputs, then the smallest; in other layers the smallest.
+
+    Goes with `NeuronGrow`.
+
+    Parameters
+    ----------
+    removal : InputRemoval
+        The same as for growth.
+    exchange : float, in [0, 1]
+        How many inputs go so that others can come, as a share of those that are not connected; falls to 0 with the
+        steps that are left.
+    """
+
+    removal: InputRemoval
+    exchange: float = 0.2
+
+    needs: ClassVar[tuple[str, ...]] = ("progress", "changing")
+
+    def __post_init__(self):
+        _check_removal(self.removal)
+        check_number("exchange", self.exchange, 0, 1)
+
+    def __call__(self, weights, n_drop, *, progress, changing):
+        """Masks of the weights to drop."""
+        scores = [np.abs(weight.data) for weight in weights]
+        if changing[0] == 0:
+            places = self._places_of_leaving(weights[0], progress)[weights[0].indices]
+            scores[0] = np.where(places < 0, places, scores[0])
+        return [k_smallest(score, n) for score, n in zip(scores, n_drop, strict=True)]
+
+    def _places_of_leaving(self, weight, progress):
+        """For every input, −n for the weakest of n that leave, up to −1, and 0 for those that stay, (fan_in,)."""
+        fan_in = weight.shape[1]
+        connected = np.flatnonzero(np.bincount(weight.indices, minlength=fan_in))
+        n_left = self.removal.n_left(weight.shape, weight.nnz, progress)
+        time_left = max(0.0, 1 - progress.steps_of_plan / progress.planned_steps)
+        n_exchanged = min(int(float(self.exchange) * (fan_in - n_left) * time_left), n_left // 2)
+        n_leaving = min(max(0, connected.size - n_left) + n_exchanged, connected.size)
+        leaving = connected[np.argsort(input_strength(weight)[connected], kind="stable")[:n_leaving]]
+        places = np.zeros(fan_in)
+        places[leaving] = np.arange(-n_leaving, 0)
+        return places
+
+
+@dataclass(frozen=True)
+class NeuronGrow:
+    """Grow a rule's picks, in the first layer only from inputs that are connected, or that come back for its sake.
+
+    Where fewer inputs are connected than there are to be, the rule is asked for pairs of the others; those with the
+    most picks come back. It is then asked for pairs of all inputs that are there. Goes with `NeuronPrune`.
+
+    Parameters
+    ----------
+    removal : InputRemoval
+        The same as for pruning.
+    grow : Grow
+        Reads ``activations``, ``errors`` or ``progress``, if anything.
+    """
+
+    removal: InputRemoval
+    grow: Grow = field(default_factory=Confirmed)
+
+    def __post_init__(self):
+        _check_removal(self.removal)
+        check_rule("grow", self.grow, "Confirmed()")
+        if not set(self.grow.needs) <= set(_SIGNALS):
+            raise ValueError(f"grow={self.grow!r} needs the signals {self.grow.needs}; only {_SIGNALS} are allowed.")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Those of the rule, and the progress of training."""
+        return tuple(dict.fromkeys(("progress", *self.grow.needs)))
+
+    def __call__(self, vacancies, *, rng, **signals):
+        """Edges to grow, per layer."""
+        above = [replace(vacancy, n_grow=0) if vacancy.layer == 0 else vacancy for vacancy in vacancies]
+        picks = keys_of(self.grow, above, rng, signals)
+        if vacancies[0].layer == 0:
+            picks[0] = self._of_first_layer(vacancies[0], rng, signals)
+        return [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(picks, vacancies, strict=True)]
+
+    def _of_first_layer(self, vacancy, rng, signals):
+        pattern = vacancy.pattern
+        connected = np.bincount(pattern.indices, minlength=pattern.shape[1]) > 0
+        n_left = self.removal.n_left(pattern.shape, vacancy.before.nnz, signals["progress"])
+        n_coming = min(max(0, n_left - np.count_nonzero(connected)), vacancy.n_grow)
+        keys = self._first_pairs(vacancy, ~connected, n_coming, rng, signals)
+        connected[keys % pattern.shape[1]] = True
+        return np.concatenate([keys, self._pick(left_after(vacancy, keys), connected, rng, signals)])
+
+    def _first_pairs(self, vacancy, inputs, n, rng, signals):
+        """Keys of one pair for each of `n` of the inputs, which have none: those with the most picks, then any."""
+        fan_out, fan_in = vacancy.pattern.shape
+        picks = rng.permutation(self._pick(vacancy, inputs, rng, signals)) if n else np.empty(0, dtype=np.int64)
+        columns, places, counts = np.unique(picks % fan_in, return_index=True, return_counts=True)
+        best = np.argsort(-counts, kind="stable")[:n]
+        others = rng.choice(np.setdiff1d(np.flatnonzero(inputs), columns), n - best.size, replace=False)
+        return np.sort(np.concatenate([picks[places[best]], rng.integers(fan_out, size=others.size) * fan_in + others]))
+
+    def _pick(self, vacancy, inputs, rng, signals):
+        """Keys of the rule's picks between some of the inputs and all outputs, and of random pairs if it finds few."""
+        before, slots = vacancy.before.between(np.ones(vacancy.before.shape[0], dtype=bool), inputs)
+        dropped = vacancy.dropped[slots]
+        n_absent = before.n_pairs - before.nnz + np.count_nonzero(dropped)
+        part = replace(vacancy, before=before, dropped=dropped, n_grow=min(vacancy.n_grow, n_absent))
+        columns = np.flatnonzero(inputs)
+        (keys,) = keys_of(self.grow, [part], rng, _told_of_some(signals, columns))
+        rest = left_after(part, keys)
+        keys = np.concatenate([keys, edge_keys(*rest.pattern.sample_absent(rest.n_grow, rng), before.shape)])
+        rows, places = np.divmod(keys, columns.size)
+        return rows * inputs.size + columns[places]
+
+
+def neuron_evolution(n_inputs: int, grow: Grow | None = None) -> Evolution:
+    """The evolution that leaves a network few inputs: a third of the weights moves after every epoch.
+
+    Parameters
+    ----------
+    n_inputs : int
+        How many of the features stay connected.
+    grow : Grow, default=Confirmed()
+        Which connections grow, and for the sake of which pairs inputs come back. The paper's is `Gradient`, of which
+        grown weights should start at zero (``grow_init="zeros"``).
+
+    Returns
+    -------
+    Evolution
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.evolution import neuron_evolution
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = SparseMLPClassifier((100,), evolution=neuron_evolution(12), max_iter=20, random_state=0)
+    >>> int(np.count_nonzero(model.fit(X / 16, y).feature_importances_))
+    12
+    """
+    removal = InputRemoval(n_inputs)
+    grow = NeuronGrow(removal) if grow is None else NeuronGrow(removal, grow)
+    return Evolution(prune=NeuronPrune(removal), grow=grow, schedule=Constant(0.3, update_every="epoch"))
+
+
+class _OfSome:
+    """A stream of activations in which there are some of the features only."""
+
+    def __init__(self, stream, features):
+        self._stream, self._features = stream, features
+        self.layer_sizes = [features.size, *stream.layer_sizes[1:]]
+        self.dtype, self.n_samples = stream.dtype, stream.n_samples
+
+    def __iter__(self):
+        yield from map(self._without_others, self._stream)
+
+    def _without_others(self, activations):
+        return [activations[0][self._features], *activations[1:]]
+
+
+class _OfSomeWithErrors(_OfSome):
+    """The same with errors, as `truesparse.evolution.signals.ErrorStream`."""
+
+    def __iter__(self):
+        for activations, errors in self._stream:
+            yield self._without_others(activations), errors
+
+    def halves(self):
+        """As there."""
+        return tuple(_OfSomeWithErrors(half, self._features) for half in self._stream.halves())
+
+
+def _told_of_some(signals, features):
+    """The same signals, of some of the features."""
+    told = dict(signals)
+    for name, stream in (("activations", _OfSome), ("errors", _OfSomeWithErrors)):
+        if name in signals:
+            told[name] = lambda n_samples, name=name, stream=stream: stream(signals[name](n_samples), features)
+    return told
+
+
+def _check_removal(removal):
+    if not isinstance(removal, InputRemoval):
+        raise ValueError(f"removal={removal!r} must be a truesparse.evolution.InputRemoval.")

@@ -1,0 +1,367 @@
+"""SNIP: the connections that matter most to the loss of a dense network at initialisation (Lee et al., 2019).
+
+A dense network is drawn, and a batch of training samples says how much its loss would change if a connection were
+scaled down a little. The connections with the largest changes are kept; the network is then trained with these only:
+
+    s_ji = |w_ji · ∂L/∂w_ji| = |w_ji · Σ_samples δ_j a_i|,   keep the k largest
+
+| symbol of the paper | here |
+|---|---|
+| w, weights of the dense network | drawn row by row, ``_rows``, never held |
+| D_b, the batch | `n_samples` of the training samples |
+| g_j, connection sensitivity (eq. 5) | ``products`` of a tile, up to its sign |
+| κ, number of connections to keep | sum of ``counts`` |
+
+The dense network is never stored. A layer's weights are one long sequence of random numbers from a stream of its own,
+which is drawn again each time it is needed, some rows at a time: once forward, once backward, where the scores of the
+same rows feed a running choice of the best k, and once to give the chosen connections their weights. The sequence is
+that of a full layer of ours, so that this is the pruned form of the network that ``evolution="dense"`` would draw
+with the same seed, not just of some dense network.
+
+Cost: time O(fan_in · fan_out · n_samples), once, 2 s for 10⁸ pairs and 64 samples on one core; memory O(weights +
+units · n_samples) and one tile.
+
+Scores come from the weights that the initializer gives a full layer. `FanIn`, whose bounds depend on what is chosen,
+counts as `Dense` with gain 1, which keeps the variance from layer to layer. A chosen connection keeps its random number
+u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` that is the weight it was chosen by.
+
+`per_layer` decides what the budget is: as many connections for each layer as Erdős–Rényi gives it, the default, or
+their sum, for which all layers compete as in the paper. The second is unsafe at few weights: scores say nothing of
+whether signals still get through, and how the layers share the budget depends on the data. Mean test accuracy of three
+seeds with 1000-1000-1000 hidden ReLU units, static training with our defaults and 512 samples; "balanced" is chosen
+without data, the numbers of connections are those of the last seed:
+
+| data, epsilon | balanced | per layer | together | connections of the layers, together | per layer |
+|---|---|---|---|---|---|
+| Madelon, 1 | .596 | .653 | .500 | 0, 140, 5108, 1254 | 1500, 2000, 2000, 1002 |
+| Madelon, 5 | .581 | .628 | .628 | 0, 3172, 24859, 1469 | 7500, 10000, 10000, 2000 |
+| MNIST 10,000, 1 | .796 | .891 | .874 | 1324, 1147, 2087, 2236 | 1784, 2000, 2000, 1010 |
+| MNIST 10,000, 5 | .935 | .941 | .942 | 9128, 9021, 12456, 3365 | 8920, 10000, 10000, 5050 |
+
+A layer without connections, as Madelon's first one, makes predictions that do not depend on the input; the estimators
+warn of it. Where the signal is weak, more samples find better connections: Madelon at epsilon 1, per layer, has .623
+with 128 samples, .653 with 512 and .751 with all 2000. On MNIST all three give .891.
+
+`centred` and `connected` are for few weights and many outputs. On Isolet at epsilon 1, two of 26 outputs get 637 of
+the last layer's 1,026 connections and three get none, and 901 of the 1,000 units below lie on no path. For one, Σ δ_j
+a_i is mostly n · δ̄_j · ā_i, the part that a bias could learn, and large where an output's first predictions are far
+from its class's share; `centred` leaves it out:
+
+    s_ji = |w_ji · Σ_samples δ_j (a_i − ā_i)|
+
+For another, layers choose without each other, so that what leads into a unit is kept where nothing leads on;
+`connected` chooses from the outputs downwards, and gives each output its share. benchmarks/README.md has the figures.
+
+Where it differs from the authors' code (github.com/namhoonlee/snip-public): theirs holds the dense network; gives the
+chosen connections weights that are drawn anew, while ours keep their random numbers, as in the paper; lets biases
+compete too, while ours are all kept; divides scores by their sum, which changes no order; and lets the first pairs win
+where scores are zero, ours random ones.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from truesparse._typing import FloatArray, IndexArray
+from truesparse.data.batches import BatchReader
+from truesparse.evolution.signals import draw_samples
+from truesparse.kernels.select import k_smallest
+from truesparse.kernels.similarity import BestPairs
+from truesparse.network.activations import Activation
+from truesparse.network.initial_weights import Dense, FanIn, Initializer, checked_bounds
+from truesparse.network.losses import Loss
+from truesparse.runtime.checks import check_count
+from truesparse.runtime.random_streams import RandomStreams
+from truesparse.topology.pattern import Pattern
+
+_TILE = 2**18  # weights that are drawn at a time; a tile of one row may have more
+_STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
+
+
+@dataclass(frozen=True)
+class SNIP:
+    """The first topology by connection sensitivity.
+
+    Parameters
+    ----------
+    n_samples : int or None
+        Training samples that the scores are summed over, drawn at random; all for None. Activations and errors of all
+        units are held for so many samples.
+    per_layer : bool
+        Every layer keeps as many connections as Erdős–Rényi would give it. Otherwise the best of all layers compete for
+        the sum of these, as in the paper, and a layer may be left with few or none.
+    centred : bool
+        Scores leave out each unit's mean activation over the samples, whose effect a bias can have as well.
+    connected : bool
+        Every output keeps as many connections as any other, give or take one, and below, only units compete that
+        a unit above has chosen as its input. Needs `per_layer`.
+
+    References
+    ----------
+    N. Lee, T. Ajanthan, P. H. S. Torr, "SNIP: Single-shot network pruning based on connection sensitivity", ICLR 2019,
+    arXiv 1810.02340.
+
+    Examples
+    --------
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.evolution.snip import SNIP
+    >>> classifier = SparseMLPClassifier(evolution="snip", topology_init=SNIP(per_layer=False), epsilon=10)
+    """
+
+    n_samples: int | None = 512
+    per_layer: bool = True
+    centred: bool = False
+    connected: bool = False
+
+    def __post_init__(self):
+        check_count("n_samples", self.n_samples, none=True)
+        for name in ("per_layer", "centred", "connected"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)!r} must be True or False.")
+        if self.connected and not self.per_layer:
+            raise ValueError("connected=True needs per_layer=True: it gives every layer connections of its own.")
+
+    def choose(
+        self,
+        X,
+        target: np.ndarray,
+        shapes: list[tuple[int, int]],
+        counts: list[int],
+        *,
+        activation: Activation,
+        loss: Loss,
+        initializer: Initializer,
+        streams: RandomStreams,
+    ) -> list[Pattern]:
+        """The pattern of every layer.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
+        target : (n_samples, …), as the loss wants it
+        shapes : list of (fan_out, fan_in)
+        counts : list of int
+            Connections of each layer, or with ``per_layer=False`` numbers whose sum is to be spent.
+        activation : Activation
+        loss : Loss
+        initializer : Initializer
+        streams : RandomStreams
+            Weights are drawn from ``("weights", layer)``.
+
+        Notes
+        -----
+        The derivative of an activation is exact if it is piecewise linear, and a central difference quotient if it is
+        smooth. ``srelu``, which has learnt nothing yet, counts as ReLU here.
+        """
+        samples = draw_samples(X.shape[0], self.n_samples, streams("snip samples"))
+        layers = [_DrawnLayer(shape, initializer, streams, index) for index, shape in enumerate(shapes)]
+        if self.per_layer:
+            kinds = [_Choice] * (len(shapes) - 1) + [_ChoiceOfEachUnit if self.connected else _Choice]
+            choices = [kind([shape], count) for kind, shape, count in zip(kinds, shapes, counts, strict=True)]
+            places = [(choice, 0) for choice in choices]
+        else:
+            choices = [_Choice(shapes, sum(counts))]
+            places = [(choices[0], index) for index in range(len(shapes))]
+        # Data of extreme size make sums infinite or NaN here; training refuses them in words.
+        with np.errstate(over="ignore", invalid="ignore"):
+            _score(
+                layers, places, *_read(X, samples), target[samples], activation, loss,
+                centred=self.centred, connected=self.connected,
+            )  # fmt: skip
+        return [pattern for index, choice in enumerate(choices) for pattern in choice.patterns(streams("snip", index))]
+
+
+def draw_as_in_dense(initializer: Initializer, pattern: Pattern, rng: np.random.Generator) -> FloatArray:
+    """Fresh weights that keep the random numbers which their pairs have in a full layer, scaled for the pattern.
+
+    Parameters
+    ----------
+    initializer : object with a method ``bounds(pattern)``
+    pattern : Pattern
+    rng : numpy.random.Generator, at its start
+
+    Returns
+    -------
+    (nnz,) float64; for a full pattern the same as `truesparse.network.initial_weights.draw`
+    """
+    weights = np.repeat(checked_bounds(initializer, pattern), pattern.out_units_fan_in)
+    rows = pattern.rows
+    for first, last, u in _rows(pattern.shape, rng):
+        slots = slice(pattern.indptr[first], pattern.indptr[last])
+        weights[slots] *= u[rows[slots] - first, pattern.indices[slots]]
+    return weights
+
+
+def _rows(shape, rng):
+    """The numbers in (−1, 1) of a full layer, (last − first, fan_in) at a time, in the order in which it draws them."""
+    fan_out, fan_in = shape
+    step = max(1, _TILE // fan_in)
+    for first in range(0, fan_out, step):
+        last = min(first + step, fan_out)
+        yield first, last, rng.uniform(-1, 1, (last - first, fan_in))
+
+
+class _DrawnLayer:
+    """A full layer whose weights are drawn anew whenever they are needed."""
+
+    def __init__(self, shape, initializer, streams, index):
+        self.shape = shape
+        self._bounds = _dense_bounds(initializer, shape)
+        self._streams, self._index = streams, index
+
+    def tiles(self, columns, dtype):
+        """First row, last row (exclusive) and the weights of these rows, all columns or those that are asked for."""
+        for first, last, u in _rows(self.shape, self._streams("weights", self._index)):
+            u *= self._bounds[first:last, None]
+            yield first, last, (u if columns.size == self.shape[1] else u[:, columns]).astype(dtype)
+
+
+def _dense_bounds(initializer, shape):
+    """Bounds of the output units of a full layer, (fan_out,)."""
+    if isinstance(initializer, FanIn):
+        initializer = Dense()
+    fan_out, fan_in = shape
+    # All rows share one vector of indices: a full pattern of the usual kind would be as large as the layer.
+    indices = np.broadcast_to(np.arange(fan_in), shape)
+    return checked_bounds(initializer, Pattern(shape, np.arange(fan_out + 1) * fan_in, indices))
+
+
+def _read(X, samples):
+    """The features that are not zero in these samples, (n,), and their values, (n, n_samples).
+
+    Zeros leave no trace in sums or scores. Leaving them out of dense data as well makes both kinds of data take the
+    same operations.
+    """
+    reader = BatchReader(X)
+    if reader.is_sparse:
+        inputs = reader.read_sparse(samples, samples.size)
+        features, values = inputs.features, inputs.values
+    else:
+        features, values = np.arange(X.shape[1]), X[samples].T
+    present = np.any(values != 0, axis=1)
+    return features[present], np.ascontiguousarray(values[present])
+
+
+def _score(layers, places, features, values, target, activation, loss, *, centred, connected):
+    """Forward and backward through the dense network; the scores of each tile go to the choice of its layer."""
+    dtype = values.dtype
+    columns = [features, *(np.arange(layer.shape[1]) for layer in layers[1:])]
+    outputs, slopes = [values], []
+    for index, layer in enumerate(layers):
+        z = np.empty((layer.shape[0], values.shape[1]), dtype=dtype)
+        for first, last, weights in layer.tiles(columns[index], dtype):
+            np.matmul(weights, outputs[index], out=z[first:last])  # (rows of the tile, n_samples)
+        if index < len(layers) - 1:
+            a, slope = _apply(activation.at_layer(index), z)
+            outputs.append(a)
+            slopes.append(slope)
+    delta = np.empty_like(z)
+    loss(z, target, delta)
+    unread = np.zeros(len(z), dtype=bool)
+    for index in reversed(range(len(layers))):
+        a, (choice, place) = outputs.pop(), places[index]
+        best = choice.begin(place, dtype)
+        if index == 0 and best is None:
+            return
+        below = np.zeros_like(a) if index > 0 else None
+        seen = a - a.mean(axis=1, keepdims=True) if centred and best is not None else a
+        for first, last, weights in layers[index].tiles(columns[index], dtype):
+            if index > 0:
+                below += weights.T @ delta[first:last]  # (fan_in, n_samples)
+            if best is not None:
+                products = delta[first:last] @ seen.T  # (rows of the tile, columns)
+                products *= weights
+                products[unread[first:last]] = 0
+                best.take(products, np.arange(first, last), columns[index])
+        choice.end(place, best)
+        unread = ~choice.inputs if connected else np.zeros(len(a), dtype=bool)
+        if index > 0:
+            delta = below
+            delta *= slopes.pop()
+
+
+def _apply(activation, z):
+    """f(z) and f′(z), of the dtype of `z`."""
+    if hasattr(activation, "apply"):
+        a, exact = z.copy(), z.astype(np.float64)
+        above, below = exact + _STEP, exact - _STEP
+        for values in (a, above, below):
+            activation.apply(values)
+        return a, ((above - below) / (2 * _STEP)).astype(z.dtype)
+    slope = np.where(z > 0, 1, getattr(activation, "slope", 0)).astype(z.dtype)
+    return slope * z, slope
+
+
+class _Choice:
+    """The best pairs of one layer, or of several layers whose pairs are numbered one layer after the other."""
+
+    def __init__(self, shapes, k):
+        self._shapes, self._k = shapes, k
+        self._starts = list(accumulate((fan_out * fan_in for fan_out, fan_in in shapes), initial=0))
+        self._keys: IndexArray = np.empty(0, dtype=np.int64)
+        self._scores: FloatArray = np.empty(0)
+
+    def begin(self, place, dtype):
+        """What is to be shown the pairs of the layer at this place; None where all of them are taken anyway."""
+        if self._k == self._starts[-1] or self._k == 0:
+            return None
+        fan_out, fan_in = self._shapes[place]
+        floor = self._scores.min() if self._keys.size == self._k else 0
+        k = min(self._k, fan_out * fan_in)
+        indices, indptr = np.empty(0, dtype=np.int32), np.zeros(fan_out + 1, dtype=np.int32)
+        return BestPairs(k, indices, indptr, fan_in, dtype, floor)
+
+    def end(self, place, best):
+        """Let the best pairs of a layer compete with those of the layers before."""
+        if best is None:
+            return
+        keys, scores = best.in_order(by_key=True)
+        keys = np.concatenate([self._keys, keys + self._starts[place]])
+        scores = np.concatenate([self._scores.astype(scores.dtype), scores])
+        order = np.lexsort((keys, -scores))[: self._k]
+        self._keys, self._scores = keys[order], scores[order]
+
+    @property
+    def inputs(self):
+        """Which input units of the only layer have been chosen, (fan_in,) bool."""
+        fan_in = self._shapes[0][1]
+        chosen = np.full(fan_in, self._k == self._starts[-1])
+        chosen[self._keys % fan_in] = True
+        return chosen
+
+    def patterns(self, rng):
+        """The pattern of each layer, with random pairs where too few scores are positive."""
+        n_pairs = self._starts[-1]
+        if self._k == n_pairs:
+            return [Pattern.full(shape) for shape in self._shapes]
+        keys = np.sort(self._keys)
+        if keys.size < self._k:
+            line = Pattern((1, n_pairs), np.array([0, keys.size]), keys)
+            keys = np.sort(np.concatenate([keys, line.sample_absent(self._k - keys.size, rng)[1]]))
+        parts = np.split(keys, np.searchsorted(keys, self._starts[1:-1]))
+        return [
+            Pattern.from_keys(part - start, shape)
+            for part, start, shape in zip(parts, self._starts[:-1], self._shapes, strict=True)
+        ]
+
+
+class _ChoiceOfEachUnit(_Choice):
+    """The best pairs of every output unit of one layer, equally many, give or take one."""
+
+    def begin(self, place, dtype):
+        """As `_Choice.begin`."""
+        self._parts = [np.empty(0, dtype=np.int64)]
+        return None if self._k == self._starts[-1] else self
+
+    def take(self, products, rows, columns):
+        """Choose among the pairs of whole rows; their scores are |products|."""
+        fan_out, fan_in = self._shapes[0]
+        for row, scores in zip(rows, np.abs(products), strict=True):
+            n = self._k // fan_out + (row < self._k % fan_out)
+            chosen = k_smallest(-scores, min(n, np.count_nonzero(scores)))
+            self._parts.append(row * fan_in + columns[chosen])
+
+    def end(self, place, best):
+        """Keep what has been chosen."""
+        self._keys = np.concatenate(self._parts)

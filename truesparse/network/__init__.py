@@ -1,0 +1,1 @@
+"""Sparse networks: layers, activations, losses, parameters, and the two passes."""

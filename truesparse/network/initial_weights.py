@@ -1,0 +1,114 @@
+"""How large fresh weights are: uniform in ±bound, where the bound belongs to the output unit.
+
+| name | bound of a weight into unit j |
+|---|---|
+| `FanIn` | gain · √(6 / number of inputs that j really has) |
+| `Dense` | gain · √(6 / fan_in), as if j were connected to all inputs: the papers' rule |
+| `Glorot` | gain · √(6 / (fan_in + fan_out)) (Glorot & Bengio, 2010, eq. 16) |
+
+√(6 / n) keeps the variance of ReLU activations from layer to layer when each unit sums n inputs (He et al., 2015).
+With two inputs of a thousand, the papers' rule makes the signal vanish by a factor of twenty in every layer; a rule
+that grows connections can repair that, a static network cannot.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from truesparse._typing import FloatArray
+from truesparse.runtime.checks import LARGEST, check_number
+from truesparse.topology import Pattern
+
+
+@dataclass(frozen=True)
+class FanIn:
+    """Bound gain · √(6 / actual number of inputs of the unit)."""
+
+    gain: float = 0.5
+
+    def __post_init__(self):
+        check_number("gain", self.gain, least=0)
+
+    def bounds(self, pattern: Pattern) -> FloatArray:
+        """The bound of every output unit, shape (fan_out,); 0 for a unit without inputs."""
+        fan_in = pattern.out_units_fan_in
+        return self.gain * np.sqrt(6 / np.maximum(fan_in, 1)) * (fan_in > 0)
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Bound gain · √(6 / fan_in), whatever the unit's actual number of inputs."""
+
+    gain: float = 1.0
+
+    def __post_init__(self):
+        check_number("gain", self.gain, least=0)
+
+    def bounds(self, pattern: Pattern) -> FloatArray:
+        """The bound of every output unit, shape (fan_out,)."""
+        fan_out, fan_in = pattern.shape
+        return np.full(fan_out, self.gain * np.sqrt(6 / fan_in))
+
+
+@dataclass(frozen=True)
+class Glorot:
+    """Bound gain · √(6 / (fan_in + fan_out))."""
+
+    gain: float = 1.0
+
+    def __post_init__(self):
+        check_number("gain", self.gain, least=0)
+
+    def bounds(self, pattern: Pattern) -> FloatArray:
+        """The bound of every output unit, shape (fan_out,)."""
+        fan_out, fan_in = pattern.shape
+        return np.full(fan_out, self.gain * np.sqrt(6 / (fan_in + fan_out)))
+
+
+Initializer = FanIn | Dense | Glorot
+
+INITIALIZERS = {"fan_in": FanIn(), "dense": Dense(), "glorot": Glorot()}
+
+
+def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
+    """What an initializer returns for a pattern, (fan_out,).
+
+    Raises
+    ------
+    ValueError
+        If it is not one bound for each output unit, or a bound is negative, NaN, or more than float32 can hold.
+    """
+    returned = initializer.bounds(pattern)
+    try:
+        bounds = np.asarray(returned)
+    except ValueError:  # rows of different lengths
+        bounds = np.empty(0, dtype=object)
+    shape = pattern.shape[:1]
+    if bounds.dtype.kind not in "fiu" or bounds.shape != shape or np.ma.is_masked(returned):
+        found = f"{type(returned).__name__} of shape {bounds.shape} and dtype {bounds.dtype}"
+    elif not ((bounds >= 0) & (bounds <= LARGEST)).all():
+        found = f"values from {bounds.min()} to {bounds.max()}"
+    else:
+        return bounds
+    raise ValueError(
+        f"{initializer!r} must return bounds of shape {shape} between 0 and {LARGEST:.2g} for the weights into "
+        f"{shape[0]} units, got {found}."
+    )
+
+
+def draw(initializer: Initializer, pattern: Pattern, slots: np.ndarray, rng: np.random.Generator) -> FloatArray:
+    """Fresh weights for some slots of a pattern.
+
+    Parameters
+    ----------
+    initializer : object with a method ``bounds(pattern)``
+    pattern : Pattern
+    slots : mask (nnz,) or integers (n,)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (n,) float64
+    """
+    bounds = np.repeat(checked_bounds(initializer, pattern), pattern.out_units_fan_in)[slots]
+    return bounds * rng.uniform(-1, 1, bounds.size)

@@ -1,0 +1,226 @@
+"""The arrays of one batch: a row of numbers for every unit, a column for every sample.
+
+Rows of the layers' units come first, in order, then those of the features; with sparse data there are none of these.
+A batch may be smaller than the workspace: columns behind it hold numbers that nothing reads, except that their
+errors are zero, so that they add nothing to the gradient.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from truesparse._typing import FloatArray, IndexArray
+from truesparse.kernels.dropout import dropout_factors
+from truesparse.kernels.lanes import CHUNK, width_of
+
+_ALIGNMENT = 64  # bytes of a cache line: a vector of 16 float32 then lies in one
+
+
+_N_LANES = (16, 32, 64, 112, 128)  # 112 for batches of 100, which are common
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """How the samples of a batch lie side by side.
+
+    A row has room for ``n_tiles`` times ``n_lanes`` samples; kernels work on `n_lanes` of them at a time, and are
+    compiled for each number of lanes that is used, so there are few. Rows are an odd number of cache lines apart, since
+    distances that are powers of two would crowd into a part of the cache.
+    """
+
+    n_tiles: int
+    n_lanes: int
+
+    @classmethod
+    def of(cls, batch_size: int) -> "BatchShape":
+        """The smallest one for so many samples."""
+        n_tiles = -(-batch_size // _N_LANES[-1])
+        return cls(n_tiles, next(n for n in _N_LANES if n * n_tiles >= batch_size))
+
+    @property
+    def stride(self) -> int:
+        """Numbers from one row to the next."""
+        n_chunks = self.n_tiles * self.n_lanes // CHUNK
+        return CHUNK * (n_chunks + 1 - n_chunks % 2)
+
+
+@dataclass(frozen=True)
+class SparseInputs:
+    """The features that are not zero in a batch, sorted, and their values, (≥ n, stride)."""
+
+    features: IndexArray
+    values: FloatArray
+
+
+class Workspace:
+    """Activations of all units for one batch, and what the backward pass needs besides.
+
+    Parameters
+    ----------
+    layer_sizes : list of int
+        Numbers of units from the features to the outputs.
+    batch_size : int
+        The largest batch.
+    dtype : float32 or float64
+    dense_inputs : bool
+        Whether there are rows for the features.
+    keeps_sums : bool
+        Whether there is room for the sums that activations were made of.
+
+    Attributes
+    ----------
+    a : (n_rows, stride)
+        Activations, and errors after the backward pass.
+    factors : (n_rows, stride)
+        What dropout multiplied activations by; of shape (0, 0) if nothing was silenced.
+    kept : float
+        The share of units that dropout keeps.
+    masks : (n_rows, stride / 16) uint16
+        One bit for every activation: whether its sum was positive.
+    sums : (n_hidden_rows, stride)
+        What activations with parameters were made of; of shape (0, 0) if there are none.
+    z : (n_outputs, batch)
+        View of the rows of the outputs.
+    """
+
+    def __init__(
+        self, layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True, keeps_sums: bool = False
+    ):
+        self.shape = BatchShape.of(batch_size)
+        self.width = width_of(self.shape.n_lanes)
+        self._batch_size = batch_size
+        ends = np.cumsum([0, *layer_sizes[1:]]).tolist()
+        self._rows = [slice(start, stop) for start, stop in pairwise(ends)]
+        n_rows = ends[-1] + (layer_sizes[0] if dense_inputs else 0)
+        self._features = slice(ends[-1], n_rows)
+        self._lanes = slice(0, self.shape.n_tiles * self.shape.n_lanes)
+        self.a = _aligned_zeros((n_rows, self.shape.stride), dtype)
+        self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
+        self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
+        self._nothing = np.empty((0, 0), dtype=dtype)
+        self.no_factors()
+        n_hidden = self._rows[-1].start
+        self.sums = _aligned_zeros((n_hidden, self.shape.stride), dtype) if keeps_sums else self._nothing
+        self.sparse_inputs: SparseInputs | None = None
+        self._factors = self._scratch = None
+        self._set_batch(batch_size)
+
+    @staticmethod
+    def bytes_needed(
+        layer_sizes: Sequence[int],
+        batch_size: int,
+        dtype,
+        *,
+        dense_inputs=True,
+        dropout=False,
+        keeps_sums=False,
+        scratch=0,
+    ) -> int:
+        """Bytes that a workspace holds while a network trains, with `scratch` rows for products."""
+        n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
+        shape, size = BatchShape.of(batch_size), np.dtype(dtype).itemsize
+        activations = n_rows * (shape.stride * size * (2 if dropout else 1) + shape.stride // CHUNK * 2)
+        if keeps_sums:
+            activations += sum(layer_sizes[1:-1]) * shape.stride * size
+        return activations + scratch * shape.n_tiles * shape.n_lanes * size
+
+    def read(self, reader, samples: IndexArray) -> FloatArray | SparseInputs:
+        """Take a batch in; returns what `MLP.forward` is given."""
+        self._set_batch(samples.size)
+        if reader.is_sparse:
+            self.sparse_inputs = reader.read_sparse(samples, self.shape.stride)
+            return self.sparse_inputs
+        reader.read_into(self.a[self._features], samples)
+        return self._x
+
+    def take(self, x: FloatArray | SparseInputs) -> None:
+        """Make sure that `x`, (n_features, batch), is what the next forward pass computes with."""
+        if x is self._x or x is self.sparse_inputs:
+            return
+        self._set_batch(x.shape[1])
+        self._x[:] = x
+
+    def flat(self):
+        """What kernels are given: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
+        return self._flat_a, self._flat_masks, self.factors.reshape(-1), self.shape.stride
+
+    def outputs_of(self, layer: int) -> FloatArray:
+        """Activations of a layer, (n_units, batch)."""
+        return self.a[self._rows[layer], : self.batch]
+
+    def features(self) -> FloatArray:
+        """The features of a batch of dense data, (n_features, batch)."""
+        return self._x
+
+    def lanes_of(self, layer: int, array: FloatArray | None = None) -> FloatArray:
+        """Rows of a layer with all columns that kernels work on, of `a` or of another array of its shape."""
+        return (self.a if array is None else array)[self._rows[layer], self._lanes]
+
+    def place_of(self, layer: int) -> tuple[int, int, int]:
+        """A layer's first row, numbers from one row to the next, and columns that kernels work on."""
+        return self._rows[layer].start, self.shape.stride, self._lanes.stop
+
+    def inputs_of(self, layer: int):
+        """What a layer reads, with all columns that kernels work on, and which features that is."""
+        if layer > 0:
+            return self.lanes_of(layer - 1), slice(None)
+        if self.sparse_inputs is None:
+            return self.a[self._features, self._lanes], slice(None)
+        return self.sparse_inputs.values[:, self._lanes], self.sparse_inputs.features
+
+    def set_errors(self, delta: FloatArray) -> None:
+        """Put the errors of the outputs, (n_outputs, batch), into their rows."""
+        if delta is not self.z:
+            self.z[:] = delta
+        if self.batch < self.shape.stride:
+            self.a[self._rows[-1], self.batch :] = 0
+
+    def draw_factors(self, probability: float, rng: np.random.Generator) -> FloatArray:
+        """What the hidden units' activations are multiplied by: 0 with some probability, else 1 / (1 − probability).
+
+        The probability is rounded to a multiple of 2⁻¹⁶, since four numbers are made of every 64 random bits.
+
+        Returns
+        -------
+        (n_rows, stride); one where nothing is silenced
+        """
+        if self._factors is None:
+            self._factors = np.ones_like(self.a)
+        hidden = self._factors[: self._rows[-1].start]
+        threshold = min(round(probability * 2**16), 2**16 - 1)
+        self.kept = 1 - threshold / 2**16
+        bits = rng.integers(2**64, size=hidden.size // 4, dtype=np.uint64).view(np.uint16)
+        dropout_factors(bits, np.uint16(threshold), hidden.dtype.type(1 / self.kept), hidden.reshape(-1))
+        self.factors = self._factors
+        return self.factors
+
+    def no_factors(self) -> FloatArray:
+        """Of shape (0, 0): nothing is silenced in this batch."""
+        self.factors, self.kept = self._nothing, 1.0
+        return self.factors
+
+    def scratch(self, n_units: int) -> FloatArray:
+        """Rows for products, (n_units, lanes), contiguous; valid until the next call."""
+        n_lanes = self._lanes.stop
+        if self._scratch is None or self._scratch.size < n_units * n_lanes:
+            self._scratch = np.empty(n_units * n_lanes, dtype=self.a.dtype)
+        return self._scratch[: n_units * n_lanes].reshape(n_units, n_lanes)
+
+    def _set_batch(self, batch: int) -> None:
+        if batch > self._batch_size:
+            raise ValueError(f"A batch of {batch} samples does not fit a workspace for {self._batch_size}.")
+        self.sparse_inputs = None
+        if batch != getattr(self, "batch", None):
+            self.batch = batch
+            self._x = self.a[self._features, :batch]
+            self.z = self.a[self._rows[-1], :batch]
+
+
+def _aligned_zeros(shape, dtype):
+    """Zeros whose rows begin with a cache line, if the row's length is a multiple of one."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    buffer = np.zeros(size + _ALIGNMENT, dtype=np.uint8)
+    start = -buffer.ctypes.data % _ALIGNMENT
+    return buffer[start : start + size].view(dtype).reshape(shape)

@@ -1,0 +1,108 @@
+"""A network as a module of PyTorch, whose weights stay sparse.
+
+A sparse layer is an ``embedding_bag``: every unit is a bag of inputs, rows of xᵀ, each times its weight. That is the
+product with a CSR matrix, and the gradients of weights and inputs need no more memory than it does. Tensors of
+``torch.sparse_csr`` would be two to eight times faster in the forward pass, but the gradient of their weights is made
+dense on the way, and ``torch.export`` knows none of them (pytorch/pytorch, issue 123345).
+"""
+
+try:
+    import torch
+except ImportError as error:
+    raise ImportError("to_torch needs PyTorch, the package torch, which cannot be imported.") from error
+
+import numpy as np
+from torch import Tensor, nn
+
+from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
+from truesparse.network.layers import Layer
+from truesparse.network.mlp import MLP
+from truesparse.storage.head import Head, srelu_pieces
+
+
+class SparseLinear(nn.Module):
+    """x Wᵀ + b for inputs x, (n, fan_in); the connections are buffers, weights (nnz,) and biases are parameters."""
+
+    def __init__(self, layer: Layer):
+        super().__init__()
+        self.shape = layer.shape
+        self.weight, self.bias = _parameter(layer.data), _parameter(layer.bias)
+        self.register_buffer("indices", _tensor(layer.pattern.indices))
+        self.register_buffer("indptr", _tensor(layer.pattern.indptr))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, fan_out)."""
+        sums = nn.functional.embedding_bag(
+            self.indices, x.T, self.indptr, mode="sum", per_sample_weights=self.weight, include_last_offset=True
+        )  # (fan_out, n)
+        return sums.T + self.bias
+
+    def extra_repr(self) -> str:
+        """What printing the module adds."""
+        return f"in_features={self.shape[1]}, out_features={self.shape[0]}, weights={self.weight.numel()}"
+
+
+class SReLU(nn.Module):
+    """z between two thresholds, straight lines of other slopes outside (`truesparse.network.activations.SReLU`)."""
+
+    def __init__(self, params: np.ndarray):
+        super().__init__()
+        self.pieces = _parameter(srelu_pieces(params))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Same shape as `z`, (n, n_units)."""
+        low, high, left, right = self.pieces
+        z_left, z_right = (z - low).clamp(max=0), (z - high).clamp(min=0)
+        return torch.minimum(torch.maximum(z, low), high) + left * z_left + right * z_right
+
+
+class Outputs(nn.Module):
+    """Predictions of a regressor out of the last layer's sums."""
+
+    def __init__(self, head: Head, dtype: np.dtype):
+        super().__init__()
+        self.out_activation, self.single_output = head.out_activation, head.single_output
+        scale, shift = head.scaling(dtype)
+        self.register_buffer("scale", _tensor(scale))
+        self.register_buffer("shift", _tensor(shift))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(n,) or (n, n_outputs)."""
+        p = {"identity": torch.clone, "exp": torch.exp}[self.out_activation](z) * self.scale + self.shift
+        return p[:, 0] if self.single_output else p
+
+
+def as_module(network: MLP, head: Head) -> nn.Sequential:
+    """Layers and activations in turn, then the head; see `truesparse.SparseMLPClassifier.to_torch`."""
+    parts = [_layer(network.layers[0])]
+    for activation, params, layer in zip(
+        network.activations, network.activation_params, network.layers[1:], strict=True
+    ):
+        parts += [_activation(activation, params), _layer(layer)]
+    heads = {"softmax": lambda: nn.Softmax(dim=1), "logistic": nn.Sigmoid}
+    parts.append(Outputs(head, network.dtype) if head.classes is None else heads[head.out_activation]())
+    return nn.Sequential(*parts).eval()
+
+
+def _layer(layer):
+    if layer.is_sparse:
+        return SparseLinear(layer)
+    linear = nn.utils.skip_init(nn.Linear, layer.shape[1], layer.shape[0])  # draws no random numbers
+    linear.weight, linear.bias = _parameter(layer.weight), _parameter(layer.bias)
+    return linear
+
+
+def _activation(activation, params):
+    if activation.kind == PIECEWISE_LINEAR:
+        return nn.ReLU() if activation.slope == 0 else nn.LeakyReLU(float(activation.slope))
+    if activation.kind == LEARNED:
+        return SReLU(params)
+    return {TANH: nn.Tanh, LOGISTIC: nn.Sigmoid}[activation.kind]()
+
+
+def _parameter(array):
+    return nn.Parameter(_tensor(array))
+
+
+def _tensor(array):
+    return torch.from_numpy(np.array(array))  # a copy: training on either side leaves the other as it is

@@ -1,0 +1,56 @@
+"""How the learning rate changes over training: a factor for each share of the planned steps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from truesparse.runtime.checks import LARGEST, check_number, is_number
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The initial learning rate, always."""
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """What the initial learning rate is multiplied by in step `step`, counted from 0."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Multiplied by ``gamma`` at each of the milestones, which are shares of the planned training.
+
+    Examples
+    --------
+    >>> from truesparse.training.lr_schedules import Step
+    >>> [round(Step(milestones=(0.5, 0.75), gamma=0.1).factor(step, 8), 4) for step in range(8)]
+    [1.0, 1.0, 1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    """
+
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
+
+    def __post_init__(self):
+        milestones = self.milestones
+        if not (isinstance(milestones, tuple) and all(is_number(share, 0, 1) for share in milestones)):
+            raise ValueError(f"milestones={milestones!r} must be a tuple of shares in [0, 1].")
+        # So that the last factor is finite too: the power of a large number raises OverflowError.
+        check_number("gamma", self.gamma, 0, LARGEST ** (1 / max(1, len(milestones))))
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """As `Constant.factor`."""
+        return float(self.gamma) ** sum(step >= milestone * total_steps for milestone in self.milestones)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Falls from 1 to 0 along half a cosine, ½ (1 + cos(π · step / total_steps)) (Loshchilov & Hutter, 2017)."""
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """As `Constant.factor`."""
+        return 0.5 * (1 + float(np.cos(np.pi * min(step / total_steps, 1))))
+
+
+LearningRate = Constant | Step | Cosine
+
+LEARNING_RATES = {"constant": Constant(), "step": Step(), "cosine": Cosine()}

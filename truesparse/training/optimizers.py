@@ -1,0 +1,94 @@
+"""How a gradient becomes a step: SGD with (Nesterov) momentum, and Adam.
+
+An optimiser holds hyper-parameters only. Its state is a dictionary of vectors as long as the parameters, zero at
+first; when connections are replaced, the trainer carries these vectors along with the weights, and sets them to
+zero for connections that were grown. Adam's bias correction counts the steps of the network, not those of a
+connection, so the first steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning rate.
+
+``alpha`` is the strength of the L2 penalty ``alpha / 2 · ‖weights‖²``, which is added to the mean loss of each
+batch; biases are not penalised. (scikit-learn's MLPs divide the penalty by the batch size.)
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from truesparse._typing import FloatArray
+from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
+
+
+class Optimizer(Protocol):
+    """Turns a flat gradient into a step on the flat parameters."""
+
+    def init(self, params: FloatArray) -> dict[str, FloatArray]:
+        """Fresh state: named vectors as long as `params`, all zero."""
+
+    def step(
+        self,
+        params: FloatArray,
+        gradient: FloatArray,
+        state: dict[str, FloatArray],
+        *,
+        learning_rate: float,
+        n_weights: int,
+        n_steps: int,
+    ) -> None:
+        """Update `params` and `state` in place; `n_steps` counts the steps so far, this one included."""
+
+
+@dataclass(frozen=True)
+class SGD:
+    """v ← momentum · v − learning_rate · g;  w ← w + v, or with Nesterov w + momentum · v − learning_rate · g.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from truesparse.training.optimizers import SGD
+    >>> sgd, params = SGD(momentum=0.5, nesterov=False), np.zeros(1)
+    >>> state = sgd.init(params)
+    >>> for step in (1, 2):
+    ...     sgd.step(params, np.ones(1), state, learning_rate=0.1, n_weights=1, n_steps=step)
+    >>> params  # −0.1, then −0.1 − 0.15
+    array([-0.25])
+    """
+
+    momentum: float = 0.9
+    nesterov: bool = True
+    alpha: float = 0.0
+
+    def init(self, params: FloatArray) -> dict[str, FloatArray]:
+        """``velocity``, all zero."""
+        return {"velocity": np.zeros_like(params)}
+
+    def step(self, params, gradient, state, *, learning_rate, n_weights, n_steps) -> None:
+        """See `Optimizer`."""
+        scalar = params.dtype.type
+        sgd_step(
+            params, gradient, state["velocity"], scalar(learning_rate), scalar(self.momentum), self.nesterov,
+            scalar(self.alpha), n_weights, smallest_normal(params.dtype),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma & Ba, 2015) with bias-corrected moments; the L2 penalty is part of the gradient."""
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    alpha: float = 0.0
+
+    def init(self, params: FloatArray) -> dict[str, FloatArray]:
+        """``mean`` and ``square``, all zero."""
+        return {"mean": np.zeros_like(params), "square": np.zeros_like(params)}
+
+    def step(self, params, gradient, state, *, learning_rate, n_weights, n_steps) -> None:
+        """See `Optimizer`."""
+        scalar = params.dtype.type
+        root = np.sqrt(1 - self.beta2**n_steps)
+        adam_step(
+            params, gradient, state["mean"], state["square"], scalar(learning_rate * root / (1 - self.beta1**n_steps)),
+            scalar(self.beta1), scalar(self.beta2), scalar(self.eps * root), scalar(self.alpha), n_weights,
+            smallest_normal(params.dtype),
+        )  # fmt: skip
