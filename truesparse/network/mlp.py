@@ -28,7 +28,7 @@ from truesparse.kernels.jit import current_threads
 from truesparse.kernels.srelu import srelu, srelu_errors
 from truesparse.network.activations import Activation
 from truesparse.network.layers import DenseLinear, Layer, SparseLinear
-from truesparse.network.workspace import SparseInputs, Workspace
+from truesparse.network.workspace import Workspace
 from truesparse.topology import Pattern, Rewiring
 
 # Full layers with fewer units on a side are faster on our kernels, which share them among threads.
@@ -126,7 +126,6 @@ class MLP:
 
     def forward(
         self,
-        x: FloatArray | SparseInputs,
         workspace: Workspace,
         rng: np.random.Generator | None = None,
         *,
@@ -149,7 +148,6 @@ class MLP:
         -------
         (n_outputs, batch), a view into the workspace
         """
-        workspace.take(x)
         if rng is not None and self.dropout > 0:
             workspace.draw_factors(self.dropout, rng)
         else:
@@ -177,7 +175,7 @@ class MLP:
                 self._activate(last - 1, workspace)
         return workspace.z
 
-    def backward(self, delta: FloatArray, workspace: Workspace) -> None:
+    def backward(self, workspace: Workspace) -> None:
         """Fill ``gradient`` from the gradient of the loss with respect to the last layer's sums.
 
         Errors replace the activations in the workspace.
@@ -187,7 +185,7 @@ class MLP:
         delta : (n_outputs, batch); it can be the array itself that `forward` returned
         workspace : Workspace, as the forward pass over the same batch left it
         """
-        workspace.set_errors(delta)
+        workspace.close_errors()
         table, index, _alive = self._table_for(0 if workspace.sparse_inputs is not None else 1)
         slopes = np.where(
             table[:, fields.ACTIVATION] == fields.PIECEWISE_LINEAR, self._slopes, self.dtype.type(workspace.kept)

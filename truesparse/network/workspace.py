@@ -126,21 +126,24 @@ class Workspace:
             activations += sum(layer_sizes[1:-1]) * shape.stride * size
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
 
-    def read(self, reader, samples: IndexArray) -> FloatArray | SparseInputs:
-        """Take a batch in; returns what `MLP.forward` is given."""
-        self._set_batch(samples.size)
-        if reader.is_sparse:
-            self.sparse_inputs = reader.read_sparse(samples, self.shape.stride)
-            return self.sparse_inputs
-        reader.read_into(self.a[self._features], samples)
-        return self._x
+    def begin(self, batch: int) -> None:
+        """Expect a batch of so many samples."""
+        self._set_batch(batch)
 
-    def take(self, x: FloatArray | SparseInputs) -> None:
-        """Make sure that `x`, (n_features, batch), is what the next forward pass computes with."""
-        if x is self._x or x is self.sparse_inputs:
-            return
-        self._set_batch(x.shape[1])
+    def set_inputs(self, x: FloatArray) -> None:
+        """Take the features of a batch, (n_features, batch)."""
+        self.begin(x.shape[1])
         self._x[:] = x
+
+    @property
+    def features(self) -> FloatArray:
+        """The rows of the features with all columns, (n_features, stride)."""
+        return self.a[self._features]
+
+    @property
+    def x(self) -> FloatArray:
+        """The features of a batch of dense data, (n_features, batch)."""
+        return self._x
 
     def flat(self):
         """What kernels are given: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
@@ -149,10 +152,6 @@ class Workspace:
     def outputs_of(self, layer: int) -> FloatArray:
         """Activations of a layer, (n_units, batch)."""
         return self.a[self._rows[layer], : self.batch]
-
-    def features(self) -> FloatArray:
-        """The features of a batch of dense data, (n_features, batch)."""
-        return self._x
 
     def lanes_of(self, layer: int, array: FloatArray | None = None) -> FloatArray:
         """Rows of a layer with all columns that kernels work on, of `a` or of another array of its shape."""
@@ -170,10 +169,8 @@ class Workspace:
             return self.a[self._features, self._lanes], slice(None)
         return self.sparse_inputs.values[:, self._lanes], self.sparse_inputs.features
 
-    def set_errors(self, delta: FloatArray) -> None:
-        """Put the errors of the outputs, (n_outputs, batch), into their rows."""
-        if delta is not self.z:
-            self.z[:] = delta
+    def close_errors(self) -> None:
+        """Let columns behind the batch add nothing to the gradient."""
         if self.batch < self.shape.stride:
             self.a[self._rows[-1], self.batch :] = 0
 
