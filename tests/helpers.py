@@ -71,11 +71,11 @@ def assert_same_run(model, other):
         np.testing.assert_array_equal(history[name], other_history[name])
 
 
-def benchmark_modules(*names):
-    """Scripts of the benchmarks, imported; they import each other."""
-    benchmarks = str(Path(__file__).parents[1] / "benchmarks")
-    sys.path.insert(0, benchmarks)
+def benchmark_modules(room, *names):
+    """Scripts of a folder of `benchmarks/`, imported with that folder on the path, as when they are run."""
+    before = sys.path.copy()
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / room))
     try:
         return [import_module(name) for name in names]
     finally:
-        sys.path.remove(benchmarks)
+        sys.path[:] = before

@@ -2,17 +2,22 @@
 
 Official split, epsilon 1, published settings, 150 epochs; test accuracy of the best validation epoch.
 
-    python benchmarks/madelon.py [--seeds 5] [--csv FILE] [--quick]
+    python benchmarks/study/madelon.py [--seeds 5] [--csv FILE] [--quick]
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from _report import Table, mean_and_each
 
-from truesparse import SparseMLPClassifier, datasets, paper_settings
+from truesparse import SparseMLPClassifier, paper_settings
+from truesparse.data import datasets
 from truesparse.evolution import PRESETS
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table, mean_and_each
 
 
 def main():

@@ -3,14 +3,16 @@
 Each row trains in a fresh process for two epochs with an update of the topology, and reports the highest resident
 memory of that process beside what dense weights alone would take.
 
-    python benchmarks/memory.py [--csv FILE] [--quick]
+    python benchmarks/speed/memory.py [--csv FILE] [--quick]
 """
 
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
-from _report import Table
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
 
 PROGRAM = """
 import resource, sys, time

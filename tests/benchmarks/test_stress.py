@@ -9,7 +9,7 @@ from helpers import benchmark_modules
 import truesparse
 from truesparse.estimators.persistence import ModelFormatError
 
-_mutants, faults, soak = benchmark_modules("_mutants", "faults", "soak")
+_mutants, faults, soak = benchmark_modules("stress", "_mutants", "faults", "soak")
 
 
 @pytest.fixture(scope="module")

@@ -6,23 +6,28 @@ extremely randomised trees. On Madelon it is known which 20 of the 500 features 
 found: five features and their linear combinations, so that a selector that avoids repetition need not find all to be
 right. Isolet and PCMAC are split by seed 42, as elsewhere.
 
-    python benchmarks/feature_selection.py [--data madelon isolet pcmac] [--seeds 5] [--csv FILE] [--quick]
+    python benchmarks/study/feature_selection.py [--data madelon isolet pcmac] [--seeds 5] [--csv FILE] [--quick]
 """
 
 import argparse
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from _report import Table, mean_and_each
 from scipy.sparse import issparse
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.feature_selection import f_classif, mutual_info_classif
 from sklearn.neighbors import KNeighborsClassifier
 
-from truesparse import SparseMLPClassifier, datasets
+from truesparse import SparseMLPClassifier
+from truesparse.data import datasets
 from truesparse.estimators import SparseFeatureSelector, denoising_autoencoder
 from truesparse.evolution import Gradient, neuron_evolution
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table, mean_and_each
 
 N_SELECTED = {"madelon": 20, "isolet": 50, "pcmac": 50, "breast_cancer": 5}
 

@@ -1,14 +1,19 @@
 """SET and others on the whole of MNIST: 784-1000-1000-1000-10 with about 125,000 weights, ten epochs of 600 steps.
 
-python benchmarks/mnist.py [--seeds 3] [--methods set cte static] [--csv FILE] [--quick]
+python benchmarks/study/mnist.py [--seeds 3] [--methods set cte static] [--csv FILE] [--quick]
 """
 
 import argparse
+import sys
+from pathlib import Path
 
 import numpy as np
-from _report import Table, mean_and_each
 
-from truesparse import SparseMLPClassifier, datasets
+from truesparse import SparseMLPClassifier
+from truesparse.data import datasets
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table, mean_and_each
 
 # Not the defaults, which are made for small data: batches of a size at which epochs are short.
 SETTINGS = {

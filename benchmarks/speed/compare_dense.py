@@ -10,17 +10,18 @@ Three questions, each a table (`--only` picks one):
 All contenders take turns in one process, with pauses in which the threads of the others fall asleep. Each figure is a
 median over rounds, each round a mean over steps; a ratio is the median of the rounds' ratios.
 
-    python benchmarks/compare_dense.py [--only steps] [--threads 2] [--rounds 7] [--csv PREFIX] [--quick]
+    python benchmarks/speed/compare_dense.py [--only steps] [--threads 2] [--rounds 7] [--csv PREFIX] [--quick]
 
 Needs torch: pip install "truesparse[benchmark]".
 """
 
 import argparse
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
-from _report import Table
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
@@ -32,28 +33,13 @@ from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.network.mlp import MLP
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.runtime.threads import threads
-from truesparse.topology import Pattern
-from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
 from truesparse.training.optimizers import SGD
 
-WIDE = (784, 1000, 1000, 1000, 10)
-STEPS = [
-    (WIDE, {"epsilon": 1}, 128),
-    (WIDE, {"epsilon": 20}, 128),
-    ((784, 1024, 1024, 10), {"density": 0.05}, 100),
-    ((784, 1024, 1024, 10), {"density": 0.01}, 100),
-]
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _networks import STEPS, WIDE, data, iterate, patterns_of
+from _result_table import Table
+
 DENSITIES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5]
-
-
-def patterns_of(sizes, *, epsilon=None, density=None):
-    """Balanced random patterns for the layers between units."""
-    shapes = layer_shapes(sizes)
-    counts = global_density(shapes, density) if epsilon is None else erdos_renyi(shapes, epsilon)
-    return [
-        Pattern.sample(shape, nnz, RandomStreams(0)("topology", layer), balanced=True)
-        for layer, (shape, nnz) in enumerate(zip(shapes, counts, strict=True))
-    ]
 
 
 def sparse_step(X, y, patterns, batch):
@@ -109,15 +95,6 @@ def torch_step(X, y, patterns, batch, *, masked):
     return step
 
 
-def iterate(n_samples, batch):
-    """Random batches without end."""
-    rng = np.random.default_rng(0)
-    while True:
-        order = rng.permutation(n_samples)
-        for start in range(0, n_samples - batch + 1, batch):
-            yield order[start : start + batch]
-
-
 def take_turns(contenders, n_threads, rounds, seconds, calls=None):
     """Seconds per call of each contender, one row per round; ours are the ones whose name begins with truesparse."""
     times = {name: [] for name in contenders}
@@ -143,11 +120,6 @@ def time_of(function, seconds, calls):
     for _ in range(calls):
         function()
     return (time.perf_counter() - started) / calls
-
-
-def data(n_samples, n_features):
-    rng = np.random.default_rng(0)
-    return rng.standard_normal((n_samples, n_features), dtype=np.float32), rng.integers(10, size=n_samples)
 
 
 def step_contenders(sizes, patterns, batch):

@@ -19,10 +19,11 @@ from functools import cache
 import numpy as np
 
 import truesparse
-from truesparse import SparseMLPClassifier, SparseMLPRegressor, evolution, lr_schedules
+from truesparse import SparseMLPClassifier, SparseMLPRegressor, evolution
 from truesparse.callbacks import Checkpoint
 from truesparse.evolution import ImportancePruning
 from truesparse.storage import read_archive
+from truesparse.training import lr_schedules
 
 # Honest files.
 

@@ -9,7 +9,7 @@ from truesparse.data import datasets
 
 pytest.importorskip("matplotlib")
 
-_rows, methods, report = benchmark_modules("_rows", "methods", "report")
+_data, _rows, methods, report = benchmark_modules("study", "_data", "_rows", "methods", "report")
 
 TINY = ["--data", "digits", "--methods", "static", "set", "--seeds", "2", "--steps", "26", "--label", "tiny", "--set",
         "hidden_layer_sizes=(20,)", "batch_size=100", "update_every=5"]  # fmt: skip
@@ -53,7 +53,7 @@ def test_other_values_make_other_runs(path):
 
 
 def test_a_failed_run_is_recorded_and_tried_again(path, monkeypatch):
-    methods._whole.cache_clear()
+    _data._whole.cache_clear()
     load = datasets.load
 
     def fail(*arguments, **options):
@@ -133,8 +133,8 @@ def test_budgets_are_rounded_to_whole_epochs():
 def test_mnist_10000_has_the_shares_of_mnist(monkeypatch, rng):
     y = np.repeat([0, 1], [9000, 6000])
     whole = datasets.Dataset(np.arange(15_000, dtype=np.float32)[:, None], y, np.zeros((3, 1)), np.zeros(3))
-    monkeypatch.setattr(methods, "_whole", lambda name, split: whole if name == "mnist" else None)
-    first, second = (methods.load("mnist_10000", None, seed) for seed in (0, 1))
+    monkeypatch.setattr(_data, "_whole", lambda name, split: whole if name == "mnist" else None)
+    first, second = (_data.load("mnist_10000", None, seed) for seed in (0, 1))
     assert np.bincount(first.y_train).tolist() == [6000, 4000]
     assert first.X_test is whole.X_test
     assert set(first.X_train.ravel()) != set(second.X_train.ravel())

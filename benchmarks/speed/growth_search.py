@@ -11,15 +11,16 @@ The data are "mnist": the two hidden layers of a random network on images, four 
 Times marked with ~ are those of 1024 rows drawn at random, times the number of rows over 1024; the recall marked so is
 that of the pairs of these rows whose scores reach the worst score of the k that were found.
 
-    python benchmarks/growth_search.py [--units 1000 10000] [--data mnist latent] [--per-unit 1.2 48] [--repeats 3]
-                                       [--exact-up-to 100000] [--threads 1] [--csv FILE] [--quick]
+    python benchmarks/speed/growth_search.py [--units 1000 10000] [--data mnist latent] [--per-unit 1.2 48]
+                                             [--repeats 3] [--exact-up-to 100000] [--threads 1] [--csv FILE] [--quick]
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from _report import Table
 from scipy.sparse import csr_array
 
 from truesparse.data import datasets
@@ -28,6 +29,9 @@ from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.similarity import BestPairs, top_absent_pairs
 from truesparse.runtime.threads import threads
 from truesparse.topology import Pattern
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
 
 WIDTH = 128
 SAMPLES = 1000

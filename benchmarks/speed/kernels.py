@@ -5,14 +5,15 @@ and sample) of the forward pass, of the gradient, and of gradient and errors tog
 on the same data, sgemm of a dense layer of 1000 × 1000 and the machine's memory bandwidth. Everything is float32 and
 takes turns in one process; medians over rounds.
 
-    python benchmarks/kernels.py [--rounds 7] [--csv FILE] [--quick]
+    python benchmarks/speed/kernels.py [--rounds 7] [--csv FILE] [--quick]
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from _report import Table
 from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
@@ -22,6 +23,9 @@ from truesparse.network.layers import SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.runtime.threads import threads
 from truesparse.topology import Pattern
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
 
 # units a side, weights per unit, batch
 CASES = [(1000, 2, 128), (1000, 40, 100), (1000, 40, 128), (4000, 20, 128), (20_000, 20, 128), (100_000, 20, 128)]

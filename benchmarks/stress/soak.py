@@ -6,7 +6,7 @@ that fail or are interrupted are among them. A row per minute says what the proc
 the resident memory since the warm-up, the first tenth of the time: of the straight line through it, and its range, as
 shares of the mean. Fails if one of them is beyond 2 %, if threads or file descriptors grew, or if a result was wrong.
 
-    python benchmarks/soak.py [--minutes 120] [--csv FILE] [--quick] [--no-trim]
+    python benchmarks/stress/soak.py [--minutes 120] [--csv FILE] [--quick] [--no-trim]
 
 So that the figure is that of the program, not of the allocator, glibc is told to use one arena (MALLOC_ARENA_MAX=1) and
 before a row is taken, garbage is collected and free pages are given back (malloc_trim). --no-trim leaves both out.
@@ -26,7 +26,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from _report import Table
 from scipy.sparse import csr_array
 
 import truesparse
@@ -34,6 +33,9 @@ from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
 from truesparse.estimators.persistence import ModelFormatError
 from truesparse.evolution import PRESETS, ImportancePruning
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
 
 WARM_UP = 0.1  # of the time
 FLAT = 0.02  # of the mean

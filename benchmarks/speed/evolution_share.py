@@ -4,18 +4,19 @@
 the share of it that updates take, with one update per epoch, as published, and with one every 50 steps, as by default.
 Median over epochs.
 
-    python benchmarks/evolution_share.py [--threads 2] [--epochs 5] [--csv FILE] [--quick]
+    python benchmarks/speed/evolution_share.py [--threads 2] [--epochs 5] [--csv FILE] [--quick]
 """
 
 import argparse
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from _report import Table
-from compare_dense import WIDE, data, patterns_of
 
-from truesparse import datasets, preset
+from truesparse import preset
+from truesparse.data import datasets
 from truesparse.evolution import Constant
 from truesparse.network.activations import ACTIVATIONS
 from truesparse.network.initial_weights import FanIn, draw
@@ -26,6 +27,10 @@ from truesparse.runtime.threads import threads
 from truesparse.training.lr_schedules import LEARNING_RATES
 from truesparse.training.optimizers import SGD
 from truesparse.training.trainer import Trainer
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _networks import WIDE, data, patterns_of
+from _result_table import Table
 
 
 def images(n_samples):

@@ -1,9 +1,9 @@
 """SET on CIFAR-10 as published, and what comes after it: 3072-4000-1000-4000-10, test accuracy after every epoch.
 
-python benchmarks/cifar10.py --run NAME [--epochs 1000] [--csv FILE] [--checkpoint FILE] [--seed 0] [--threads 1]
+python benchmarks/study/cifar10.py --run NAME [--epochs 1000] [--csv FILE] [--checkpoint FILE] [--seed 0] [--threads 1]
                              [--limit IMAGES] [--quick]
-python benchmarks/cifar10.py --run NAME --anneal CHECKPOINT --epochs 60 [--csv FILE]
-python benchmarks/cifar10.py --plot FILE.csv ... --png FILE
+python benchmarks/study/cifar10.py --run NAME --anneal CHECKPOINT --epochs 60 [--csv FILE]
+python benchmarks/study/cifar10.py --plot FILE.csv ... --png FILE
 
 A run that was killed goes on from its checkpoint when the same command is given again, and ends with the same weights
 as one that never stopped. Every pixel of every channel is standardised by its own mean and deviation over the training
@@ -25,17 +25,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from _report import commit, machine
 
-from truesparse import Evolution, SparseMLPClassifier, datasets, load
+from truesparse import Evolution, SparseMLPClassifier, load
 from truesparse.callbacks import Checkpoint
+from truesparse.data import datasets
 from truesparse.evolution import OMP, Constant, CosineAnnealing, Magnitude, Random, SignedMagnitude
 from truesparse.network.activations import AllReLU
 from truesparse.network.initial_weights import FanIn
 from truesparse.training.inference import forward_all
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 from image_augmentation import ShiftFlipRotate
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _provenance import commit, machine
 
 # The published settings of SET on these images. First weights are scaled as in a dense network, for so they were drawn
 # before all but a few were masked; grown ones start at zero for the same reason. At this epsilon the output layer is

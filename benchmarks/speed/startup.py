@@ -4,7 +4,7 @@ Each figure is the median over fresh processes: importing the package; the first
 the topology, so that every kernel is used) with an empty kernel cache, where everything is compiled; and with a warm
 one. A fit contains no import.
 
-    python benchmarks/startup.py [--repeats 5] [--csv FILE]
+    python benchmarks/speed/startup.py [--repeats 5] [--csv FILE]
 """
 
 import argparse
@@ -12,9 +12,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import numpy as np
-from _report import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
 
 PROGRAM = """
 import time

@@ -5,11 +5,11 @@ best validation accuracy. All have the same budget of steps (or epochs). Each ru
 soon as it has ended; rows that are there already are not run again, so that a study may be stopped and started at any
 time. A run that fails leaves a row with its error, and is tried again at the next start.
 
-    python benchmarks/methods.py --data madelon isolet --methods cte set --settings recommended published
+    python benchmarks/study/methods.py --data madelon isolet --methods cte set --settings recommended published
         --epsilons 1 5 --seeds 5 --steps 3000 --csv FILE [--jobs 2] [--repeat-splits]
-    python benchmarks/methods.py --data madelon --methods cte --settings recommended --csv FILE
+    python benchmarks/study/methods.py --data madelon --methods cte --settings recommended --csv FILE
         --label raw --set evolution.grow.centred=False
-    python benchmarks/methods.py --quick
+    python benchmarks/study/methods.py --quick
 
 Methods are the names of `truesparse.preset`, ``dense`` (our network with all weights) and ``mlp_classifier``
 (scikit-learn's, with its own defaults and 3 × 1000 units); the last two do not depend on epsilon. `report.py` makes
@@ -31,25 +31,28 @@ import warnings
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import numpy as np
 import report
-from _report import PACKAGES, commit, processor
+from _data import DATA, OFFICIAL_SPLIT, load
 from _rows import append, as_json, key, read, repair
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 import truesparse
-from truesparse import SparseMLPClassifier, activations, datasets, evolution, initializers, lr_schedules
+from truesparse import SparseMLPClassifier, evolution
+from truesparse.data import datasets
+from truesparse.network import activations, initial_weights
+from truesparse.training import lr_schedules
 
-OFFICIAL_SPLIT = ("madelon", "mnist", "fashion_mnist", "cifar10", "mnist_10000")
-DATA = ("madelon", "isolet", "pcmac", "mnist_10000", "mnist", "fashion_mnist", "cifar10", "digits", "breast_cancer")
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _provenance import PACKAGES, commit, processor
+
 SETTINGS = ("published", "recommended", "defaults")
 
 PROTOCOL = {"early_stopping": True, "validation_fraction": 0.15, "n_iter_no_change": math.inf}
@@ -57,7 +60,7 @@ PROTOCOL = {"early_stopping": True, "validation_fraction": 0.15, "n_iter_no_chan
 # What a value of --set may be made of.
 _NAMES = {
     name: value
-    for module in (activations, evolution, initializers, lr_schedules)
+    for module in (activations, evolution, initial_weights, lr_schedules)
     for name, value in vars(module).items()
     if isinstance(value, type)
 }
@@ -181,22 +184,6 @@ def assignment(text):
 
 
 # One run.
-
-
-@lru_cache(maxsize=1)
-def _whole(name, split):
-    return datasets.load(name) if split is None else datasets.load(name, seed=split)
-
-
-def load(name, split, seed):
-    """A data set; of mnist_10000 the 10,000 training images of this seed, as many of each class as MNIST's share."""
-    whole = _whole(name.removesuffix("_10000"), split)
-    if name != "mnist_10000":
-        return whole
-    X, _, y, _ = train_test_split(
-        whole.X_train, whole.y_train, train_size=10_000, random_state=seed, stratify=whole.y_train
-    )
-    return replace(whole, X_train=X, y_train=y)
 
 
 def epochs_of(budget, n_samples, batch_size, validation_fraction):

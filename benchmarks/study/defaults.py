@@ -1,20 +1,25 @@
 """How accurate is a classifier that nobody has set anything of? Its defaults on the same five data sets.
 
-    python benchmarks/defaults.py [--data madelon isolet pcmac mnist_10000 mnist] [--seeds 5] [--csv FILE] [--quick]
-    python benchmarks/defaults.py --method omp      a method's recommended settings in place of the defaults
+    python benchmarks/study/defaults.py [--data madelon isolet pcmac mnist_10000 mnist] [--seeds 5] [--csv FILE]
+                                         [--quick]
+    python benchmarks/study/defaults.py --method omp      a method's recommended settings in place of the defaults
 
 Every fit takes all of the training part, and what counts is the last epoch. Unsplit data sets are split by seed 42;
 mnist_10000 draws 10,000 training images by each seed. The last row is the mean over the first four data sets.
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from _report import Table, mean_and_each
-from methods import DATA, OFFICIAL_SPLIT, load
+from _data import DATA, OFFICIAL_SPLIT, load
 
 from truesparse import SparseMLPClassifier, recommended_settings
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table, mean_and_each
 
 FOUR = ("madelon", "isolet", "pcmac", "mnist_10000")
 

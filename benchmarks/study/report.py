@@ -1,6 +1,6 @@
 """Tables and plots of what `methods.py` has measured.
 
-    python benchmarks/report.py FILE [FILE ...] --out DIRECTORY [--together]
+    python benchmarks/study/report.py FILE [FILE ...] --out DIRECTORY [--together]
 
 Writes ``report.md`` and, for each budget of training, plots: accuracy against density, accuracy against epochs, and the
 mean ranks over data sets with the critical difference of Nemenyi's test, as in Demšar, "Statistical comparisons of

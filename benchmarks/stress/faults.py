@@ -12,7 +12,7 @@
 
 Each line counts the cases and the failures; the exit status is 1 if there was one.
 
-    python benchmarks/faults.py [--part kills saves files crowd] [--seed 0] [--csv FILE] [--quick]
+    python benchmarks/stress/faults.py [--part kills saves files crowd] [--seed 0] [--csv FILE] [--quick]
 """
 
 import argparse
@@ -40,7 +40,6 @@ from pathlib import Path
 
 import _mutants
 import numpy as np
-from _report import Table
 from scipy.sparse import csr_array
 
 import truesparse
@@ -50,6 +49,9 @@ from truesparse.callbacks import Checkpoint
 from truesparse.estimators.persistence import ModelFormatError
 from truesparse.estimators.storing import store
 from truesparse.evolution import ImportancePruning
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
 
 COLUMNS = {"part": 5, "what": 58, "cases": 6, "failed": 6, "seconds": 7, "of which": 0}
 

@@ -10,7 +10,7 @@ through the logarithms. Two ways to grow:
 
 The last rows are networks that others have reported: `--only giant` trains SET on 3 × 600,000 hidden units.
 
-    python benchmarks/scaling.py [--only units] [--csv PREFIX] [--quick]
+    python benchmarks/speed/scaling.py [--only units] [--csv PREFIX] [--quick]
 """
 
 import argparse
@@ -18,9 +18,12 @@ import json
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
-from _report import Table
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
 
 PROGRAM = """
 import json, resource, sys, time

@@ -5,15 +5,15 @@ what is left of the whole step is Python between them and waiting. Floors: produ
 cores; reading, loss and update as one pass over their arrays at the rate at which arrays of this size are copied.
 Everything is a median, in microseconds.
 
-    python benchmarks/step_profile.py [--threads 2] [--csv FILE] [--quick]
+    python benchmarks/speed/step_profile.py [--threads 2] [--csv FILE] [--quick]
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
-from _report import Table
-from compare_dense import STEPS, data, iterate, patterns_of
 from threadpoolctl import threadpool_limits
 
 from truesparse.data.batches import BatchReader
@@ -24,6 +24,10 @@ from truesparse.network.mlp import MLP
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.runtime.threads import threads
 from truesparse.training.optimizers import SGD
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _networks import STEPS, data, iterate, patterns_of
+from _result_table import Table
 
 
 def median_of(function, calls):
