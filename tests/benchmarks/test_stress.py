@@ -9,23 +9,23 @@ from helpers import benchmark_modules
 import truesparse
 from truesparse.estimators.persistence import ModelFormatError
 
-_mutants, faults, soak = benchmark_modules("stress", "_mutants", "faults", "soak")
+mutants, faults, soak = benchmark_modules("stress", "mutants", "crash_while_saving", "soak")
 
 
 @pytest.fixture(scope="module")
 def honest_files(tmp_path_factory):
-    return _mutants.honest_files(str(tmp_path_factory.mktemp("honest")))
+    return mutants.honest_files(str(tmp_path_factory.mktemp("honest")))
 
 
 def test_the_writer_of_mutants_writes_what_can_be_read(honest_files):
     for honest in honest_files:
-        copied = _mutants.zip_bytes(_mutants.pack(*honest.parts()))
+        copied = mutants.zip_bytes(mutants.pack(*honest.parts()))
         expected, found = (faults.content(truesparse.load(io.BytesIO(file))) for file in (honest.file, copied))
         assert found == expected
 
 
 def test_a_mutant_is_made_of_its_number_alone(honest_files):
-    first, again = ([_mutants.mutant(honest_files, index).file for index in range(30)] for _ in range(2))
+    first, again = ([mutants.mutant(honest_files, index).file for index in range(30)] for _ in range(2))
     assert first == again
     assert len(set(first)) > 25
 
@@ -35,7 +35,7 @@ def test_checksums_of_hostile_files_are_right(honest_files):
     metadata, arrays = honest_files[0].parts()
     arrays["layer0.bias"][0] = np.nan
     with pytest.raises(ModelFormatError, match="NaN"):
-        truesparse.load(io.BytesIO(_mutants.zip_bytes(_mutants.pack(metadata, arrays))))
+        truesparse.load(io.BytesIO(mutants.zip_bytes(mutants.pack(metadata, arrays))))
 
 
 def test_models_that_differ_in_a_bit_are_told_apart(honest_files):

@@ -4,7 +4,7 @@
   checkpoint must load, and the resumed run must end with the very bytes of one that was never killed.
 - saves: every system call of a save fails or kills once, and disks are full at every size. What is at the path must be
   the model before or the new one, whole; an error must reach the caller, and no unfinished file may stay.
-- files: damaged and hostile files (`_mutants.py`) must be refused with a `ModelFormatError`, or be read as an equal
+- files: damaged and hostile files (`mutants`) must be refused with a `ModelFormatError`, or be read as an equal
   model; never crash, never take twice the memory of the honest file (half a megabyte is free, and 32 bytes for each
   that the file is longer). A change that leaves all consistent, as of a weight and its checksum, makes another model:
   it must predict, train, and come back from a file of its own.
@@ -12,7 +12,7 @@
 
 Each line counts the cases and the failures; the exit status is 1 if there was one.
 
-    python benchmarks/stress/faults.py [--part kills saves files crowd] [--seed 0] [--csv FILE] [--quick]
+    python benchmarks/stress/crash_while_saving.py [--part kills saves files crowd] [--seed 0] [--csv FILE] [--quick]
 """
 
 import argparse
@@ -38,7 +38,7 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-import _mutants
+import mutants
 import numpy as np
 from scipy.sparse import csr_array
 
@@ -677,13 +677,13 @@ def _judge_model(honest, mutant, expected, model):
 
 def read_mutants(folder, first, end, seed, at):
     """Job: judge the mutants of these numbers; `at` is a file that tells which one was at work, in case of a crash."""
-    files = _mutants.honest_files(folder)
+    files = mutants.honest_files(folder)
     expected, peaks = _expectations(folder)
     outcomes, failures, largest = Counter(), [], 0.0
     with open(at, "r+b") as file, mmap.mmap(file.fileno(), 8) as place:
         for index in range(first, end):
             place[:] = index.to_bytes(8, "little")
-            mutant = _mutants.mutant(files, index, seed)
+            mutant = mutants.mutant(files, index, seed)
             honest = mutant.honest
             peak_allowed = _memory_allowed(mutant, peaks[honest.name])
             outcome, peak = judge(honest, mutant, expected[honest.name], peak_allowed)
@@ -701,7 +701,7 @@ def read_mutants(folder, first, end, seed, at):
 def _expectations(folder):
     """What honest files must give, and the memory that takes."""
     expected, peaks = {}, {}
-    for honest in _mutants.honest_files(folder):
+    for honest in mutants.honest_files(folder):
         for _ in range(2):  # the second time nothing is imported or cached any more
             tracemalloc.start()
             with warnings.catch_warnings():
@@ -734,7 +734,7 @@ def files(table, seed, n_files, folder):
         except (EOFError, OSError) as error:
             worker.kill()
             index = int.from_bytes(at.read_bytes(), "little")
-            mutant = _mutants.mutant(_mutants.honest_files(str(folder)), index, seed)
+            mutant = mutants.mutant(mutants.honest_files(str(folder)), index, seed)
             failures.append(f"mutant {index}, {mutant.honest.name}, {mutant.what}: crash: {error}")
             crashes += 1
             first = index + 1  # what was judged before it in this job is lost, and not counted
