@@ -9,7 +9,7 @@ from helpers import benchmark_modules
 import truesparse
 from truesparse.estimators.persistence import ModelFormatError
 
-mutants, faults, soak = benchmark_modules("stress", "mutants", "crash_while_saving", "soak")
+_models, mutants, soak = benchmark_modules("stress", "_models", "mutants", "soak")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def honest_files(tmp_path_factory):
 def test_the_writer_of_mutants_writes_what_can_be_read(honest_files):
     for honest in honest_files:
         copied = mutants.zip_bytes(mutants.pack(*honest.parts()))
-        expected, found = (faults.content(truesparse.load(io.BytesIO(file))) for file in (honest.file, copied))
+        expected, found = (_models.content(truesparse.load(io.BytesIO(file))) for file in (honest.file, copied))
         assert found == expected
 
 
@@ -40,9 +40,9 @@ def test_checksums_of_hostile_files_are_right(honest_files):
 
 def test_models_that_differ_in_a_bit_are_told_apart(honest_files):
     model, other = (truesparse.load(io.BytesIO(honest_files[0].file)) for _ in range(2))
-    assert faults.content(model) == faults.content(other)
+    assert _models.content(model) == _models.content(other)
     other._network.params[3] = np.nextafter(other._network.params[3], np.float32(9))
-    assert faults.content(model) != faults.content(other)
+    assert _models.content(model) != _models.content(other)
 
 
 def test_a_leak_is_seen_and_a_level_is_not():
