@@ -1,7 +1,7 @@
 """What part of an epoch goes into the changes of the topology?
 
 784-1000-1000-1000-10, epsilon 20, 60,000 samples (MNIST if it is there, else noise), batch 128: seconds of an epoch and
-the share of it that updates take, with one update per epoch, as published, and with one every 50 steps, as by default.
+the share of it that updates take, with one update per epoch, as published, and with one every 50 steps.
 Median over epochs.
 
     python benchmarks/speed/evolution_share.py [--threads 2] [--epochs 5] [--csv FILE] [--quick]
