@@ -60,7 +60,7 @@ def assert_same_run(model, other):
         np.testing.assert_array_equal(a.pattern.indptr, b.pattern.indptr)
         np.testing.assert_array_equal(a.pattern.indices, b.pattern.indices)
     assert model._network.params.tobytes() == other._network.params.tobytes()
-    state, other_state = model._state, other._state
+    state, other_state = model._run.state, other._run.state
     assert state.optimizer_state.keys() == other_state.optimizer_state.keys()
     for name, moments in state.optimizer_state.items():
         assert moments.tobytes() == other_state.optimizer_state[name].tobytes()

@@ -151,7 +151,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 trainer.validation = self._validation(aside, run)
                 trainer.callbacks, done = self._watchers(trainer, run, (X, y, sample_weight), start)
                 write_checkpoint = CheckpointWriter(self, run, trainer, data) if watched else None
-                with stop_on_interrupt(trainer.stop), watching(trainer.callbacks, write_checkpoint):
+                with stop_on_interrupt(trainer.stop, self), watching(trainer.callbacks, write_checkpoint):
                     trainer.train(start)
             self._run = run
         self._warn_if_interrupted(trainer, done, in_parts)
