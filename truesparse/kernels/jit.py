@@ -29,7 +29,7 @@ from functools import cache, partial, wraps
 
 import numba
 
-from truesparse.kernels.cache import named_for_cache
+from truesparse.kernels.cache import KernelCache, named_for_cache
 
 
 def serial(**flags):
@@ -38,7 +38,10 @@ def serial(**flags):
 
 
 def _compile(kernel, variant="", **flags):
-    return numba.njit(cache=True, nogil=True, **flags)(named_for_cache(kernel, variant))
+    kernel = named_for_cache(kernel, variant)
+    compiled = numba.njit(nogil=True, **flags)(kernel)
+    compiled._cache = KernelCache(kernel)  # what `cache=True` does with Numba's own, which fails without a directory
+    return compiled
 
 
 class _ThisThread(threading.local):
