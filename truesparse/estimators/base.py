@@ -23,6 +23,7 @@ from truesparse.estimators.storing import SHAPED_BY
 from truesparse.runtime.checks import refuse_masked, refuse_sparse
 from truesparse.runtime.interrupts import stop_on_interrupt
 from truesparse.runtime.threads import threads
+from truesparse.storage import refuse_missing
 from truesparse.training.events import Callback, watching
 from truesparse.training.trainer import Validation
 
@@ -203,7 +204,9 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _check_objects(self):
         """What the constraints let pass: classes have the methods that instances need, and a list may hold anything."""
-        for name in ("weight_init", "learning_rate", "grow_init"):
+        for name, value in self.get_params(deep=False).items():
+            refuse_missing(name, value)
+        for name in ("weight_init", "learning_rate", "grow_init", "activation"):
             if isinstance(getattr(self, name), type):
                 raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
         for callback in self.callbacks or ():

@@ -1,19 +1,17 @@
 """From the parameters of an estimator to a network and its trainer."""
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from truesparse.evolution import FIRST_TOPOLOGIES, preset
+from truesparse.evolution import FIRST_TOPOLOGIES
 from truesparse.evolution.snip import SNIP, draw_as_in_dense
-from truesparse.network.activations import ACTIVATIONS
-from truesparse.network.initial_weights import INITIALIZERS, draw
+from truesparse.network.initial_weights import draw
 from truesparse.network.mlp import MLP
+from truesparse.runtime.plugins import resolve
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
-from truesparse.training.lr_schedules import LEARNING_RATES
-from truesparse.training.optimizers import SGD, Adam
 from truesparse.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -33,25 +31,18 @@ def first_topology(estimator: "BaseSparseMLP") -> str | SNIP:
 def make_trainer(estimator: "BaseSparseMLP", X, target, shape, seed: int, *, go_on: bool) -> Trainer:
     """A trainer of a new network, or of a copy of the one there is."""
     streams = RandomStreams(seed)
-    initializer = (
-        INITIALIZERS[estimator.weight_init] if isinstance(estimator.weight_init, str) else estimator.weight_init
-    )
+    initializer = resolve("initializer", estimator.weight_init)
     if go_on:
         network, state = copy.deepcopy(estimator._network), estimator._state.copy()
         network.dropout = resolved_dropout(estimator)
     else:
         network, state = _make_network(estimator, X, target, shape, initializer, streams), None
-    if estimator.solver == "adam":
-        optimizer = Adam(alpha=estimator.alpha)
-    else:
-        optimizer = SGD(momentum=estimator.momentum, nesterov=estimator.nesterovs_momentum, alpha=estimator.alpha)
-    schedule = estimator.learning_rate
     return Trainer(
         network,
         estimator._make_loss(),
-        optimizer=optimizer,
+        optimizer=_make_optimizer(estimator),
         learning_rate=float(estimator.learning_rate_init),  # a NumPy scalar would bring its precision along
-        lr_schedule=LEARNING_RATES[schedule] if isinstance(schedule, str) else schedule,
+        lr_schedule=resolve("learning_rate", estimator.learning_rate),
         evolution=_make_evolution(estimator),
         initializer=initializer,
         batch_size=estimator.batch_size,
@@ -65,7 +56,7 @@ def make_trainer(estimator: "BaseSparseMLP", X, target, shape, seed: int, *, go_
 
 def _make_network(estimator, X, target, shape, initializer, streams):
     shapes = layer_shapes([X.shape[1], *shape["hidden_layer_sizes"], estimator._n_outputs()])
-    activation = ACTIVATIONS[estimator.activation] if isinstance(estimator.activation, str) else estimator.activation
+    activation = resolve("activation", estimator.activation)
     first = shape["topology_init"]
     if first == "full":
         counts = [fan_out * fan_in for fan_out, fan_in in shapes]
@@ -101,8 +92,16 @@ def resolved_dropout(estimator: "BaseSparseMLP") -> float:
     return estimator._default_dropout if estimator.dropout is None else float(estimator.dropout)
 
 
+def _make_optimizer(estimator):
+    """The solver, with the parameters of the estimator that it has fields for."""
+    optimizer = resolve("optimizer", estimator.solver)
+    parameters = {"alpha": "alpha", "momentum": "momentum", "nesterov": "nesterovs_momentum"}
+    found = {field.name: parameters[field.name] for field in fields(optimizer) if field.name in parameters}
+    return replace(optimizer, **{field: getattr(estimator, name) for field, name in found.items()})
+
+
 def _make_evolution(estimator):
-    evolution = preset(estimator.evolution) if isinstance(estimator.evolution, str) else estimator.evolution
+    evolution = resolve("method", estimator.evolution)
     if evolution is None:
         return None
     for_schedule = {"drop_fraction": estimator.drop_fraction, "update_every": estimator.update_every}

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from truesparse.estimators.samples import Samples
-from truesparse.estimators.storing import name_only, restore, store, versions
-from truesparse.storage import ModelFormatError, decode, encode, naming, read_archive, write_archive
+from truesparse.estimators.storing import restore, store, versions
+from truesparse.storage import encode, naming, read_archive, write_archive
 from truesparse.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def read_checkpoint(path: str | os.PathLike, estimator: "BaseSparseMLP") -> tupl
     """
     with naming(path):
         metadata, arrays = read_archive(path)
-        parameters, libraries = metadata.get("parameters"), metadata.get("libraries")
-        saved, _, data = restore(metadata, arrays, {type(estimator).__name__: type(estimator)})
+        libraries = metadata.get("libraries")
+        saved, data = restore(metadata, arrays, {type(estimator).__name__: type(estimator)})
     if data is None or not hasattr(saved, "_state") or saved._state.progress.in_parts:
         raise ValueError(
             f"resume_from={str(path)!r} holds no checkpoint of a fit that can go on; truesparse.load reads it, and "
@@ -90,11 +90,11 @@ def read_checkpoint(path: str | os.PathLike, estimator: "BaseSparseMLP") -> tupl
     for name, value in estimator.get_params(deep=False).items():
         if name in _FREE_TO_CHANGE:
             continue
-        found, wanted = _comparable(parameters.get(name)), _comparable(encode(value, name, name_only))
-        if found != wanted:
+        found = getattr(saved, name)
+        if _comparable(encode(found, name)) != _comparable(encode(value, name)):
             raise ValueError(
-                f"resume_from={str(path)!r} is a checkpoint of a fit with {name}={_readable(found)}, not "
-                f"{_readable(wanted)}; only {', '.join(_FREE_TO_CHANGE)} can change."
+                f"resume_from={str(path)!r} is a checkpoint of a fit with {name}={found!r}, not "
+                f"{value!r}; only {', '.join(_FREE_TO_CHANGE)} can change."
             )
     if libraries != versions():
         warnings.warn(
@@ -134,10 +134,3 @@ def _comparable(content):
     if isinstance(content, dict) and content.get("type") == "tuple":
         content = content["items"]
     return content[0] if isinstance(content, list) and len(content) == 1 else content
-
-
-def _readable(content):
-    try:
-        return repr(decode(content, "parameter"))
-    except ModelFormatError:
-        return repr(content)

@@ -8,13 +8,18 @@ from typing import ClassVar
 
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
-from truesparse.evolution import PRESETS, Evolution, ImportancePruning
+from truesparse.evolution import Evolution, ImportancePruning
 from truesparse.evolution.snip import SNIP
-from truesparse.network.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU, Tanh
-from truesparse.network.initial_weights import INITIALIZERS
-from truesparse.training.lr_schedules import LEARNING_RATES
+from truesparse.runtime.plugins import names
+from truesparse.storage.parameters import Missing
 
 PARAMETERS_DOC = """Parameters
     ----------
@@ -153,25 +158,40 @@ ATTRIBUTES_DOC = """coefs_ : list of csc_array, (fan_in, fan_out)
     """
 
 
+class Named(StrOptions):
+    """The short names of a kind of plug-in, those that are registered when a parameter is checked."""
+
+    def __init__(self, kind: str):
+        super().__init__(set())
+        self.kind = kind
+
+    def is_satisfied_by(self, value):
+        """Whether it is one of them."""
+        return isinstance(value, str) and value in names(self.kind)
+
+    def __str__(self):
+        return f"a str among {names(self.kind)}"
+
+
 class Parameters(BaseEstimator):
     """Holds the parameters, and the constraints that scikit-learn checks before ``fit``."""
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "evolution": [StrOptions(set(PRESETS)), Evolution, None],
+        "evolution": [Named("method"), Evolution, None],
         "epsilon": [Interval(Real, 0, None, closed="neither")],
         "density": [Interval(Real, 0, 1, closed="right"), None],
         "drop_fraction": [Interval(Real, 0, 1, closed="both"), None],
         "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
         "topology_init": [StrOptions({"balanced", "erdos_renyi", "snip"}), SNIP],
         "unit_pruning": [ImportancePruning, None],
-        "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds")],
+        "weight_init": [Named("initializer"), HasMethods("bounds")],
         "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), HasMethods("bounds"), None],
-        "activation": [StrOptions(set(ACTIVATIONS)), PiecewiseLinear, SReLU, Tanh, Logistic],
-        "solver": [StrOptions({"adam", "sgd"})],
+        "activation": [Named("activation"), HasMethods("at_layer")],
+        "solver": [Named("optimizer")],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(LEARNING_RATES)), HasMethods("factor")],
+        "learning_rate": [Named("learning_rate"), HasMethods("factor")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "nesterovs_momentum": ["boolean"],
@@ -262,6 +282,13 @@ class Parameters(BaseEstimator):
         self.n_jobs = n_jobs
         self.dtype = dtype
         self.callbacks = callbacks
+
+    def _validate_params(self):
+        """Check all parameters but those that a file could only name, which predictions do without."""
+        parameters = {
+            name: value for name, value in self.get_params(deep=False).items() if not isinstance(value, Missing)
+        }
+        validate_parameter_constraints(self._parameter_constraints, parameters, caller_name=type(self).__name__)
 
 
 def extends(shared: Callable) -> Callable:

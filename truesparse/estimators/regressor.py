@@ -5,13 +5,13 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
-from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
+from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, Named, extends
 from truesparse.kernels.update import all_finite
-from truesparse.network.losses import OF_NUMBERS, Huber, Loss, Poisson, values_and_weights
+from truesparse.network.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, values_and_weights
+from truesparse.runtime.plugins import names, resolve
 from truesparse.storage import ModelFormatError, decode, encode
 from truesparse.storage.head import Head
 
@@ -21,7 +21,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     For one or several outputs. `score` is R², whatever `loss` is.
 
-    {PARAMETERS_DOC}loss : {{"squared_error", "absolute_error", "huber", "poisson"}} or Huber, default="squared_error"
+    {PARAMETERS_DOC}loss : {{"squared_error", "absolute_error", "huber", "poisson"}} or Loss, default="squared_error"
         What is minimised, added up over the outputs: half the squared error, for means; the absolute error, for
         medians; ``"huber"``, for means when some targets are far off (`truesparse.network.losses.Huber` has other
         thresholds); ``"poisson"``, half the Poisson deviance with exp as the last activation, for counts. Cannot change
@@ -53,7 +53,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseSparseMLP._parameter_constraints,
-        "loss": [StrOptions(set(OF_NUMBERS)), Huber],
+        "loss": [Named("loss"), Loss],
         "scale_target": ["boolean"],
     }
 
@@ -114,7 +114,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        loss = OF_NUMBERS[self.loss] if isinstance(self.loss, str) else self.loss
+        loss = resolve("loss", self.loss)
+        if isinstance(loss, SoftmaxCrossEntropy | BinaryCrossEntropy):
+            raise ValueError(f"loss={loss!r} is one of classes; a regressor has {names('loss')}.")
         columns = y.reshape(-1, n_outputs).astype(np.float64, copy=False)
         if first:
             self._single_output, self._loss, self._scaled = y.ndim == 1, loss, self.scale_target
@@ -131,8 +133,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
                 f"scale_target={self.scale_target!r} cannot change while training goes on with a network made with "
                 f"{self._scaled!r}; fit with warm_start=False makes a new one."
             )
-        if isinstance(loss, Poisson) and columns.min() < 0:
-            raise ValueError(f"loss='poisson' needs numbers that are not below 0 in y, got {columns.min():g}.")
+        if loss.not_below_0 and columns.min() < 0:
+            raise ValueError(f"loss={self.loss!r} needs numbers that are not below 0 in y, got {columns.min():g}.")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
             if first and self.scale_target:
                 self._learn_scale(columns, weights)
@@ -146,7 +148,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     def _learn_scale(self, columns, weights):
         weights = None if weights is None else weights / weights.max()
         mean = np.average(columns, axis=0, weights=weights)
-        if isinstance(self._loss, Poisson):  # counts stay above 0, and what they are in relation to their mean
+        if self._loss.not_below_0:  # counts stay above 0, and what they are in relation to their mean
             scale = mean
         else:
             self.target_mean_ = mean

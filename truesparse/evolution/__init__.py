@@ -12,7 +12,7 @@ from truesparse.evolution.grow import (
     SensitivityGrow,
 )
 from truesparse.evolution.input_removal import InputRemoval, NeuronGrow, NeuronPrune, input_strength, neuron_evolution
-from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, preset
+from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, method, preset
 from truesparse.evolution.prune import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
 from truesparse.evolution.settings import paper_settings, recommended_settings
@@ -48,6 +48,7 @@ __all__ = [
     "due_fraction",
     "evolve",
     "input_strength",
+    "method",
     "neuron_evolution",
     "paper_settings",
     "preset",

@@ -9,11 +9,10 @@ import numpy as np
 
 from truesparse.evolution.combine import AfterStall
 from truesparse.evolution.grow import Cosine, Random
-from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
+from truesparse.evolution.presets import FIRST_TOPOLOGIES, SETTINGS, preset
 from truesparse.evolution.schedule import Constant, CosineAnnealing
 from truesparse.evolution.snip import SNIP
-from truesparse.network.activations import AllReLU
-from truesparse.network.initial_weights import Dense, FanIn
+from truesparse.network.initial_weights import Dense
 
 _PAPER_COSINE = Cosine(centred=False, n_samples=None)
 _EVERY_EPOCH = {"schedule": Constant(drop_fraction=0.2, update_every="epoch"), "grow_init": Dense()}
@@ -98,7 +97,7 @@ def paper_settings(name: str) -> dict:
 
 
 # What did best for `cte` on repeated splits of the small data sets, by a validation part; the rest follows it, except
-# where the second table says otherwise. benchmarks/README.md has the trials.
+# where `SETTINGS` says otherwise. benchmarks/README.md has the trials.
 _RECOMMENDED = {
     "hidden_layer_sizes": (1000, 1000, 1000),
     "topology_init": "balanced",  # at two connections a unit, random degrees leave every seventh unit without any
@@ -110,25 +109,6 @@ _RECOMMENDED = {
     "learning_rate_init": 0.006,  # twice as high as would do without annealing
     "dropout": 0.1,  # 0.3 does as well on small data; none costs a point
     "alpha": 1e-4,  # 1e-3 drives whole networks to zero; 1e-5 costs a point
-}
-
-# Without growth between similar units, ReLU passes nothing on through most units that have two inputs.
-_STEEP = {"activation": AllReLU(0.6), "weight_init": FanIn(1.0)}
-_SLANTED = {"activation": AllReLU(0.25)}
-
-# Where a method differs, and why.
-_RECOMMENDED_FOR: dict[str, dict] = {
-    "static": _STEEP,
-    # The paper's scores leave some of many classes, and most units, on no path.
-    "snip": _STEEP | {"topology_init": SNIP(centred=True, connected=True)},
-    "set": _STEEP,
-    "rigl": _SLANTED,
-    "gse": _SLANTED,
-    "omp": _SLANTED,
-    "path_weight": _SLANTED,
-    "sensitivity": _SLANTED,
-    # A dense network needs no small batches, and diverges at the sparse ones' learning rate.
-    "dense": {"batch_size": 100, "learning_rate_init": 0.001, "weight_init": FanIn(1.0)},
 }
 
 
@@ -157,4 +137,4 @@ def recommended_settings(name: str) -> dict:
     >>> classifier = SparseMLPClassifier(**recommended_settings("set"), epsilon=5)
     """
     preset(name)
-    return {"evolution": name} | _RECOMMENDED | _RECOMMENDED_FOR.get(name, {})
+    return {"evolution": name} | _RECOMMENDED | SETTINGS[name]

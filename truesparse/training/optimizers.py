@@ -16,6 +16,7 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
+from truesparse.runtime.plugins import plugin
 
 
 class Optimizer(Protocol):
@@ -37,6 +38,7 @@ class Optimizer(Protocol):
         """Update `params` and `state` in place; `n_steps` counts the steps so far, this one included."""
 
 
+@plugin("optimizer", sgd={})
 @dataclass(frozen=True)
 class SGD:
     """v ← momentum · v − learning_rate · g;  w ← w + v, or with Nesterov w + momentum · v − learning_rate · g.
@@ -70,6 +72,7 @@ class SGD:
         )  # fmt: skip
 
 
+@plugin("optimizer", adam={})
 @dataclass(frozen=True)
 class Adam:
     """Adam (Kingma & Ba, 2015) with bias-corrected moments; the L2 penalty is part of the gradient."""
