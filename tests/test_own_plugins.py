@@ -193,7 +193,7 @@ def test_an_unregistered_rule_is_named_and_can_be_given_back():
     with pytest.warns(UserWarning, match=r"could only name evolution \(.*Unregistered\)"):
         loaded = load(saved(model))
     assert "grow=<missing: Unregistered(k=7)>" in re.sub(r"\s+", " ", repr(loaded.evolution))
-    with pytest.raises(ValueError, match=r"needs .*Unregistered, which the file"):
+    with pytest.raises(ValueError, match=r"needs .*Unregistered, which the loaded file"):
         loaded.fit(X, y)
     loaded.set_params(evolution=evolution)
     assert_same_run(loaded.partial_fit(X, y), model.partial_fit(X, y))

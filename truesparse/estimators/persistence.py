@@ -92,10 +92,10 @@ def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
     with naming(file):
         model, _ = restore(*read_archive(file), _CLASSES)
     missing = {name: ", ".join(missing_in(value)) for name, value in model.get_params(deep=False).items()}
-    missing = [f"{name} ({needed})" for name, needed in missing.items() if needed]
+    missing = [f"{name} ({needed:.300})" for name, needed in missing.items() if needed]
     if missing:
         warnings.warn(
-            f"The file could only name {', '.join(missing)}: the model predicts, and needs them for more training.",
+            f"The file could only name {', '.join(missing)}: the model predicts, and needs that for more training.",
             UserWarning,
             stacklevel=2,
         )

@@ -116,7 +116,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
         loss = resolve("loss", self.loss)
         if isinstance(loss, SoftmaxCrossEntropy | BinaryCrossEntropy):
-            raise ValueError(f"loss={loss!r} is one of classes; a regressor has {names('loss')}.")
+            raise ValueError(f"loss={loss!r} is for classification; {names('loss')} or a Loss of your own are allowed.")
         columns = y.reshape(-1, n_outputs).astype(np.float64, copy=False)
         if first:
             self._single_output, self._loss, self._scaled = y.ndim == 1, loss, self.scale_target

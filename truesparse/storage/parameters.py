@@ -75,7 +75,7 @@ def refuse_missing(name: str, value: Any) -> None:
     found = ", ".join(dict.fromkeys(missing_in(value)))
     if found:
         raise ValueError(
-            f"{name}={value!r} needs {found}, which the file that was loaded could only name: set_params({name}=…) "
+            f"{name}={value!r:.300} needs {found:.300}, which the loaded file could only name: set_params({name}=…) "
             "before training. A class with the decorator truesparse.plugin, defined before loading, is restored whole."
         )
 
