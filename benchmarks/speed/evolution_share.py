@@ -24,7 +24,7 @@ from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.network.mlp import MLP
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.runtime.threads import threads
-from truesparse.training.lr_schedules import LEARNING_RATES
+from truesparse.training import lr_schedules
 from truesparse.training.optimizers import SGD
 from truesparse.training.trainer import Trainer
 
@@ -63,7 +63,7 @@ def main():
             drop_fraction = preset(method).schedule.drop_fraction
             trainer = Trainer(
                 network, SoftmaxCrossEntropy(), optimizer=SGD(), learning_rate=0.01,
-                lr_schedule=LEARNING_RATES["constant"],
+                lr_schedule=lr_schedules.Constant(),
                 evolution=replace(preset(method), schedule=Constant(drop_fraction, update_every=every)),
                 initializer=FanIn(0.5), batch_size=128, shuffle=True, streams=streams,
             )  # fmt: skip

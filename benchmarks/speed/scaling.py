@@ -33,7 +33,7 @@ from truesparse.network.activations import ACTIVATIONS
 from truesparse.evolution import Constant, preset
 from truesparse.network.initial_weights import FanIn, draw
 from truesparse.network.losses import SoftmaxCrossEntropy
-from truesparse.training.lr_schedules import LEARNING_RATES
+from truesparse.training import lr_schedules
 from truesparse.network.mlp import MLP
 from truesparse.training.optimizers import SGD
 from truesparse.runtime.threads import threads
@@ -59,7 +59,7 @@ def trainer(sizes, counts):
     for index, (layer, pattern) in enumerate(zip(network.layers, patterns)):
         layer.data[:] = draw(FanIn(), pattern, slice(None), streams("weights", index))
     return Trainer(
-        network, SoftmaxCrossEntropy(), optimizer=SGD(), learning_rate=1e-4, lr_schedule=LEARNING_RATES["constant"],
+        network, SoftmaxCrossEntropy(), optimizer=SGD(), learning_rate=1e-4, lr_schedule=lr_schedules.Constant(),
         evolution=None, initializer=FanIn(), batch_size=case["batch"], shuffle=True, streams=streams,
     )
 

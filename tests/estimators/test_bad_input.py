@@ -12,8 +12,9 @@ from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import EpochPrinter
 from truesparse.evolution import Random
 from truesparse.evolution.snip import SNIP
+from truesparse.network.activations import Tanh
 from truesparse.network.initial_weights import FanIn
-from truesparse.network.losses import SquaredError
+from truesparse.network.losses import SoftmaxCrossEntropy, SquaredError
 from truesparse.training.lr_schedules import Step
 
 PARAMETERS = {
@@ -26,7 +27,7 @@ PARAMETERS = {
     "topology_init": ["random", SNIP],
     "weight_init": ["he", 3, FanIn],
     "grow_init": ["ones", -1, FanIn],
-    "activation": ["gelu", 1],
+    "activation": ["gelu", 1, Tanh],
     "solver": ["lbfgs", None],
     "alpha": [-1, None],
     "batch_size": [0, -5, 1.5, "auto"],
@@ -52,7 +53,7 @@ PARAMETERS = {
     "unit_pruning": ["importance", 0.1],
 }
 OF_CLASSIFIER = {"class_weight": ["even", [1, 2], 2.0]}
-OF_REGRESSOR = {"loss": ["deviance", 3, None, SquaredError()], "scale_target": ["yes", None]}
+OF_REGRESSOR = {"loss": ["deviance", 3, None, SquaredError, SoftmaxCrossEntropy()], "scale_target": ["yes", None]}
 
 
 @pytest.fixture(scope="module")

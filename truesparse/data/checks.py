@@ -23,9 +23,9 @@ def sound_features(name: str, X: Any) -> Any:
 def sound_csr(name: str, matrix: Any) -> csr_array:
     """Return a two-dimensional SciPy sparse matrix or array as CSR, with indices that lie within its shape.
 
-    SciPy's conversions of CSR, CSC, BSR and COO follow an index wherever it leads, and its ``check_format`` overlooks NaN
-    among the indices, as well as everything in a matrix whose index pointer ends with 0. Formats of Python objects (LIL,
-    DOK) and of diagonals are left to SciPy.
+    SciPy's conversions of CSR, CSC, BSR and COO follow an index wherever it leads, and its ``check_format`` overlooks
+    NaN among the indices, as well as everything in a matrix whose index pointer ends with 0. LIL, DOK and DIA, which
+    hold Python objects and diagonals, are left to SciPy.
 
     Raises
     ------

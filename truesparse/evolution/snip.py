@@ -73,6 +73,7 @@ from truesparse.network.activations import Activation
 from truesparse.network.initial_weights import Dense, FanIn, Initializer, checked_bounds
 from truesparse.network.losses import Loss
 from truesparse.runtime.checks import check_count
+from truesparse.runtime.plugins import plugin
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology.pattern import Pattern
 
@@ -80,6 +81,8 @@ _TILE = 2**18  # weights that are drawn at a time; a tile of one row may have mo
 _STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
 
 
+# With few weights and many outputs, the paper's scores leave some outputs without any connection.
+@plugin("topology", snip={"centred": True, "connected": True})
 @dataclass(frozen=True)
 class SNIP:
     """The first topology by connection sensitivity.

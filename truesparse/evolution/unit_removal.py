@@ -31,8 +31,10 @@ from truesparse._typing import FloatArray
 from truesparse.kernels.select import k_smallest
 from truesparse.network.layers import Layer
 from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.plugins import plugin
 
 
+@plugin("evolution")
 @dataclass(frozen=True)
 class ImportancePruning:
     """Removes the least important units of every hidden layer, a share of those that are left at a time.

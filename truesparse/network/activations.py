@@ -25,8 +25,10 @@ from scipy.special import expit
 from truesparse._typing import FloatArray
 from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
 from truesparse.runtime.checks import check_number
+from truesparse.runtime.plugins import names, plugin, resolve
 
 
+@plugin("activation", relu={}, leaky_relu={"slope": 0.01}, identity={"slope": 1.0})
 @dataclass(frozen=True)
 class PiecewiseLinear:
     """z where z > 0, else slope · z."""
@@ -45,6 +47,7 @@ class PiecewiseLinear:
         return self
 
 
+@plugin("activation", all_relu={})
 @dataclass(frozen=True)
 class AllReLU(PiecewiseLinear):
     """Leaky ReLU whose slope changes its sign from layer to layer: −slope in the first, +slope in the second."""
@@ -57,6 +60,7 @@ class AllReLU(PiecewiseLinear):
         return PiecewiseLinear(slope if layer % 2 else -slope)
 
 
+@plugin("activation", tanh={})
 @dataclass(frozen=True)
 class Tanh:
     """tanh z."""
@@ -74,6 +78,7 @@ class Tanh:
         return self
 
 
+@plugin("activation", logistic={})
 @dataclass(frozen=True)
 class Logistic:
     """1 / (1 + exp(−z))."""
@@ -91,6 +96,7 @@ class Logistic:
         return self
 
 
+@plugin("activation", srelu={})
 @dataclass(frozen=True)
 class SReLU:
     """Three straight pieces, whose two thresholds and two outer slopes every unit learns (Jin et al., 2016).
@@ -116,12 +122,4 @@ class SReLU:
 
 Activation = PiecewiseLinear | Tanh | Logistic | SReLU
 
-ACTIVATIONS = {
-    "relu": PiecewiseLinear(0.0),
-    "leaky_relu": PiecewiseLinear(0.01),
-    "all_relu": AllReLU(),
-    "tanh": Tanh(),
-    "logistic": Logistic(),
-    "srelu": SReLU(),
-    "identity": PiecewiseLinear(1.0),
-}
+ACTIVATIONS = {name: resolve("activation", name) for name in names("activation")}

@@ -22,13 +22,10 @@ from truesparse.network.mlp import MLP
 from truesparse.storage.archive import ModelFormatError
 from truesparse.storage.sections import Arrays, Section, restore_float, store_float
 from truesparse.topology import Pattern
-from truesparse.training.optimizers import SGD, Adam
 from truesparse.training.state import BestEpoch, EpochRecord, History, Progress, TrainingState
 
 Stored = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Metadata and arrays."""
-
-_MOMENTS = [sorted(optimizer().init(np.empty(0))) for optimizer in (SGD, Adam)]
 
 
 def store_network(network: MLP) -> Stored:
@@ -110,8 +107,8 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
         raise ModelFormatError("progress: the plan does not begin before the epochs and steps that are done.")
     history = _restore_history(arrays, progress.epoch, len(network.layers))
     names = section.take("moments", list, type(None)) or []
-    if names and names not in _MOMENTS:
-        raise ModelFormatError(f"moments={names!r:.100} are those of no optimiser.")
+    if not all(type(name) is str for name in names):
+        raise ModelFormatError(f"moments={names!r:.100} must be names.")
     vector = network.dtype, network.params.shape
     moments = {name: arrays.numbers(f"moment.{name}", *vector) for name in names}
     steps = section.count("optimizer_steps")
