@@ -68,9 +68,10 @@ def sparse_step(X, y, patterns, batch):
 
     def step():
         samples = next(batches)
-        z = network.forward(workspace.read(reader, samples), workspace)
+        workspace.read(reader, samples)
+        z = network.forward(workspace)
         loss(z, y[samples], z)
-        network.backward(z, workspace)
+        network.backward(workspace)
         sgd.step(network.params, network.gradient, state, learning_rate=0.01, n_weights=network.n_weights, n_steps=1)
 
     return step

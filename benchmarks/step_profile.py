@@ -67,9 +67,10 @@ def profile(sizes, spread, batch, n_threads, calls):
 
     def step():
         samples = next(batches)
-        z = network.forward(workspace.read(reader, samples), workspace)
+        workspace.read(reader, samples)
+        z = network.forward(workspace)
         loss(z, y[samples], z)
-        network.backward(z, workspace)
+        network.backward(workspace)
         update()
 
     with threads(n_threads):
@@ -78,11 +79,11 @@ def profile(sizes, spread, batch, n_threads, calls):
             "step": median_of(step, calls),
             "read": median_of(lambda: workspace.read(reader, next(batches)), calls),
         }
-        x = workspace.read(reader, samples)
-        parts["forward"] = median_of(lambda: network.forward(x, workspace), calls)
+        workspace.read(reader, samples)
+        parts["forward"] = median_of(lambda: network.forward(workspace), calls)
         z = workspace.z
         parts["loss"] = median_of(lambda: loss(z, y[samples], z), calls)
-        parts["backward"] = median_of(lambda: network.backward(z, workspace), calls)
+        parts["backward"] = median_of(lambda: network.backward(workspace), calls)
         parts["update"] = median_of(update, calls)
     parts["rest"] = parts["step"] - sum(parts[name] for name in ("read", "forward", "loss", "backward", "update"))
     weights, below = network.n_weights, patterns[0].nnz

@@ -10,9 +10,9 @@ from scipy.special import expit, softmax
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.evolution.snip import SNIP, draw_as_in_dense
-from truesparse.network.activations import ACTIVATIONS
 from truesparse.network.initial_weights import Dense, FanIn, Glorot, draw
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from truesparse.runtime.plugins import names, resolve
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.runtime.threads import threads
 from truesparse.topology import Pattern, snip
@@ -31,7 +31,7 @@ def data(rng, dtype=np.float64):
 
 def choose(X, target, method, *, activation="relu", loss=None, initializer=None, counts=COUNTS, shapes=SHAPES):
     return method.choose(
-        X, target, shapes, counts, activation=ACTIVATIONS.get(activation, activation),
+        X, target, shapes, counts, activation=resolve("activation", activation),
         loss=loss or SoftmaxCrossEntropy(), initializer=initializer or Dense(), streams=STREAMS,
     )  # fmt: skip
 
@@ -259,7 +259,7 @@ def test_peak_memory(per_layer, rng):
 
 
 @pytest.mark.parametrize("snip_or_dense", ["snip", "dense"])
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("activation", sorted(names("activation")))
 def test_digits_are_learnt(snip_or_dense, activation, digits):
     X_train, X_test, y_train, y_test = digits
     model = SparseMLPClassifier(

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from truesparse.evolution import FIRST_TOPOLOGIES, preset
 from truesparse.evolution.snip import SNIP, draw_as_in_dense
-from truesparse.network.activations import ACTIVATIONS
 from truesparse.network.initial_weights import INITIALIZERS, draw
 from truesparse.network.mlp import MLP
+from truesparse.runtime.plugins import resolve
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
@@ -65,7 +65,7 @@ def make_trainer(estimator: "BaseSparseMLP", X, target, shape, seed: int, *, go_
 
 def _make_network(estimator, X, target, shape, initializer, streams):
     shapes = layer_shapes([X.shape[1], *shape["hidden_layer_sizes"], estimator._n_outputs()])
-    activation = ACTIVATIONS[estimator.activation] if isinstance(estimator.activation, str) else estimator.activation
+    activation = resolve("activation", estimator.activation)
     first = shape["topology_init"]
     if first == "full":
         counts = [fan_out * fan_in for fan_out, fan_in in shapes]

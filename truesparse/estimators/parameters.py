@@ -4,7 +4,7 @@ import inspect
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
@@ -12,8 +12,9 @@ from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOp
 
 from truesparse.evolution import PRESETS, Evolution, ImportancePruning
 from truesparse.evolution.snip import SNIP
-from truesparse.network.activations import ACTIVATIONS, Logistic, PiecewiseLinear, SReLU, Tanh
+from truesparse.network.activations import Activation
 from truesparse.network.initial_weights import INITIALIZERS
+from truesparse.runtime.plugins import names
 from truesparse.training.lr_schedules import LEARNING_RATES
 
 PARAMETERS_DOC = """Parameters
@@ -55,7 +56,8 @@ PARAMETERS_DOC = """Parameters
         their own. None leaves the method's own, 1.0 for those that grow between similar units, else ``"zeros"``. Not
         used if the topology never changes.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default="relu"
-        Of the hidden units; with other slopes from `truesparse.network.activations`.
+        Of the hidden units: a short name, or an object from `truesparse.network.activations`, which also describes how
+        to write one of your own.
     solver : {"adam", "sgd"}, default="adam"
         Adam, or stochastic gradient descent with momentum.
     alpha : float, default=1e-4
@@ -153,6 +155,19 @@ ATTRIBUTES_DOC = """coefs_ : list of csc_array, (fan_in, fan_out)
     """
 
 
+class ShortNames(StrOptions):
+    """Constraint: a short name of a kind of plug-in, also one that is registered after the import."""
+
+    def __init__(self, kind: str):
+        super().__init__(set(names(kind)))
+        self._kind = kind
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether `val` is a short name now."""
+        self.options = set(names(self._kind))
+        return super().is_satisfied_by(val)
+
+
 class Parameters(BaseEstimator):
     """Holds the parameters, and the constraints that scikit-learn checks before ``fit``."""
 
@@ -167,7 +182,7 @@ class Parameters(BaseEstimator):
         "unit_pruning": [ImportancePruning, None],
         "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds")],
         "grow_init": [StrOptions({"zeros"}), Interval(Real, 0, None, closed="left"), HasMethods("bounds"), None],
-        "activation": [StrOptions(set(ACTIVATIONS)), PiecewiseLinear, SReLU, Tanh, Logistic],
+        "activation": [ShortNames("activation"), Activation],
         "solver": [StrOptions({"adam", "sgd"})],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from truesparse._version import __version__
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import Activation
+from truesparse.runtime.plugins import names, resolve
 from truesparse.storage import (
     Arrays,
     ModelFormatError,
@@ -171,10 +172,10 @@ def _network_options(shape):
     if shape.keys() != set(SHAPED_BY):
         raise ModelFormatError(f"shape must hold {SHAPED_BY}, got {sorted(shape)!r:.200}.")
     activation, dtype = shape["activation"], shape["dtype"]
-    if isinstance(activation, str):
-        activation = ACTIVATIONS.get(activation)
-    if not hasattr(activation, "at_layer"):
-        raise ModelFormatError(f"activation={shape['activation']!r:.100} is no activation.")
+    if isinstance(activation, str) and activation in names("activation"):
+        activation = resolve("activation", activation)
+    if not isinstance(activation, Activation):
+        raise ModelFormatError(f"activation={activation!r:.100} is no activation.")
     if dtype not in ("float32", "float64"):
         raise ModelFormatError(f"dtype={dtype!r:.100} must be 'float32' or 'float64'.")
     return activation, np.dtype(dtype)

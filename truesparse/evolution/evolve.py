@@ -38,7 +38,7 @@ from truesparse.evolution.prune import Magnitude
 from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.network.initial_weights import Initializer
-from truesparse.network.layers import Layer
+from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import LARGEST, is_number
 from truesparse.topology import Pattern, Rewiring
 from truesparse.topology.pattern import edge_keys

@@ -44,10 +44,11 @@ class ActivationStream:
     def _activations(self, samples):
         """A batch as it is handed out, and the sums that predictions are made of."""
         network, workspace = self._network, self._workspace
-        x = workspace.read(self._reader, samples)
-        z = network.forward(x, workspace, all_units=True)
+        workspace.read(self._reader, samples)
+        z = network.forward(workspace, all_units=True)
         layers = [workspace.outputs_of(layer) for layer in range(len(network.layers) - 1)]
-        layers.insert(0, self._all_features(x) if self._reader.is_sparse else x)
+        inputs = workspace.sparse_inputs
+        layers.insert(0, workspace.x if inputs is None else self._all_features(inputs))
         return [*layers, self._loss.predictions(z)], z
 
     def _all_features(self, inputs: SparseInputs) -> np.ndarray:
@@ -123,15 +124,15 @@ class ErrorStream(ActivationStream):
         network = self._network
         total = np.zeros(network.n_weights, dtype=self.dtype)
         for samples in in_batches(self._samples, self._batch_size):
-            z = network.forward(self._workspace.read(self._reader, samples), self._workspace)
-            self._backward(z, samples)
+            self._workspace.read(self._reader, samples)
+            self._backward(network.forward(self._workspace), samples)
             total += network.gradient[: network.n_weights]
         return [total[slots] for slots in network.weight_slices()]
 
     def _backward(self, z, samples):
         self._check(self._loss(z, self._target[samples], z))  # the gradient takes the place of z
         z *= samples.size / self.n_samples
-        self._network.backward(z, self._workspace)
+        self._network.backward(self._workspace)
 
 
 def draw_samples(n_samples: int, n_wanted: int | None, rng: np.random.Generator) -> IndexArray:

@@ -6,13 +6,13 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.data.batches import BatchReader
-from truesparse.network.mlp import MLP
+from truesparse.network.protocol import Network
 
 _LARGE = 2**26  # bytes of a workspace that few samples are not worth; narrower kernels have to be compiled first
 
 
 def forward_all(
-    network: MLP, X, batch_size: int = 112, of: Callable[[FloatArray], np.ndarray] | None = None
+    network: Network, X, batch_size: int = 112, of: Callable[[FloatArray], np.ndarray] | None = None
 ) -> np.ndarray:
     """The last layer's sums for all samples, or what is made of them, in batches, so that memory is bounded by these.
 
@@ -23,7 +23,7 @@ def forward_all(
 
     Parameters
     ----------
-    network : MLP
+    network : Network
     X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
     batch_size : int
     of : callable, optional
@@ -35,7 +35,7 @@ def forward_all(
     """
     reader = BatchReader(X)
     is_large = network.bytes_needed(batch_size, dense_inputs=not reader.is_sparse) > _LARGE
-    if is_large and all(layer.is_sparse for layer in network.layers):
+    if is_large and network.is_batch_invariant:
         batch_size = min(batch_size, X.shape[0])
     workspace = network.workspace(batch_size, dense_inputs=not reader.is_sparse)
     n_samples = X.shape[0]
@@ -43,7 +43,8 @@ def forward_all(
     for start in range(0, n_samples, batch_size):
         stop = min(start + batch_size, n_samples)
         samples = np.minimum(np.arange(start, start + batch_size), n_samples - 1)
-        part = network.forward(workspace.read(reader, samples), workspace)[:, : stop - start]
+        workspace.read(reader, samples)
+        part = network.forward(workspace)[:, : stop - start]
         if of is not None:
             part = of(part)
         if start == 0:

@@ -227,10 +227,10 @@ class Trainer:
                 break
             if self.evolution is not None:
                 replaced += self._evolve(reader, workspace, target, batch_size, callbacks)
-            x = self._read(reader, workspace, batch)
-            z = network.forward(x, workspace, self._dropout_rng())
+            self._read(reader, workspace, batch)
+            z = network.forward(workspace, self._dropout_rng())
             loss = self.loss(z, target[batch], z)  # the gradient takes the place of z
-            network.backward(z, workspace)
+            network.backward(workspace)
             learning_rate = self._step()
             summed_loss += loss * batch.size
             self._check_finite("training loss", math.isfinite(loss))
@@ -254,11 +254,12 @@ class Trainer:
         )
 
     def _read(self, reader, workspace, batch):
-        """A training batch as the network's input."""
+        """Put a training batch into the workspace."""
         if self.batch_transform is None:
-            return workspace.read(reader, batch)
-        rng = self.streams("batch transform", self.state.progress.step)
-        return workspace.read(reader.transformed(batch, self.batch_transform, rng), np.arange(batch.size))
+            workspace.read(reader, batch)
+        else:
+            rng = self.streams("batch transform", self.state.progress.step)
+            workspace.read(reader.transformed(batch, self.batch_transform, rng), np.arange(batch.size))
 
     def _step(self) -> float:
         """One step of the optimiser along the gradient; returns the learning rate it had."""
