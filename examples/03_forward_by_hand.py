@@ -84,7 +84,7 @@ assert np.allclose(network.layers[0].data_gradient, (delta_hidden @ x.T)[hidden.
 sgd = SGD(momentum=0.9, nesterov=False)
 state = sgd.init(network.params)
 before = network.params.copy()
-sgd.step(network.params, network.gradient, state, learning_rate=0.1, n_weights=network.n_weights, n_steps=1)
+sgd.step(network.params, network.gradient, state, learning_rate=0.1, alpha=0.0, n_weights=network.n_weights, n_steps=1)
 print("\nAll parameters are one vector: W₁, W₂, then the biases. One step moves it by −0.1 · gradient:")
 names = ("W₁", "W₂", "hidden biases", "output biases")
 for name, part in zip(names, [*network.weight_slices(), *network.bias_slices()], strict=True):

@@ -113,7 +113,7 @@ def assert_same_run(model, other):
         np.testing.assert_array_equal(a.pattern.indptr, b.pattern.indptr)
         np.testing.assert_array_equal(a.pattern.indices, b.pattern.indices)
     assert model._network.params.tobytes() == other._network.params.tobytes()
-    state, other_state = model._state, other._state
+    state, other_state = model._run.state, other._run.state
     assert state.optimizer_state.keys() == other_state.optimizer_state.keys()
     for name, moments in state.optimizer_state.items():
         assert moments.tobytes() == other_state.optimizer_state[name].tobytes()
@@ -124,11 +124,11 @@ def assert_same_run(model, other):
         np.testing.assert_array_equal(history[name], other_history[name])
 
 
-def benchmark_modules(*names):
-    """Scripts of the benchmarks, imported; they import each other."""
-    benchmarks = str(Path(__file__).parents[1] / "benchmarks")
-    sys.path.insert(0, benchmarks)
+def benchmark_modules(room, *names):
+    """Scripts of a folder of `benchmarks/`, imported with that folder on the path, as when they are run."""
+    before = sys.path.copy()
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / room))
     try:
         return [import_module(name) for name in names]
     finally:
-        sys.path.remove(benchmarks)
+        sys.path[:] = before

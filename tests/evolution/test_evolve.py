@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
-
 from truesparse.data.batches import BatchReader
+
 from truesparse.evolution import (
     MEST,
     OMP,
@@ -39,10 +39,10 @@ from truesparse.topology import Pattern
 @pytest.fixture
 def network(rng):
     """Three sparse layers and a full one, with random weights."""
-    from truesparse.network.activations import PiecewiseLinear
+    from truesparse.network.activations import ACTIVATIONS
 
     layers = [SparseLinear(Pattern.sample(shape, nnz, rng)) for shape, nnz in (((30, 20), 100), ((25, 30), 61))]
-    network = MLP([*layers, DenseLinear((4, 25))], PiecewiseLinear(), dtype=np.float64)
+    network = MLP([*layers, DenseLinear((4, 25))], ACTIVATIONS["relu"], dtype=np.float64)
     network.params[:] = rng.standard_normal(network.params.size)
     return network
 

@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from truesparse.data.batches import BatchReader
+from truesparse.data import array_source
 from truesparse.kernels import reference
+from truesparse.kernels.forward import activate
 from truesparse.kernels.jit import threads
+from truesparse.kernels.lanes import width_of
+from truesparse.kernels.table import FAN_OUT, empty_table
 from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import SparseLinear
 from truesparse.network.mlp import MLP
@@ -60,15 +63,44 @@ def test_sparse_inputs_give_the_same_bytes(batch, dtype, rng):
     samples = rng.integers(400, size=batch)
     results = []
     for data in (X, X.toarray()):
-        reader = BatchReader(data)
-        workspace = network.workspace(batch, dense_inputs=not reader.is_sparse)
-        workspace.read(reader, samples)
+        source = array_source(data)
+        workspace = network.workspace(batch, dense_inputs=not source.is_sparse)
+        source.read(samples, workspace)
         z = network.forward(workspace)
         results.append((z.copy(), workspace.masks[:300].copy()))
     assert_array_equal(results[0][0], results[1][0])
     real = -(-batch // 16)
     if batch % 16 == 0:
         assert_array_equal(results[0][1][:, :real], results[1][1][:, :real])
+
+
+@pytest.mark.parametrize("batch", [5, 100])
+def test_sparse_inputs_are_the_dense_product(batch, dtype, rng):
+    X, w = random_csr((400, 50), 0.01, rng, dtype), random_csr((30, 50), 0.2, rng, dtype)
+    network = two_layers(w, 0.1, dtype)
+    network.layers[0].bias[:] = rng.standard_normal(30)
+    source, workspace = array_source(X), network.workspace(batch, dense_inputs=False)
+    source.read(rng.integers(400, size=batch), workspace)
+    z = network.forward(workspace)
+    features, x = workspace.sparse_inputs.features, workspace.sparse_inputs.values[:, :batch]
+    assert features.size < 50 or batch == 100
+    expected, _ = reference.forward_sparse_inputs(
+        w.data, w.indices, w.indptr, network.layers[0].bias, features, x, 50, 0.1
+    )
+    assert_allclose(z, expected, **tolerance(dtype))
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_activate_is_the_reference(drops, dtype, rng):
+    z = rng.standard_normal((7, 48)).astype(dtype)
+    layer = empty_table(1)[0]
+    layer[FAN_OUT] = 7
+    factors = rng.integers(3, size=z.size if drops else 0).astype(dtype)
+    a, masks = z.copy(), np.zeros((7, 3), np.uint16)
+    activate(layer, dtype(-0.3), a.reshape(-1), masks.reshape(-1), factors, 48, width_of(16), 3)
+    expected, signs = reference.activate(z, dtype(-0.3), factors.reshape(z.shape) if drops else 1)
+    assert_array_equal(a, expected)
+    assert_array_equal(np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little"), signs)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 20), st.integers(1, 40), st.floats(0, 1))

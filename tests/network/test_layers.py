@@ -4,7 +4,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
-from truesparse.data.batches import BatchReader
+from truesparse.data import array_source
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.runtime.plugins import resolve
@@ -31,9 +31,9 @@ def test_full_sparse_layers_and_dense_ones_are_the_same(rng):
                 ]
                 network = MLP(layers, resolve("activation", activation), dropout=0.3, dtype=np.float64)
                 network.params[:] = np.random.default_rng(1).standard_normal(network.params.size)
-                reader = BatchReader(data)
-                workspace = network.workspace(11, dense_inputs=not reader.is_sparse)
-                workspace.read(reader, np.arange(11))
+                source = array_source(data)
+                workspace = network.workspace(11, dense_inputs=not source.is_sparse)
+                source.read(np.arange(11), workspace)
                 z = network.forward(workspace, np.random.default_rng(2)).copy()
                 network.backward(workspace)
                 results.append((z, network.gradient.copy()))

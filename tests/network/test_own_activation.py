@@ -105,7 +105,9 @@ def test_estimators_train_with_it(activation, kind, digits):
 
 def test_snip_scores_with_it(digits):
     X_train, X_test, y_train, y_test = digits
-    model = SparseMLPClassifier((100, 80), evolution="snip", activation=Swish(), epsilon=3, max_iter=20, random_state=0)
+    model = SparseMLPClassifier(
+        (100, 80), evolution="static", topology_init="snip", activation=Swish(), epsilon=3, max_iter=20, random_state=0
+    )
     assert model.fit(X_train, y_train).score(X_test, y_test) > 0.8
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,9 +23,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import truesparse
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import SparseMLPClassifier, SparseMLPRegressor, preset
 from truesparse.callbacks import Checkpoint
 from truesparse.evolution import ImportancePruning
+from truesparse.runtime import interrupts
 from truesparse.runtime.interrupts import stop_on_interrupt
 
 X, y = make_classification(96, 12, n_informative=6, n_classes=3, random_state=0)  # 3 steps an epoch
@@ -39,6 +41,7 @@ SMALL = {
 def default_handler():
     """Python's own, whatever runs the tests has installed; there must be no other one afterwards."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    later()
     yield
     after = signal.signal(signal.SIGINT, before)
     assert after is signal.default_int_handler
@@ -64,7 +67,7 @@ class CtrlCAfter:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         if record.epoch == self.epoch:
             signal.raise_signal(signal.SIGINT)
 
@@ -78,7 +81,13 @@ def interrupted(steps, cls=SparseMLPClassifier, **options):
     best = ", or was in its best epoch" if model.early_stopping else ""
     with pytest.warns(UserWarning, match=f"Interrupted with .*with the network as it is{best}[.]"):
         model.fit(X, y)
+    later()
     return model
+
+
+def later():
+    """Some seconds have passed."""
+    interrupts._stopped = None
 
 
 def test_stops_after_the_batch_and_leaves_a_fitted_model():
@@ -87,7 +96,7 @@ def test_stops_after_the_batch_and_leaves_a_fitted_model():
     assert caught[0].filename == __file__
     assert len(caught) == 1
     assert model.batch_transform.step == 8
-    assert model._state.progress.step == 8
+    assert model._run.state.progress.step == 8
     assert (model.n_iter_, len(model.loss_curve_)) == (2, 2)
     assert model.predict(X).shape == y.shape
     assert model.score(X, y) > 0.3
@@ -95,7 +104,7 @@ def test_stops_after_the_batch_and_leaves_a_fitted_model():
 
 def test_the_steps_are_those_of_a_fit_that_goes_on():
     class Stop:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             return record.epoch == 2
 
     model = interrupted([6])  # the last step of the second epoch, which is recorded
@@ -106,7 +115,7 @@ def test_the_steps_are_those_of_a_fit_that_goes_on():
 
 def test_in_the_first_batch():
     model = interrupted([1])
-    assert (model.n_iter_, model._state.progress.step) == (0, 1)
+    assert (model.n_iter_, model._run.state.progress.step) == (0, 1)
     assert model.predict(X).shape == y.shape
     assert model.history_["epoch"] == []
 
@@ -120,7 +129,7 @@ def test_before_the_first_batch_one_is_trained(event):
     model = SparseMLPClassifier(**SMALL, callbacks=[Early()])
     with pytest.warns(UserWarning, match="Interrupted with 0 of 6"):
         model.fit(X, y)
-    assert model._state.progress.step == 1
+    assert model._run.state.progress.step == 1
 
 
 def test_between_epochs():
@@ -144,7 +153,7 @@ def test_the_model_can_be_stored_and_trained_further(cls, step, tmp_path):
 
 def test_a_callback_that_fails_is_as_ever():
     class Raises:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             raise KeyboardInterrupt
 
     model = SparseMLPClassifier(**SMALL, callbacks=[Raises()])
@@ -171,9 +180,9 @@ def test_with_early_stopping_the_best_network_is_kept():
         def on_train_begin(self, network):
             self.network, self.best = network, -1
 
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             if record.validation_score > self.best:
-                self.best, self.params = record.validation_score, self.network.params.tobytes()
+                self.best, self.params = record.validation_score, network.params.tobytes()
 
     best = Best()
     model = interrupted([14], early_stopping=True, callbacks=[best])
@@ -182,7 +191,8 @@ def test_with_early_stopping_the_best_network_is_kept():
 
 
 def test_units_that_were_removed_stay_removed():
-    options = {"unit_pruning": ImportancePruning(), "max_iter": 20, "early_stopping": True}
+    evolution = replace(preset("cte"), unit_pruning=ImportancePruning())
+    options = {"evolution": evolution, "max_iter": 20, "early_stopping": True}
 
     class Narrower:
         def on_units_removed(self, network):
@@ -212,7 +222,7 @@ def test_partial_fit_is_interrupted_too_and_goes_on():
     model.partial_fit(X, y, classes=[0, 1, 2])
     with pytest.warns(UserWarning, match="Interrupted with 0 of 1"):
         model.partial_fit(X, y)
-    assert (model.n_iter_, model._state.progress.step) == (1, 5)
+    assert (model.n_iter_, model._run.state.progress.step) == (1, 5)
     assert model.partial_fit(X, y).n_iter_ == 2
 
 
@@ -229,6 +239,7 @@ def test_a_pipeline_is_fitted():
         model.fit(X, y)
     assert model[-1].n_iter_ == 2
     assert model.predict(X).shape == y.shape
+    later()
     regressor = TransformedTargetRegressor(
         SparseMLPRegressor(**SMALL, batch_transform=CtrlC(8)), transformer=StandardScaler()
     )
@@ -250,11 +261,25 @@ def test_a_pipeline_is_fitted():
     ids=["search", "search of a pipeline", "cross-validation", "bagging", "one against the rest", "elimination"],
 )
 def test_what_fits_many_is_ended_by_the_first_one(fit_many):
-    """A fit that was only stopped would let the search go on."""
+    """The fit that comes next is not begun."""
     ctrl_c = CtrlC(8)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.warns(UserWarning, match="Interrupted"), pytest.raises(KeyboardInterrupt):
         fit_many(SparseMLPClassifier(**SMALL, batch_transform=ctrl_c))
     assert ctrl_c.step == 8
+
+
+def test_a_fit_of_another_estimator_is_not_begun_at_once_but_later(monkeypatch):
+    model, other = SparseMLPClassifier(**SMALL, batch_transform=CtrlC(8, 16)), SparseMLPClassifier(**SMALL)
+    with pytest.warns(UserWarning, match="Interrupted"):
+        model.fit(X, y)
+    with pytest.raises(KeyboardInterrupt):
+        other.fit(X, y)
+    assert not hasattr(other, "coefs_")
+    assert other.fit(X, y).n_iter_ == 6  # it was ended once, and may begin now
+    with pytest.warns(UserWarning, match="Interrupted"):
+        model.fit(X, y)
+    monkeypatch.setattr(interrupts, "_SOON", 0.0)
+    assert other.fit(X, y).n_iter_ == 6
 
 
 def test_the_best_candidate_of_a_search_is_kept():
@@ -285,7 +310,7 @@ def test_other_threads_leave_signals_alone():
     handlers = []
 
     class Looks:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             handlers.append(signal.getsignal(signal.SIGINT))
 
     model = SparseMLPClassifier(**SMALL, callbacks=[Looks()])
@@ -299,7 +324,7 @@ def test_other_threads_leave_signals_alone():
 
 def test_the_handler_is_restored_after_an_error():
     class Fails:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             raise OSError
 
     with pytest.raises(OSError):  # noqa: PT011
@@ -308,8 +333,9 @@ def test_the_handler_is_restored_after_an_error():
 
 
 def test_one_within_another():
-    calls = []
-    with stop_on_interrupt(lambda: calls.append("outer")), stop_on_interrupt(lambda: calls.append("inner")):
+    calls, owner = [], SparseMLPClassifier()
+    outer, inner = (lambda: calls.append("outer")), (lambda: calls.append("inner"))
+    with stop_on_interrupt(outer, owner), stop_on_interrupt(inner, owner):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -331,7 +357,7 @@ import numpy as np
 from truesparse import SparseMLPClassifier
 
 class Says:
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         print(record.epoch, flush=True)
 
 X = np.random.default_rng(0).standard_normal((500, 10))
@@ -370,5 +396,6 @@ def test_while_a_scorer_of_scikit_learn_is_at_work():
         model.fit(X, y, X_val=X, y_val=y)
     assert model.n_iter_ == 2
     calls.clear()
+    later()
     with pytest.warns(UserWarning, match="nterrupt"):
         SelectFromModel(model).fit(X, y, X_val=X, y_val=y)

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from helpers import backward, forward, loss_and_gradient, make
+from helpers import loss_and_gradient, make
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
+from truesparse.data.batches import BatchReader
 
 from truesparse import SparseMLPClassifier
-from truesparse.data.batches import BatchReader
 from truesparse.evolution import Constant as EveryStep
 from truesparse.evolution import Evolution, Random, preset
 from truesparse.network.initial_weights import Dense, FanIn
@@ -317,7 +317,7 @@ def test_batches_that_would_not_fit_are_refused_before_anything_is_changed(data,
     batch = trainer.batch_size
     needed = trainer.network.bytes_needed(batch)
     workspace = trainer.network.workspace(batch)
-    backward(trainer.network, forward(trainer.network, data[0][:batch].T, workspace, rng), workspace)
+    trainer.network.backward(trainer.network.forward(data[0][:batch].T, workspace, rng), workspace)
     arrays = workspace.a, workspace.masks, workspace.factors, workspace.scratch(8)  # the inputs of the full layer
     assert needed == sum(array.nbytes for array in arrays)
     monkeypatch.setattr("truesparse.training.trainer.available_bytes", lambda: needed - 1)

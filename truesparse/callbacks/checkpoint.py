@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 
+from truesparse.network.mlp import MLP
 from truesparse.runtime.checks import check_count, check_path
 from truesparse.training.state import EpochRecord
 
@@ -57,7 +58,7 @@ class Checkpoint:
             raise RuntimeError(f"{self.path!r} is the checkpoint of a fit that has not ended; take another Checkpoint.")
         self._write = write_checkpoint
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Write, if this epoch is one of those."""
         if record.epoch % self.every == 0:
             self._write(self.path)

@@ -63,12 +63,12 @@ class CSVLogger:
         self._left = None
         self._lines()
 
-    def on_resume(self, records: Sequence[EpochRecord]) -> None:
+    def on_resume(self, network: MLP, records: Sequence[EpochRecord]) -> None:
         """Write the rows of the epochs that are done, of which some may be missing."""
         for record in records:
-            self.on_epoch_end(record)
+            self.on_epoch_end(network, record)
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Write the epoch's row."""
         row = totals(record)
         header, cells = (",".join(map(str, line)).encode() + b"\n" for line in (row, row.values()))

@@ -60,11 +60,11 @@ class EarlyStopping:
         """Forget what was best."""
         self._best, self._stall = -math.inf, 0
 
-    def on_resume(self, records: Sequence[EpochRecord]) -> bool:
+    def on_resume(self, network: MLP, records: Sequence[EpochRecord]) -> bool:
         """Count the epochs that are done."""
-        return any(self.on_epoch_end(record) for record in records)
+        return any(self.on_epoch_end(network, record) for record in records)
 
-    def on_epoch_end(self, record: EpochRecord) -> bool:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> bool:
         """Whether the patience is exhausted."""
         value = _SIGNS[self.monitor] * getattr(record, self.monitor)
         if math.isnan(value):

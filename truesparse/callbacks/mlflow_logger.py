@@ -47,7 +47,7 @@ class MLflowLogger:
             mlflow.start_run(nested=self.nested)
             self._status = "FAILED"
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Log the epoch."""
         metrics = {name: float(value) for name, value in totals(record).items() if name != "epoch"}
         metrics = {name: value for name, value in metrics.items() if not math.isnan(value)}

@@ -40,7 +40,7 @@ class EpochPrinter:
     def __init__(self, last_epoch: int):
         self._last_epoch = last_epoch
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Print the record."""
         print(
             f"epoch {record.epoch:>4}/{self._last_epoch}  {_losses(record)}"
@@ -83,11 +83,11 @@ class EpochBar:
         self._task = self._bar.add_task("", total=self._n_epochs, epoch=self._done, last=last, losses="")
         self._bar.start()
 
-    def on_resume(self, records: Sequence[EpochRecord]) -> None:
+    def on_resume(self, network: MLP, records: Sequence[EpochRecord]) -> None:
         """Show the epochs that are done."""
-        self.on_epoch_end(records[-1])
+        self.on_epoch_end(network, records[-1])
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Show one epoch more."""
         self._bar.update(self._task, completed=record.epoch - self._done, epoch=record.epoch, losses=_losses(record))
 

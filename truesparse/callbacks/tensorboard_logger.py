@@ -5,6 +5,7 @@ import os
 import time
 
 from truesparse.callbacks.totals import totals
+from truesparse.network.mlp import MLP
 from truesparse.runtime.checks import check_path
 from truesparse.training.state import EpochRecord
 
@@ -43,7 +44,7 @@ class TensorBoardLogger:
         _summary_writer()
         self.directory, self._writer = directory, None
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Add a point to every curve."""
         if self._writer is None:
             # tensorboardX names files by the second, and would overwrite that of a fit that ended in this one.

@@ -1,1 +1,8 @@
-"""Where samples come from, and checks of what comes from outside."""
+"""Where samples come from: sources, checks of what comes from outside, and data sets."""
+
+from truesparse.data.chunks import Chunks
+from truesparse.data.shard import Shard
+from truesparse.data.source import ArraySource, CSRSource, Source, array_source
+from truesparse.data.transformed import Transformed
+
+__all__ = ["ArraySource", "CSRSource", "Chunks", "Shard", "Source", "Transformed", "array_source"]

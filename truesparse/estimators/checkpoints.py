@@ -6,21 +6,16 @@ from there makes the same steps, on the same data, as one that never stopped.
 """
 
 import copy
-import hashlib
 import os
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
 
-from truesparse.estimators.samples import Samples
+from truesparse.estimators.run import Run
 from truesparse.estimators.storing import name_only, restore, store, versions
+from truesparse.runtime.warnings import warn
 from truesparse.storage import ModelFormatError, decode, encode, naming, read_archive, write_archive
 from truesparse.training.trainer import Trainer
-
-if TYPE_CHECKING:
-    from truesparse.estimators.base import BaseSparseMLP
 
 # What watches a training, and says how many threads and lines it takes, changes none of its bytes.
 _FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")
@@ -32,8 +27,8 @@ class CheckpointWriter:
     Parameters
     ----------
     estimator : SparseMLPClassifier or SparseMLPRegressor
-    fitted : dict
-        The attributes that it will have after the fit; they refer to what `trainer` trains.
+    run : Run
+        The network that `trainer` trains, and its state.
     trainer : Trainer
     data : str
         The fingerprint of the data.
@@ -44,11 +39,11 @@ class CheckpointWriter:
         If a checkpoint could not be written: now, not after hours.
     """
 
-    def __init__(self, estimator: "BaseSparseMLP", fitted: dict[str, Any], trainer: Trainer, data: str):
-        self._run = copy.copy(estimator)
-        vars(self._run).update(fitted)
+    def __init__(self, estimator: BaseEstimator, run: Run, trainer: Trainer, data: str):
+        self._estimator = copy.copy(estimator)
+        self._estimator._run = run
         self._trainer, self._data = trainer, data
-        store(self._run, data=data)
+        store(self._estimator, data=data)
 
     def __call__(self, path: str | os.PathLike) -> None:
         """Write one.
@@ -60,10 +55,10 @@ class CheckpointWriter:
         """
         if not self._trainer.between_epochs:
             raise RuntimeError("A checkpoint can only be written by a callback's on_epoch_end.")
-        write_archive(path, *store(self._run, data=self._data))
+        write_archive(path, *store(self._estimator, data=self._data))
 
 
-def read_checkpoint(path: str | os.PathLike, estimator: "BaseSparseMLP") -> tuple[dict[str, Any], str]:
+def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[dict[str, Any], str]:
     """The fitted attributes in a checkpoint of a fit with the parameters of `estimator`, and the data's fingerprint.
 
     Raises
@@ -82,7 +77,7 @@ def read_checkpoint(path: str | os.PathLike, estimator: "BaseSparseMLP") -> tupl
         metadata, arrays = read_archive(path)
         parameters, libraries = metadata.get("parameters"), metadata.get("libraries")
         saved, _, data = restore(metadata, arrays, {type(estimator).__name__: type(estimator)})
-    if data is None or not hasattr(saved, "_state") or saved._state.progress.in_parts:
+    if data is None or not hasattr(saved, "_run") or saved._run.state.progress.in_parts:
         raise ValueError(
             f"resume_from={str(path)!r} holds no checkpoint of a fit that can go on; truesparse.load reads it, and "
             "partial_fit or warm_start=True go on from there."
@@ -97,31 +92,11 @@ def read_checkpoint(path: str | os.PathLike, estimator: "BaseSparseMLP") -> tupl
                 f"{_readable(wanted)}; only {', '.join(_FREE_TO_CHANGE)} can change."
             )
     if libraries != versions():
-        warnings.warn(
+        warn(
             f"resume_from={str(path)!r} was written with {libraries!r:.300}, not {versions()}: the result may differ "
-            "by rounding from that of a fit that never stopped.",
-            UserWarning,
-            stacklevel=5,
+            "by rounding from that of a fit that never stopped."
         )
     return {name: value for name, value in vars(saved).items() if name not in estimator.get_params(deep=False)}, data
-
-
-def fingerprint(samples: Samples, validation: Samples | None = None) -> str:
-    """SHA-256 of checked data: of their numbers, their dtype and their form."""
-    digest = hashlib.sha256()
-    for part in (samples, validation):
-        digest.update(b"none" if part is None else repr((part.X.shape, part.weights is None)).encode())
-        for array in [] if part is None else _arrays(part):
-            array = np.ascontiguousarray(array)
-            digest.update(repr((array.dtype.str, array.shape)).encode())
-            digest.update(array.reshape(-1).view(np.uint8))
-    return digest.hexdigest()
-
-
-def _arrays(samples):
-    X, weights = samples.X, samples.weights
-    features = [X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)] if issparse(X) else [X]
-    return [*features, samples.values, *([] if weights is None else [weights])]
 
 
 def _comparable(content):

@@ -1,4 +1,4 @@
-"""A sparse multilayer perceptron for classes and for labels."""
+"""A sparse multilayer perceptron for classification, also with several labels."""
 
 from typing import ClassVar
 
@@ -9,20 +9,117 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
-from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
 from truesparse.runtime.checks import check_number, refuse_masked
 from truesparse.storage import ModelFormatError
 from truesparse.storage.head import Head
+from truesparse.training.trainer import Start
 
 
-class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
-    __doc__ = f"""A classifier whose network is sparse from the first to the last step of its training.
+class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
+    """A classifier whose network is sparse from the first to the last step of its training.
 
     Two or more classes are predicted by softmax; a binary indicator matrix as `y` makes it predict any number of
     labels. The defaults are those of the recipe that did best over five data sets.
 
-    {PARAMETERS_DOC}class_weight : dict or "balanced", default=None
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
+        Units of each hidden layer.
+    evolution : str, Evolution or None, default="cte"
+        How the topology, which weights there are, changes during training. Each update drops a share of the weakest
+        connections and grows as many others. A name is a method: ``"cte"`` grows connections between units with similar
+        activations, ``"set"`` at random, ``"rigl"`` where the gradient is largest, ``"omp"`` where an input explains
+        most of an error; there are ``"ctre_sim"``, ``"ctre_seq"``, ``"gse"``, ``"path_weight"`` and ``"sensitivity"``
+        too. ``"static"`` and None leave the topology as it is. A `truesparse.Evolution` has other values, or rules of
+        your own.
+    epsilon : float, default=None
+        A layer gets ``epsilon * (fan_in + fan_out)`` weights, at most all. None means 1, unless `density` is given.
+    density : float in (0, 1], default=None
+        Stored weights as a share of all pairs of units, over all layers. The layers share them as `epsilon` would.
+        Give either `epsilon` or `density`.
+    drop_fraction : float in [0, 1], default=None
+        Share of each layer's weights that an update of the topology replaces. The methods anneal it to 0 at three
+        quarters of the training. None means the method's own, 0.3, or 0.5 for ``"ctre_sim"``. Not used if the topology
+        never changes.
+    update_every : int or "epoch", default=None
+        Steps between updates of the topology. None means the method's own, 150. Not used if the topology never changes.
+    topology_init : {"balanced", "erdos_renyi", "snip", "full"} or object, default="balanced"
+        The first topology. ``"balanced"`` gives all units of a side equally many connections, give or take one.
+        ``"erdos_renyi"`` draws them uniformly. ``"snip"`` takes those that matter most to the loss of a dense network
+        before training, judged by some of the samples. That network is never held in memory, but takes the time of a
+        few dense steps. ``"full"`` stores all weights. An object is a grow rule that fills empty layers, such as
+        `truesparse.evolution.SNIP` with other values, or `truesparse.evolution.Given`, a topology of your own.
+    activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default=None
+        Of the hidden units. None means what suits the method: ``"relu"`` for growth by similarity, and All-ReLU, whose
+        units pass on something for every input, for all others. `truesparse.network.activations` has other slopes.
+    weight_init : {"fan_in", "dense", "glorot"} or object, default=None
+        First weights, uniform in ±bound. ``"fan_in"``: ``0.5 * sqrt(6 / n)``, where n is the number of inputs that the
+        unit really has. ``"dense"``: ``sqrt(6 / fan_in)``, and ``"glorot"``: ``sqrt(6 / (fan_in + fan_out))``, as if
+        all pairs were connected. None means what suits the method: ``"fan_in"``, twice as large for ``"set"``,
+        ``"static"`` and full networks. `truesparse.network.initial_weights` has other gains.
+    dropout : float in [0, 1), default=None
+        Share of the hidden units that are silenced in each step of training. None means 0.1 for classification and 0
+        for regression, where the noise costs accuracy.
+    solver : {"adam", "sgd"} or object, default="adam"
+        The optimiser: Adam, or stochastic gradient descent with Nesterov momentum 0.9. For other values,
+        `truesparse.training.SGD` and `truesparse.training.Adam`.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of a batch.
+    batch_size : int, default=32
+        Samples per step, at most all.
+    learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
+        How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
+        quarters of them; or falling to 0 along half a cosine. For other steps, `truesparse.training.lr_schedules.Step`.
+    learning_rate_init : float, default=0.006
+        The learning rate at the start.
+    batch_transform : callable, default=None
+        ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch of shape (n, n_features), for
+        example shifted images or noisy features. It is given a copy, dense or CSR as the data are, that it may change,
+        and a `numpy.random.Generator`. It does not see validation data, nor the samples by which the topology evolves.
+    max_iter : int, default=200
+        Epochs. The schedules of the topology and of the learning rate are stretched over so many; with ``partial_fit``,
+        over so many calls in a row.
+    shuffle : bool, default=True
+        Whether every epoch takes the samples in a new order.
+    random_state : int, RandomState instance or None, default=None
+        The same int gives the same bytes, whatever the number of threads, and for dense and sparse `X` with the same
+        numbers. Dense and sparse agree within rounding only if all weights of a first layer with at least 64 units and
+        64 features are stored, which BLAS computes.
+    tol : float, default=1e-4
+        An epoch is an improvement if it is better by more than that.
+    verbose : int or bool, default=0
+        0 is silent. 1 shows a progress bar with loss, score and time left if rich is installed and output goes to
+        a terminal that nothing else draws on; otherwise, as in files, notebooks and parallel searches, it prints a line
+        per epoch. 2 always prints lines.
+    warm_start : bool, default=False
+        Let ``fit`` go on with the network, the moments of the solver and the topology that it left, and with their
+        random streams. What shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
+        ``activation``, ``dtype``) cannot change then, nor in ``partial_fit``.
+    early_stopping : bool, default=False
+        Set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their score has
+        not improved for `n_iter_no_change` epochs, and return the network of the best epoch. ``partial_fit`` does not
+        use it. If False, training stops when the training loss has not improved for `n_iter_no_change` epochs in which
+        no connection was replaced.
+    scoring : str, callable or None, default=None
+        The score of the validation data: a scorer of scikit-learn or its name, called with this estimator, their
+        features, targets and, if they differ, weights; or ``"loss"`` for minus their loss. None means what ``score``
+        returns: accuracy or R². Only used with validation data.
+    validation_fraction : float in (0, 1), default=0.1
+        Only used with ``early_stopping=True``, when ``fit`` is given no validation data.
+    n_iter_no_change : int or inf, default=20
+        Epochs without improvement after which training stops.
+    n_jobs : int, default=None
+        Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all, -2 all
+        but one; at most those that Numba has, ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None
+        here. Several threads are a RuntimeError in a process forked from one that had used several: start it by
+        "loky", "spawn" or "forkserver". `truesparse.runtime.threads` has the details.
+    dtype : {"float32", "float64"}, default="float32"
+        Of the weights and of all arithmetic.
+    callbacks : list, default=None
+        Objects that watch the training, such as `truesparse.callbacks.EarlyStopping`; `truesparse.callbacks` has
+        others, and their methods. Callbacks of scikit-learn 1.9 or later go into ``set_callbacks``.
+    class_weight : dict or "balanced", default=None
         What the weights of training samples are multiplied by, for each class; 1 for classes that a dict leaves out.
         ``"balanced"`` gives all classes that occur the same sum of weights. Neither the validation's loss nor its score
         takes part in it: choose `scoring`, such as ``"balanced_accuracy"``. Not for labels.
@@ -31,7 +128,33 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     ----------
     classes_ : (n_classes,)
         The classes in order; for labels, their column numbers.
-    {ATTRIBUTES_DOC}
+    coefs_ : list of csc_array, (fan_in, fan_out)
+        Copies of the weights of every layer; their ``T`` is what the network stores.
+    intercepts_ : list of (fan_out,)
+        Biases of every layer.
+    feature_importances_ : (n_features,)
+        Strength of every feature: the sum of its absolute weights in the first layer, divided by that of all, so that
+        they add up to 1 (to 0 if all weights of that layer are zero). Compare features of about equal scale only: a
+        feature measured in smaller units needs smaller weights. Importances are more reliable after more updates of the
+        topology. A high value means that the network uses the feature. A correlated feature might do as well, and the
+        sign of the effect is not shown.
+    activation_params_ : list of (n_params, n_units)
+        What the activation of every hidden layer has learnt: left threshold, left slope, distance of the thresholds and
+        right slope for ``"srelu"``, nothing for others.
+    n_iter_ : int
+        Epochs that have been trained.
+    loss_curve_ : list of float
+        Mean training loss of every epoch.
+    history_ : dict of list
+        ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
+        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. The
+        validation's entries are NaN without validation data.
+    density_ : float
+        Stored weights as a share of all pairs.
+    n_features_in_ : int
+    feature_names_in_ : (n_features,)
+        Only if the features have names.
+
     References
     ----------
     Z. Atashgahi, J. Pieterse, S. Liu, D. C. Mocanu, R. Veldhuis, M. Pechenizkiy, "A brain-inspired algorithm for
@@ -47,12 +170,11 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
     >>> classifier = SparseMLPClassifier((200, 200), epsilon=5, max_iter=30, random_state=0).fit(X_train, y_train)
     >>> classifier.score(X_test, y_test) > 0.9
     True
-    >>> f"{{classifier.density_:.3f}}"
+    >>> f"{classifier.density_:.3f}"
     '0.080'
     """
 
     _y_numeric = False
-    _default_dropout = 0.1
     _fewest_to_score = 1
 
     _parameter_constraints: ClassVar[dict] = {
@@ -60,9 +182,69 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
-    @extends(BaseSparseMLP.__init__)
-    def __init__(self, *args, class_weight=None, **others):
-        super().__init__(*args, **others)
+    def __init__(
+        self,
+        hidden_layer_sizes=(1000, 1000, 1000),
+        *,
+        evolution="cte",
+        epsilon=None,
+        density=None,
+        drop_fraction=None,
+        update_every=None,
+        topology_init="balanced",
+        activation=None,
+        weight_init=None,
+        dropout=None,
+        solver="adam",
+        alpha=1e-4,
+        batch_size=32,
+        learning_rate="cosine",
+        learning_rate_init=0.006,
+        batch_transform=None,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=0,
+        warm_start=False,
+        early_stopping=False,
+        scoring=None,
+        validation_fraction=0.1,
+        n_iter_no_change=20,
+        n_jobs=None,
+        dtype="float32",
+        callbacks=None,
+        class_weight=None,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.evolution = evolution
+        self.epsilon = epsilon
+        self.density = density
+        self.drop_fraction = drop_fraction
+        self.update_every = update_every
+        self.topology_init = topology_init
+        self.activation = activation
+        self.weight_init = weight_init
+        self.dropout = dropout
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.batch_transform = batch_transform
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+        self.callbacks = callbacks
         self.class_weight = class_weight
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -98,7 +280,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):  # noqa: D101
                 "class_weight='balanced' needs all samples, and partial_fit sees a part; a dict is allowed, such as "
                 "sklearn.utils.class_weight.compute_class_weight makes."
             )
-        return self._train(X, y, sample_weight, go_on=True, n_epochs=1, classes=classes)
+        return self._train(X, y, sample_weight, start=Start.PART, classes=classes)
 
     def predict(self, X):
         """The most probable class, or the labels more probable than not.

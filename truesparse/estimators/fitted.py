@@ -1,17 +1,22 @@
 """What can be asked of a fitted estimator: predictions, its table of layers, and the fitted attributes."""
 
 import os
+from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
 from joblib import effective_n_jobs
 from scipy.sparse import csc_array
+from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.data.checks import sound_features
+from truesparse.data.source import Source, array_source
 from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
+from truesparse.estimators.run import Run
 from truesparse.evolution import input_strength
+from truesparse.runtime.memory import MappedPages
 from truesparse.runtime.threads import threads
 from truesparse.storage import numpy_export
 from truesparse.training.inference import forward_all
@@ -21,12 +26,31 @@ if TYPE_CHECKING:
 
 
 class FittedSparseMLP(Parameters):
-    """Whose network is ``_network``, and what its training knows of itself ``_state``, once it is fitted."""
+    """Predictions and fitted attributes; once it is fitted, ``_run`` holds the network and its training."""
+
+    _run: Run
+
+    @abstractmethod
+    def _head(self):
+        """Return the `truesparse.storage.head.Head` of what has been learnt."""
+
+    @abstractmethod
+    def _store_learnt(self):
+        """Return what was learnt from the targets, as metadata and arrays."""
+
+    @abstractmethod
+    def _restore_learnt(self, section, arrays):
+        """Set what `_store_learnt` stored, checked."""
+
+    @property
+    def _network(self):
+        """The network, once there is one; `truesparse.inspection` finds it here."""
+        return self._fitted("_network").network
 
     def _forward(self, X, of):
         """What `of` makes of the last layer's sums, (n_outputs, batch): an array (…, n_samples)."""
         check_is_fitted(self)
-        (X,) = self._checked(X, dtype=self._network.dtype, reset=False)
+        (X,) = self._checked(X, dtype=self._run.network.dtype, reset=False)
 
         def of_finite(z):
             made = of(z)
@@ -38,7 +62,7 @@ class FittedSparseMLP(Parameters):
             return made
 
         with threads(effective_n_jobs(self.n_jobs)):
-            return forward_all(self._network, X, of=of_finite)
+            return forward_all(self._run.network, array_source(X), of=of_finite)
 
     def summary(self) -> str:
         """The layers as a table: inputs, units, weights, density, and the bytes that they take without training.
@@ -54,7 +78,7 @@ class FittedSparseMLP(Parameters):
             If there are no layers yet.
         """
         check_is_fitted(self)
-        return as_text(layer_rows(self._network))
+        return as_text(layer_rows(self._run.network))
 
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
@@ -107,7 +131,7 @@ class FittedSparseMLP(Parameters):
         True
         """
         check_is_fitted(self)
-        numpy_export.write(path, self._network, self._head())
+        numpy_export.write(path, self._run.network, self._head())
 
     def to_torch(self) -> "torch.nn.Sequential":
         """A copy of the network as a module of PyTorch, in which the weights stay sparse.
@@ -131,18 +155,18 @@ class FittedSparseMLP(Parameters):
         check_is_fitted(self)
         from truesparse.storage.torch_export import as_module  # PyTorch is optional
 
-        return as_module(self._network, self._head())
+        return as_module(self._run.network, self._head())
 
     def _repr_html_inner(self):
         shown = super()._repr_html_inner()
-        return shown + as_html(layer_rows(self._network)) if self.__sklearn_is_fitted__() else shown
+        return shown + as_html(layer_rows(self._run.network)) if self.__sklearn_is_fitted__() else shown
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
         return bundle | ({"text/html": self._repr_html_inner()} if "text/html" in bundle else {})
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "_network")
+        return hasattr(self, "_run")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -152,48 +176,48 @@ class FittedSparseMLP(Parameters):
     @property
     def coefs_(self):
         """Weights of every layer, csc_array of shape (fan_in, fan_out)."""
-        return [csc_array(layer.weight.T, copy=True) for layer in self._fitted("coefs_")._network.layers]
+        return [csc_array(layer.weight.T, copy=True) for layer in self._fitted("coefs_").network.layers]
 
     @property
     def intercepts_(self):
         """Biases of every layer, (fan_out,)."""
-        return [layer.bias.copy() for layer in self._fitted("intercepts_")._network.layers]
+        return [layer.bias.copy() for layer in self._fitted("intercepts_").network.layers]
 
     @property
     def feature_importances_(self):
         """Sum of every input's absolute weights in the first layer, as a share of all, (n_features,)."""
-        strength = input_strength(self._fitted("feature_importances_")._network.layers[0].weight)
+        strength = input_strength(self._fitted("feature_importances_").network.layers[0].weight)
         return strength / max(strength.sum(), np.finfo(strength.dtype).tiny)
 
     @property
     def activation_params_(self):
         """What the activation of every hidden layer has learnt, (n_params, n_units)."""
-        return [params.copy() for params in self._fitted("activation_params_")._network.activation_params]
+        return [params.copy() for params in self._fitted("activation_params_").network.activation_params]
 
     @property
     def n_iter_(self):
         """Epochs that have been trained."""
-        return self._fitted("n_iter_")._state.progress.epoch
+        return self._fitted("n_iter_").state.progress.epoch
 
     @property
     def loss_curve_(self):
         """Mean training loss of every epoch."""
-        return [record.train_loss for record in self._fitted("loss_curve_")._state.history]
+        return [record.train_loss for record in self._fitted("loss_curve_").state.history]
 
     @property
     def history_(self):
         """What is known of every epoch, as lists of equal length; see `truesparse.training.state.EpochRecord`."""
-        return self._fitted("history_")._state.history.as_dict()
+        return self._fitted("history_").state.history.as_dict()
 
     @property
     def density_(self):
         """Stored weights as a share of all pairs, over all layers."""
-        return self._fitted("density_")._network.density
+        return self._fitted("density_").network.density
 
     def _fitted(self, attribute):
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no attribute {attribute!r} before it is fitted.")
-        return self
+        return self._run
 
     def _checked(self, X, *y, dtype, **options):
         """The data, dense and C-contiguous or CSR with sound indices, in the dtype of the network."""
@@ -204,3 +228,47 @@ class FittedSparseMLP(Parameters):
             except OverflowError as error:  # Python's integers have no largest
                 raise ValueError(f"X or y holds an integer that dtype={dtype!s} cannot: {error}.") from error
         return checked if y else (checked,)
+
+    def _checked_source(self, X, y, *, first):
+        """The samples of a fit as a source without targets, and the targets as they are."""
+        if isinstance(X, Source):
+            self._check_source(X, first)
+            return X.with_target(None), self._checked_targets(y)
+        pages = MappedPages(X) if isinstance(X, np.ndarray) else None
+        if pages is not None and pages.is_mapped and X.dtype == self.dtype and X.flags.c_contiguous and X.ndim == 2:
+            X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets, ensure_all_finite=False)
+            step = max(1, 2**24 // X[:1].nbytes)
+            for start in range(0, len(X), step):  # not all at once, which would make the whole file resident
+                assert_all_finite(X[start : start + step], input_name="X")
+                pages.were_read(X[start : start + step].nbytes)
+        else:
+            X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets)
+        return array_source(X), y
+
+    @property
+    def _of_targets(self):
+        return {"multi_output": True, "y_numeric": self._y_numeric}
+
+    def _check_source(self, source, first):
+        if source.dtype != self.dtype:
+            raise ValueError(
+                f"The source X has dtype {source.dtype}, but the estimator has dtype={self.dtype!r}; both must be "
+                "equal."
+            )
+        if first:
+            self.n_features_in_ = source.n_features
+            vars(self).pop("feature_names_in_", None)
+        elif source.n_features != self.n_features_in_:
+            raise ValueError(
+                f"X has {source.n_features} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input."
+            )
+
+    def _checked_targets(self, y):
+        """Targets of a source, which scikit-learn has not seen."""
+        if y is None:
+            raise ValueError(f"The source X has no targets, which {type(self).__name__} needs.")
+        y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
+        if y.shape[:1] == (0,):
+            raise ValueError("The source X has no samples.")
+        return y

@@ -1,4 +1,4 @@
-"""A sparse multilayer perceptron for numbers."""
+"""A sparse multilayer perceptron for regression."""
 
 from typing import ClassVar
 
@@ -9,34 +9,154 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
-from truesparse.estimators.parameters import ATTRIBUTES_DOC, PARAMETERS_DOC, extends
 from truesparse.kernels.update import all_finite
 from truesparse.network.losses import OF_NUMBERS, Huber, Loss, Poisson, values_and_weights
 from truesparse.storage import ModelFormatError, decode, encode
 from truesparse.storage.head import Head
+from truesparse.training.trainer import Start
 
 
-class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
-    __doc__ = f"""A regressor whose network is sparse from the first to the last step of its training.
+class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
+    """A regressor whose network is sparse from the first to the last step of its training.
 
     For one or several outputs. `score` is R², whatever `loss` is.
 
-    {PARAMETERS_DOC}loss : {{"squared_error", "absolute_error", "huber", "poisson"}} or Huber, default="squared_error"
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
+        Units of each hidden layer.
+    evolution : str, Evolution or None, default="cte"
+        How the topology, which weights there are, changes during training. Each update drops a share of the weakest
+        connections and grows as many others. A name is a method: ``"cte"`` grows connections between units with similar
+        activations, ``"set"`` at random, ``"rigl"`` where the gradient is largest, ``"omp"`` where an input explains
+        most of an error; there are ``"ctre_sim"``, ``"ctre_seq"``, ``"gse"``, ``"path_weight"`` and ``"sensitivity"``
+        too. ``"static"`` and None leave the topology as it is. A `truesparse.Evolution` has other values, or rules of
+        your own.
+    epsilon : float, default=None
+        A layer gets ``epsilon * (fan_in + fan_out)`` weights, at most all. None means 1, unless `density` is given.
+    density : float in (0, 1], default=None
+        Stored weights as a share of all pairs of units, over all layers. The layers share them as `epsilon` would.
+        Give either `epsilon` or `density`.
+    drop_fraction : float in [0, 1], default=None
+        Share of each layer's weights that an update of the topology replaces. The methods anneal it to 0 at three
+        quarters of the training. None means the method's own, 0.3, or 0.5 for ``"ctre_sim"``. Not used if the topology
+        never changes.
+    update_every : int or "epoch", default=None
+        Steps between updates of the topology. None means the method's own, 150. Not used if the topology never changes.
+    topology_init : {"balanced", "erdos_renyi", "snip", "full"} or object, default="balanced"
+        The first topology. ``"balanced"`` gives all units of a side equally many connections, give or take one.
+        ``"erdos_renyi"`` draws them uniformly. ``"snip"`` takes those that matter most to the loss of a dense network
+        before training, judged by some of the samples. That network is never held in memory, but takes the time of a
+        few dense steps. ``"full"`` stores all weights. An object is a grow rule that fills empty layers, such as
+        `truesparse.evolution.SNIP` with other values, or `truesparse.evolution.Given`, a topology of your own.
+    activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default=None
+        Of the hidden units. None means what suits the method: ``"relu"`` for growth by similarity, and All-ReLU, whose
+        units pass on something for every input, for all others. `truesparse.network.activations` has other slopes.
+    weight_init : {"fan_in", "dense", "glorot"} or object, default=None
+        First weights, uniform in ±bound. ``"fan_in"``: ``0.5 * sqrt(6 / n)``, where n is the number of inputs that the
+        unit really has. ``"dense"``: ``sqrt(6 / fan_in)``, and ``"glorot"``: ``sqrt(6 / (fan_in + fan_out))``, as if
+        all pairs were connected. None means what suits the method: ``"fan_in"``, twice as large for ``"set"``,
+        ``"static"`` and full networks. `truesparse.network.initial_weights` has other gains.
+    dropout : float in [0, 1), default=None
+        Share of the hidden units that are silenced in each step of training. None means 0.1 for classification and 0
+        for regression, where the noise costs accuracy.
+    solver : {"adam", "sgd"} or object, default="adam"
+        The optimiser: Adam, or stochastic gradient descent with Nesterov momentum 0.9. For other values,
+        `truesparse.training.SGD` and `truesparse.training.Adam`.
+    alpha : float, default=1e-4
+        Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of a batch.
+    batch_size : int, default=32
+        Samples per step, at most all.
+    learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
+        How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
+        quarters of them; or falling to 0 along half a cosine. For other steps, `truesparse.training.lr_schedules.Step`.
+    learning_rate_init : float, default=0.006
+        The learning rate at the start.
+    batch_transform : callable, default=None
+        ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch of shape (n, n_features), for
+        example shifted images or noisy features. It is given a copy, dense or CSR as the data are, that it may change,
+        and a `numpy.random.Generator`. It does not see validation data, nor the samples by which the topology evolves.
+    max_iter : int, default=200
+        Epochs. The schedules of the topology and of the learning rate are stretched over so many; with ``partial_fit``,
+        over so many calls in a row.
+    shuffle : bool, default=True
+        Whether every epoch takes the samples in a new order.
+    random_state : int, RandomState instance or None, default=None
+        The same int gives the same bytes, whatever the number of threads, and for dense and sparse `X` with the same
+        numbers. Dense and sparse agree within rounding only if all weights of a first layer with at least 64 units and
+        64 features are stored, which BLAS computes.
+    tol : float, default=1e-4
+        An epoch is an improvement if it is better by more than that.
+    verbose : int or bool, default=0
+        0 is silent. 1 shows a progress bar with loss, score and time left if rich is installed and output goes to
+        a terminal that nothing else draws on; otherwise, as in files, notebooks and parallel searches, it prints a line
+        per epoch. 2 always prints lines.
+    warm_start : bool, default=False
+        Let ``fit`` go on with the network, the moments of the solver and the topology that it left, and with their
+        random streams. What shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
+        ``activation``, ``dtype``) cannot change then, nor in ``partial_fit``.
+    early_stopping : bool, default=False
+        Set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their score has
+        not improved for `n_iter_no_change` epochs, and return the network of the best epoch. ``partial_fit`` does not
+        use it. If False, training stops when the training loss has not improved for `n_iter_no_change` epochs in which
+        no connection was replaced.
+    scoring : str, callable or None, default=None
+        The score of the validation data: a scorer of scikit-learn or its name, called with this estimator, their
+        features, targets and, if they differ, weights; or ``"loss"`` for minus their loss. None means what ``score``
+        returns: accuracy or R². Only used with validation data.
+    validation_fraction : float in (0, 1), default=0.1
+        Only used with ``early_stopping=True``, when ``fit`` is given no validation data.
+    n_iter_no_change : int or inf, default=20
+        Epochs without improvement after which training stops.
+    n_jobs : int, default=None
+        Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all, -2 all
+        but one; at most those that Numba has, ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None
+        here. Several threads are a RuntimeError in a process forked from one that had used several: start it by
+        "loky", "spawn" or "forkserver". `truesparse.runtime.threads` has the details.
+    dtype : {"float32", "float64"}, default="float32"
+        Of the weights and of all arithmetic.
+    callbacks : list, default=None
+        Objects that watch the training, such as `truesparse.callbacks.EarlyStopping`; `truesparse.callbacks` has
+        others, and their methods. Callbacks of scikit-learn 1.9 or later go into ``set_callbacks``.
+    loss : {"squared_error", "absolute_error", "huber", "poisson"} or Huber, default="squared_error"
         What is minimised, added up over the outputs: half the squared error, for means; the absolute error, for
         medians; ``"huber"``, for means when some targets are far off (`truesparse.network.losses.Huber` has other
         thresholds); ``"poisson"``, half the Poisson deviance with exp as the last activation, for counts. Cannot change
         while training goes on.
-    scale_target : bool, default=True
-        Whether the network learns targets with mean 0 and standard deviation 1, of each output; for ``"poisson"``, with
-        mean 1. Losses in `history_` are those of scaled targets; predictions are scaled back. Cannot change while
-        training goes on.
 
     Attributes
     ----------
     target_mean_, target_scale_ : (n_outputs,) float64
-        What is taken from the targets, and what they are divided by then; set by the first data after which training
-        goes on.
-    {ATTRIBUTES_DOC}
+        Targets are scaled before training: minus this mean, divided by this scale, which the first data set. Losses in
+        `history_` are those of scaled targets; predictions are scaled back. With ``loss="poisson"``, targets are only
+        divided by their mean.
+    coefs_ : list of csc_array, (fan_in, fan_out)
+        Copies of the weights of every layer; their ``T`` is what the network stores.
+    intercepts_ : list of (fan_out,)
+        Biases of every layer.
+    feature_importances_ : (n_features,)
+        Strength of every feature: the sum of its absolute weights in the first layer, divided by that of all, so that
+        they add up to 1 (to 0 if all weights of that layer are zero). Compare features of about equal scale only: a
+        feature measured in smaller units needs smaller weights. Importances are more reliable after more updates of the
+        topology. A high value means that the network uses the feature. A correlated feature might do as well, and the
+        sign of the effect is not shown.
+    activation_params_ : list of (n_params, n_units)
+        What the activation of every hidden layer has learnt: left threshold, left slope, distance of the thresholds and
+        right slope for ``"srelu"``, nothing for others.
+    n_iter_ : int
+        Epochs that have been trained.
+    loss_curve_ : list of float
+        Mean training loss of every epoch.
+    history_ : dict of list
+        ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
+        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. The
+        validation's entries are NaN without validation data.
+    density_ : float
+        Stored weights as a share of all pairs.
+    n_features_in_ : int
+    feature_names_in_ : (n_features,)
+        Only if the features have names.
+
     Examples
     --------
     >>> from sklearn.datasets import make_friedman1
@@ -48,20 +168,77 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
     """
 
     _y_numeric = True
-    _default_dropout = 0.0
     _fewest_to_score = 2  # R² compares with the mean
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseSparseMLP._parameter_constraints,
         "loss": [StrOptions(set(OF_NUMBERS)), Huber],
-        "scale_target": ["boolean"],
     }
 
-    @extends(BaseSparseMLP.__init__)
-    def __init__(self, *args, loss="squared_error", scale_target=True, **others):
-        super().__init__(*args, **others)
+    def __init__(
+        self,
+        hidden_layer_sizes=(1000, 1000, 1000),
+        *,
+        evolution="cte",
+        epsilon=None,
+        density=None,
+        drop_fraction=None,
+        update_every=None,
+        topology_init="balanced",
+        activation=None,
+        weight_init=None,
+        dropout=None,
+        solver="adam",
+        alpha=1e-4,
+        batch_size=32,
+        learning_rate="cosine",
+        learning_rate_init=0.006,
+        batch_transform=None,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=0,
+        warm_start=False,
+        early_stopping=False,
+        scoring=None,
+        validation_fraction=0.1,
+        n_iter_no_change=20,
+        n_jobs=None,
+        dtype="float32",
+        callbacks=None,
+        loss="squared_error",
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.evolution = evolution
+        self.epsilon = epsilon
+        self.density = density
+        self.drop_fraction = drop_fraction
+        self.update_every = update_every
+        self.topology_init = topology_init
+        self.activation = activation
+        self.weight_init = weight_init
+        self.dropout = dropout
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.batch_transform = batch_transform
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+        self.callbacks = callbacks
         self.loss = loss
-        self.scale_target = scale_target
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
@@ -87,7 +264,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         ValueError
             As for `fit`.
         """
-        return self._train(X, y, sample_weight, go_on=True, n_epochs=1)
+        return self._train(X, y, sample_weight, start=Start.PART)
 
     def predict(self, X):
         """The outputs.
@@ -99,16 +276,13 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         Returns
         -------
         (n_samples,), or (n_samples, n_outputs) if there are several
-            float64 if the targets were scaled, else of the network's dtype.
+            float64
         """
         predictions = self._forward(X, self._unscaled)
         return predictions[0] if self._single_output else np.ascontiguousarray(predictions.T)
 
     def _unscaled(self, z):
-        predictions = self._loss.predictions(z)
-        if not self._scaled:
-            return predictions
-        return predictions * self.target_scale_[:, None] + self.target_mean_[:, None]
+        return self._loss.predictions(z) * self.target_scale_[:, None] + self.target_mean_[:, None]
 
     def _encode(self, y, weights, classes, *, first):
         if y.ndim == 2 and y.shape[1] == 1:
@@ -117,7 +291,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         loss = OF_NUMBERS[self.loss] if isinstance(self.loss, str) else self.loss
         columns = y.reshape(-1, n_outputs).astype(np.float64, copy=False)
         if first:
-            self._single_output, self._loss, self._scaled = y.ndim == 1, loss, self.scale_target
+            self._single_output, self._loss = y.ndim == 1, loss
             self.target_mean_, self.target_scale_ = np.zeros(n_outputs), np.ones(n_outputs)
         elif (y.ndim == 1) != self._single_output or n_outputs != self.target_mean_.size:
             raise ValueError(f"y has {n_outputs} outputs, but the network was made for {self.target_mean_.size}.")
@@ -126,15 +300,10 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
                 f"loss={self.loss!r} cannot change while training goes on with a network made with {self._loss!r}; fit "
                 "with warm_start=False makes a new one."
             )
-        elif self.scale_target != self._scaled:
-            raise ValueError(
-                f"scale_target={self.scale_target!r} cannot change while training goes on with a network made with "
-                f"{self._scaled!r}; fit with warm_start=False makes a new one."
-            )
         if isinstance(loss, Poisson) and columns.min() < 0:
             raise ValueError(f"loss='poisson' needs numbers that are not below 0 in y, got {columns.min():g}.")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
-            if first and self.scale_target:
+            if first:
                 self._learn_scale(columns, weights)
             values = columns - self.target_mean_
             values /= self.target_scale_
@@ -160,8 +329,12 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         return self._loss
 
     def _head(self):
-        scaling = {"scale": self.target_scale_, "shift": self.target_mean_} if self._scaled else {}
-        return Head(self._loss.out_activation, **scaling, single_output=self._single_output)
+        return Head(
+            self._loss.out_activation,
+            scale=self.target_scale_,
+            shift=self.target_mean_,
+            single_output=self._single_output,
+        )
 
     def _n_outputs(self):
         return self.target_mean_.size
@@ -170,11 +343,11 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):  # noqa: D101
         return None
 
     def _store_learnt(self):
-        metadata = {"single_output": self._single_output, "loss": encode(self._loss, "loss"), "scaled": self._scaled}
+        metadata = {"single_output": self._single_output, "loss": encode(self._loss, "loss")}
         return metadata, {"target_mean": self.target_mean_, "target_scale": self.target_scale_}
 
     def _restore_learnt(self, section, arrays):
-        self._single_output, self._scaled = section.take("single_output", bool), section.take("scaled", bool)
+        self._single_output = section.take("single_output", bool)
         self._loss = decode(section.take("loss", dict), "loss")
         if not isinstance(self._loss, Loss):
             raise ModelFormatError(f"loss={self._loss!r:.100} is no loss of a regressor.")

@@ -1,14 +1,18 @@
 """Samples as a fit takes them: features, targets and weights that belong together."""
 
+import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 from sklearn.utils import check_array
 
 from truesparse._typing import FloatArray, IndexArray
+from truesparse.data.source import Source, in_batches
 from truesparse.network.losses import Target, Weighted
 from truesparse.runtime.checks import is_number, refuse_masked, refuse_sparse
 
@@ -19,42 +23,73 @@ class Samples:
 
     Parameters
     ----------
-    X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
+    source : Source
+        Where the features are.
     y : (n_samples,) or (n_samples, n_outputs)
         The targets as the user has them.
     values : (n_samples, …)
-        The targets as the loss wants them.
+        The targets as the loss takes them.
     weights : (n_samples,) float64, optional
         Only if one of them is not 1.
     """
 
-    X: object
+    source: Source
     y: np.ndarray
     values: np.ndarray
     weights: FloatArray | None
 
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return self.source.n_samples
+
     def __getitem__(self, chosen: IndexArray) -> "Samples":
-        """Some of them."""
+        """Return some of them; features are not copied."""
         weights = None if self.weights is None else self.weights[chosen]
-        return Samples(self.X[chosen], self.y[chosen], self.values[chosen], weights)
+        return Samples(self.source.subset(chosen), self.y[chosen], self.values[chosen], weights)
 
     def times(self, factors: FloatArray | None) -> "Samples":
-        """The same with other weights, (n_samples,); None changes nothing."""
+        """Return the same with other weights, (n_samples,); None changes nothing."""
         if factors is None:
             return self
         return replace(self, weights=factors if self.weights is None else self.weights * factors)
 
-    def target(self, *, relative: bool = True) -> Target:
-        """The targets as the loss wants them; relative weights have a mean of 1."""
-        weights = self.weights
+    def with_target(self, *, relative: bool = True) -> Source:
+        """Return the source with targets as the loss takes them; relative weights have a mean of 1."""
+        weights, target = self.weights, self.values
         if weights is not None and relative:
             weights = weights / weights.max()  # equal weights are 1 now, and no sum overflows
             weights /= weights.mean()
-        return self.values if weights is None or (weights == 1).all() else Weighted(self.values, weights)
+        if weights is not None and not (weights == 1).all():
+            target = Weighted(self.values, weights)
+        return self.source.with_target(target)
 
 
-def checked_weights(name: str, weights, n_samples: int) -> FloatArray | None:
-    """Weights of samples, (n_samples,) float64; None if all are 1.
+def fingerprint(parts: Iterable[Samples | None]) -> str:
+    """Return a SHA-256 of checked samples: of their numbers, their dtype and their form."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if part is None:
+            digest.update(b"none")
+            continue
+        source, weights = part.source, part.weights
+        digest.update(repr((source.n_samples, source.n_features, weights is None)).encode())
+        for chunk in in_batches(np.arange(source.n_samples), 2**12):
+            rows = source.rows(chunk)
+            _add(digest, [rows.data, rows.indices, rows.indptr] if issparse(rows) else [rows])
+        _add(digest, [part.values, *([] if weights is None else [weights])])
+    return digest.hexdigest()
+
+
+def _add(digest, arrays):
+    for array in arrays:
+        array = np.ascontiguousarray(array.astype(np.int64) if array.dtype.kind in "iu" else array)
+        digest.update(repr((array.dtype.str, array.shape)).encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+
+
+def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | None:
+    """Return the weights of samples, (n_samples,) float64; None if all are 1.
 
     Raises
     ------
@@ -77,14 +112,14 @@ def checked_weights(name: str, weights, n_samples: int) -> FloatArray | None:
     return None if (weights == 1).all() else weights
 
 
-def scorer_of(scoring, fitted, samples: Samples) -> Callable[[FloatArray, Target], float]:
-    """A scorer of scikit-learn as the score of a `truesparse.training.trainer.Validation`.
+def scorer_of(scoring: Any, fitted: Any, samples: Samples) -> Callable[[FloatArray, Target], float]:
+    """Return a scorer of scikit-learn as the score of a `truesparse.training.Validation`.
 
     Parameters
     ----------
     scoring : str or callable
     fitted : estimator
-        Whose network is the one in training.
+        Its network is the one in training.
     samples : Samples
         The validation data.
     """
@@ -92,9 +127,10 @@ def scorer_of(scoring, fitted, samples: Samples) -> Callable[[FloatArray, Target
     weights = {} if samples.weights is None else {"sample_weight": samples.weights}
     if weights and not _takes_weights(scorer):
         raise ValueError(f"scoring={scoring!r} takes no sample_weight, but the validation samples have weights.")
+    X = samples.source.rows(np.arange(samples.size))
 
     def score(predictions, target):
-        value = scorer(fitted, samples.X, samples.y, **weights)
+        value = scorer(fitted, X, samples.y, **weights)
         if not is_number(value, -np.inf, np.inf):
             raise ValueError(f"scoring={scoring!r} returned {value!r} for the validation data; a number is allowed.")
         return float(value)

@@ -4,13 +4,13 @@ A fit is a task of theirs, and each of its epochs a task within it. They are cal
 the training loop knows nothing of them.
 """
 
-import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from truesparse.estimators.base import BaseSparseMLP
-    from truesparse.network.mlp import MLP
-    from truesparse.training.state import EpochRecord
+from sklearn.base import BaseEstimator
+
+from truesparse.estimators.run import Run
+from truesparse.network.mlp import MLP
+from truesparse.training.state import EpochRecord
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -26,18 +26,18 @@ _MANAGED = (
 )  # fmt: skip
 
 
-def managed(estimator: "BaseSparseMLP") -> dict[str, Any]:
+def managed(estimator: BaseEstimator) -> dict[str, Any]:
     """The attributes that belong to scikit-learn, and outlast whatever a fit does to the others."""
     return {name: value for name, value in vars(estimator).items() if name in _MANAGED}
 
 
 def bridges(
-    estimator: "BaseSparseMLP", X, y, sample_weight, fitted: dict[str, Any], *, n_epochs: int
+    estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, run: Run, *, n_epochs: int
 ) -> list["CallbackBridge"]:
     """A `CallbackBridge`, if the estimator has such callbacks."""
     if not hasattr(estimator, "_skl_callbacks"):
         return []
-    return [CallbackBridge(estimator, X, y, sample_weight, fitted, n_epochs=n_epochs)]
+    return [CallbackBridge(estimator, X, y, sample_weight, run, n_epochs=n_epochs)]
 
 
 class CallbackBridge:
@@ -51,14 +51,14 @@ class CallbackBridge:
     estimator : SparseMLPClassifier or SparseMLPRegressor
     X, y, sample_weight
         As given to ``fit``.
-    fitted : dict
-        The attributes that the estimator will have after the fit; they refer to what is being trained.
+    run : Run
+        The network in training, which the estimator will have after the fit.
     n_epochs : int
         Epochs that are planned.
     """
 
-    def __init__(self, estimator: "BaseSparseMLP", X, y, sample_weight, fitted: dict[str, Any], *, n_epochs: int):
-        self._estimator, self._fitted, self._n_epochs = estimator, fitted, n_epochs
+    def __init__(self, estimator: BaseEstimator, X: Any, y: Any, sample_weight: Any, run: Run, *, n_epochs: int):
+        self._estimator, self._run, self._n_epochs = estimator, run, n_epochs
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         self._data = {"X": X, "y": y, "metadata": metadata}
         self._epoch = None
@@ -67,21 +67,21 @@ class CallbackBridge:
         """Set up; scikit-learn's ``_fit_context`` tears down."""
         self._fit = self._estimator._init_callback_context(max_subtasks=self._n_epochs)
 
-    def on_train_begin(self, network: "MLP") -> None:
+    def on_train_begin(self, network: MLP) -> None:
         """Begin the fit."""
         self._fit.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
-    def on_epoch_begin(self, epoch: int) -> None:
+    def on_epoch_begin(self, network: MLP, epoch: int) -> None:
         """Begin an epoch."""
         self._epoch = self._fit.subcontext(task_name="epoch")
         self._epoch.call_on_fit_task_begin(estimator=self._estimator, **self._data)
 
-    def on_epoch_end(self, record: "EpochRecord") -> bool:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> bool:
         """End an epoch; True asks to stop."""
         epoch, self._epoch = self._epoch, None
         return self._end(epoch)
 
-    def on_train_end(self, network: "MLP") -> None:
+    def on_train_end(self, network: MLP) -> None:
         """End the fit, and an epoch that was cut short: of that there is nothing to see."""
         if self._epoch is not None:
             self._epoch.call_on_fit_task_end(estimator=self._estimator)
@@ -93,5 +93,4 @@ class CallbackBridge:
         )
 
     def _fitted_so_far(self):
-        network, state = copy.deepcopy(self._fitted["_network"]), self._fitted["_state"].copy()
-        return self._fitted | {"_network": network, "_state": state}
+        return {"_run": self._run.copy()}

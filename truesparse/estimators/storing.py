@@ -5,11 +5,13 @@ import platform
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from truesparse._version import __version__
+from truesparse.estimators.run import SHAPED_BY, Run
 from truesparse.network.activations import Activation
 from truesparse.runtime.plugins import names, resolve
 from truesparse.storage import (
@@ -24,19 +26,13 @@ from truesparse.storage import (
     store_run,
 )
 
-if TYPE_CHECKING:
-    from truesparse.estimators.base import BaseSparseMLP
-
-# The parameters that shape a network, and cannot change while its training goes on.
-SHAPED_BY = ("hidden_layer_sizes", "epsilon", "density", "topology_init", "activation", "dtype")
-
 _NOT_STORED = ("callbacks",)  # what watches a training is no part of the model
 _CODE = ("batch_transform", "scoring")  # rules of the library can be called as well, but not as these are
 _LIBRARIES = ("numpy", "scipy", "numba", "scikit-learn")
 
 
 def store(
-    estimator: "BaseSparseMLP", *, training: bool = True, data: str | None = None
+    estimator: BaseEstimator, *, training: bool = True, data: str | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """An estimator's parameters and, if it is fitted, all that it has learnt.
 
@@ -66,17 +62,18 @@ def store(
         "data": data,
         "fitted": None,
     }
-    if not hasattr(estimator, "_network"):
+    run = getattr(estimator, "_run", None)
+    if run is None:
         return metadata, {}
-    network, network_arrays = store_network(estimator._network)
-    run, run_arrays = store_run(estimator._state, training=training)
+    network, network_arrays = store_network(run.network)
+    training_state, run_arrays = store_run(run.state, training=training)
     learnt, learnt_arrays = estimator._store_learnt()
     metadata["fitted"] = {
-        "seed": estimator._seed,
-        "shape": {name: encode(value, name) for name, value in estimator._shape.items()},
+        "seed": run.seed,
+        "shape": {name: encode(value, name) for name, value in run.shape.items()},
         "learnt": learnt,
         "network": network,
-        "run": run,
+        "run": training_state,
     }
     if hasattr(estimator, "feature_names_in_"):
         learnt_arrays["feature_names"] = np.array(estimator.feature_names_in_.tolist(), dtype=str)
@@ -85,7 +82,7 @@ def store(
 
 def restore(
     metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]
-) -> tuple["BaseSparseMLP", list[str], str | None]:
+) -> tuple[BaseEstimator, list[str], str | None]:
     """The estimator of `store`, the parameters in it that were named only, and the fingerprint.
 
     Parameters that are not there have their defaults: they came into the library after the file was written.
@@ -162,9 +159,9 @@ def _restore_fitted(estimator, section, arrays):
     estimator.n_features_in_ = n_features
     if arrays.has("feature_names"):
         estimator.feature_names_in_ = arrays.take("feature_names", "U", (n_features,)).astype(object)
-    run = restore_run(section.section("run"), arrays, network)
+    state = restore_run(section.section("run"), arrays, network)
     section.close()
-    vars(estimator).update(_seed=seed, _shape=shape, _network=network, _state=run)
+    estimator._run = Run(network, state, seed, shape)
 
 
 def _network_options(shape):

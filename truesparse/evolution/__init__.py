@@ -1,7 +1,8 @@
 """How the topology changes during training: prune × grow × schedule, and the methods made of them."""
 
 from truesparse.evolution.combine import AfterStall, Confirmed, Mixed
-from truesparse.evolution.evolve import Evolution, Vacancy, due_fraction, evolve
+from truesparse.evolution.evolve import Evolution, due_fraction, evolve
+from truesparse.evolution.first import FIRST_TOPOLOGIES, Balanced, Full, Given
 from truesparse.evolution.grow import (
     OMP,
     Cosine,
@@ -12,10 +13,12 @@ from truesparse.evolution.grow import (
     SensitivityGrow,
 )
 from truesparse.evolution.input_removal import InputRemoval, NeuronGrow, NeuronPrune, input_strength, neuron_evolution
-from truesparse.evolution.presets import FIRST_TOPOLOGIES, PRESETS, preset
+from truesparse.evolution.presets import PRESETS, preset
 from truesparse.evolution.prune import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
+from truesparse.evolution.rules import Vacancy
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
-from truesparse.evolution.settings import paper_settings, recommended_settings
+from truesparse.evolution.settings import paper_settings, recommended_settings, suited_settings
+from truesparse.evolution.snip import SNIP
 from truesparse.evolution.unit_removal import ImportancePruning
 
 __all__ = [
@@ -23,12 +26,16 @@ __all__ = [
     "MEST",
     "OMP",
     "PRESETS",
+    "SNIP",
     "AfterStall",
+    "Balanced",
     "Confirmed",
     "Constant",
     "Cosine",
     "CosineAnnealing",
     "Evolution",
+    "Full",
+    "Given",
     "Gradient",
     "GuidedStochastic",
     "ImportancePruning",
@@ -52,4 +59,5 @@ __all__ = [
     "paper_settings",
     "preset",
     "recommended_settings",
+    "suited_settings",
 ]

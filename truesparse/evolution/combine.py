@@ -7,9 +7,10 @@ import numpy as np
 from truesparse.evolution.checks import check_rule, checked_keys, one_per_layer
 from truesparse.evolution.grow import OMP, Cosine, Random
 from truesparse.evolution.rules import Grow
-from truesparse.evolution.search import SideBySide, not_among, sums_of_products
+from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.topology import Pattern
+from truesparse.topology.pattern import not_among
 
 
 @dataclass(frozen=True)

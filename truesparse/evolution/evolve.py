@@ -7,22 +7,12 @@ The number of weights never changes. Where a grow rule finds fewer pairs than it
 absent pairs take the remaining places. A pair that is pruned and picked again at once was never away: its weight
 and optimiser state stay.
 
-Rules name the signals that they read, and get no other:
+Rules name in ``needs`` the signals that they read, and get no other: those of `truesparse.evolution.signals`, and
 
-| signal | what it is |
+| signal | is |
 |---|---|
-| ``activations`` | ``activations(n_samples)``: a stream of training samples, see below |
-| ``errors`` | ``errors(n_samples)``: a stream of the same samples, with errors |
-| ``gradient`` | ``gradient(n_samples)``: of the mean loss over these samples, (nnz,) for every layer |
 | ``layers`` | all layers of the network, to be read only |
 | ``changing`` | the numbers of the layers that change in this update: those whose weights prune rules are given |
-| ``progress`` | `truesparse.training.state.Progress`: steps, epochs, stalls so far |
-
-The streams can be run through several times. Each batch of ``activations`` is a list of arrays (n_units, batch), from
-the features over all hidden layers to the predictions: the inputs of layer l are number l, its outputs number l + 1.
-Each batch of ``errors`` is a pair of such a list and of another one, whose number l is the gradient of the mean loss
-over the stream with respect to the sums of layer l (`truesparse.evolution.signals`). Signals are computed when a
-rule asks.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,16 +22,18 @@ from typing import Any
 
 import numpy as np
 
+from truesparse._typing import IndexArray
 from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude
-from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy
+from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy, Within
 from truesparse.evolution.schedule import CosineAnnealing
+from truesparse.evolution.unit_removal import ImportancePruning
 from truesparse.network.initial_weights import Initializer
 from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import LARGEST, is_number
 from truesparse.topology import Pattern, Rewiring
-from truesparse.topology.pattern import edge_keys
+from truesparse.topology.pattern import not_among
 
 _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(drop_fraction=0.2)"}
 
@@ -66,6 +58,10 @@ class Evolution:
     grow_init : "zeros", float or Initializer
         Values of grown weights: zero; drawn as the network's first weights, times this factor; or drawn by an
         initializer of their own (see `truesparse.network.initial_weights`).
+    within : Within, optional
+        Only pairs that it allows are grown, such as those of a `Given` topology. By default all pairs.
+    unit_pruning : ImportancePruning, optional
+        Removes hidden units that matter little. The network gets narrower, and has fewer weights.
 
     Examples
     --------
@@ -93,6 +89,8 @@ class Evolution:
     grow: Grow = field(default_factory=Cosine)
     schedule: Schedule = field(default_factory=CosineAnnealing)
     grow_init: float | str | Initializer = 1.0
+    within: Within | None = None
+    unit_pruning: ImportancePruning | None = None
 
     def __post_init__(self):
         grow_init = self.grow_init
@@ -102,6 +100,10 @@ class Evolution:
             )
         for name in ("prune", "grow", "schedule"):
             check_rule(name, getattr(self, name), _EXAMPLES[name])
+        if self.within is not None and (isinstance(self.within, type) or not hasattr(self.within, "allowed")):
+            raise ValueError(f"within={self.within!r} must have a method 'allowed', as truesparse.evolution.Given has.")
+        if self.unit_pruning is not None and not isinstance(self.unit_pruning, ImportancePruning):
+            raise ValueError(f"unit_pruning={self.unit_pruning!r} must be an ImportancePruning or None.")
 
 
 def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: int) -> float:
@@ -146,6 +148,10 @@ def evolve(
         If a rule asks for an unknown signal, or returns masks or edges that it must not.
     """
     n_drop = {i: int(drop_fraction * layer.nnz) for i, layer in enumerate(layers) if layer.can_change}
+    allowed = {i: _allowed(evolution.within, i, layers[i].shape) for i in n_drop}
+    for i, pairs in allowed.items():
+        if pairs is not None:  # no more can be dropped than can be grown
+            n_drop[i] = min(n_drop[i], not_among(pairs.keys, layers[i].pattern.keys).size)
     changing = [i for i, n in n_drop.items() if n > 0]
     rewirings: list[Rewiring | None] = [None] * len(layers)
     if not changing:
@@ -158,16 +164,39 @@ def evolve(
         checked_mask(prune, mask, layers[i].nnz, n_drop[i])
         for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
     ]
-    vacancies = [Vacancy(i, layers[i].pattern, mask, n_drop[i]) for i, mask in zip(changing, masks, strict=True)]
+    vacancies = [
+        Vacancy(i, layers[i].pattern, mask, n_drop[i], allowed[i]) for i, mask in zip(changing, masks, strict=True)
+    ]
     edges = one_per_layer(grow, grow(vacancies, rng=rng, **_asked_for(grow, signals)), len(changing))
     for vacancy, picked in zip(vacancies, edges, strict=True):
-        keys = checked_keys(grow, picked, vacancy)
-        n_missing = vacancy.n_grow - keys.size
-        if n_missing:
-            taken = Pattern.from_keys(np.sort(np.concatenate([vacancy.pattern.keys, keys])), vacancy.pattern.shape)
-            keys = np.concatenate([keys, edge_keys(*taken.sample_absent(n_missing, rng), taken.shape)])
+        keys = filled(vacancy, checked_keys(grow, picked, vacancy), rng)
         rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, keys)
     return rewirings
+
+
+def filled(vacancy: Vacancy, keys: IndexArray, rng: np.random.Generator) -> IndexArray:
+    """Return keys of as many pairs as are to be grown: the picked ones that are allowed, and random ones for the rest.
+
+    Parameters
+    ----------
+    vacancy : Vacancy
+    keys : (n,) int64, sorted, at most ``n_grow``
+    rng : numpy.random.Generator
+    """
+    if vacancy.within is not None:
+        keys = keys[np.isin(keys, vacancy.candidates)]
+    n_missing = vacancy.n_grow - keys.size
+    return np.concatenate([keys, vacancy.sample(n_missing, rng, besides=keys)]) if n_missing else keys
+
+
+def _allowed(within, layer, shape):
+    """The pairs of a layer that may be connected; None where all may."""
+    if within is None:
+        return None
+    pattern = within.allowed(layer, shape)
+    if not isinstance(pattern, Pattern) or pattern.shape != shape:
+        raise ValueError(f"{within!r} must return a Pattern of shape {shape} for layer {layer}, got {pattern!r:.200}.")
+    return pattern
 
 
 def _read_only(weight):

@@ -52,12 +52,12 @@ from truesparse.evolution.search import (
     Vectors,
     largest_products,
     mean_magnitudes,
-    not_among,
     sums_of_products,
 )
 from truesparse.kernels.products import top_absent_products
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
+from truesparse.topology.pattern import not_among
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Random:
 
     def __call__(self, vacancies, *, rng):
         """Edges to grow, per layer."""
-        return [vacancy.pattern.sample_absent(vacancy.n_grow, rng) for vacancy in vacancies]
+        return _edges([vacancy.sample(vacancy.n_grow, rng) for vacancy in vacancies], vacancies)
 
 
 @dataclass(frozen=True)
@@ -234,6 +234,9 @@ class GuidedStochastic:
         means = _mean_factors(stream, vacancies)
         drawn = []
         for vacancy, (of_outputs, of_inputs) in zip(vacancies, means, strict=True):
+            if vacancy.within is not None:
+                drawn.append(vacancy.candidates)  # few enough to score them all
+                continue
             multiple = min(float(self.candidates), vacancy.before.n_pairs)
             n = max(vacancy.n_grow, round(multiple * vacancy.before.nnz))
             drawn.append(not_among(_draw_pairs(of_outputs, of_inputs, n, rng), vacancy.pattern.keys))
@@ -332,8 +335,18 @@ def _largest_of_rank_one(vacancies, factors, rng):
     """Keys of the absent pairs with the largest product of the output's and the input's factor, per layer."""
     return [
         top_absent_products(*pair, vacancy.pattern.indices, vacancy.pattern.indptr, vacancy.n_grow, rng)[0]
+        if vacancy.within is None
+        else _largest_candidates(vacancy, *pair, rng)
         for vacancy, pair in zip(vacancies, factors, strict=True)
     ]
+
+
+def _largest_candidates(vacancy, of_outputs, of_inputs, rng):
+    """Return the same among the pairs that a layer may connect."""
+    keys = rng.permutation(vacancy.candidates)  # ties are broken at random
+    rows, columns = np.divmod(keys, vacancy.pattern.shape[1])
+    scores = of_outputs[rows] * of_inputs[columns]
+    return keys[k_smallest(-scores, min(vacancy.n_grow, np.count_nonzero(scores)))]
 
 
 def _draw_pairs(of_outputs, of_inputs, n, rng):

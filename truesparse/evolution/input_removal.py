@@ -46,7 +46,6 @@ from truesparse.evolution.rules import Grow
 from truesparse.evolution.schedule import Constant
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
-from truesparse.topology.pattern import edge_keys
 
 _SIGNALS = ("activations", "errors", "progress")  # what can be told of some of the inputs only
 
@@ -212,14 +211,17 @@ class NeuronGrow:
 
     def _pick(self, vacancy, inputs, rng, signals):
         """Keys of the rule's picks between some of the inputs and all outputs, and of random pairs if it finds few."""
-        before, slots = vacancy.before.between(np.ones(vacancy.before.shape[0], dtype=bool), inputs)
+        every_output = np.ones(vacancy.before.shape[0], dtype=bool)
+        before, slots = vacancy.before.between(every_output, inputs)
         dropped = vacancy.dropped[slots]
         n_absent = before.n_pairs - before.nnz + np.count_nonzero(dropped)
-        part = replace(vacancy, before=before, dropped=dropped, n_grow=min(vacancy.n_grow, n_absent))
+        within = None if vacancy.within is None else vacancy.within.between(every_output, inputs)[0]
+        n_absent = n_absent if within is None else np.count_nonzero(~np.isin(within.keys, before.without(dropped).keys))
+        part = replace(vacancy, before=before, dropped=dropped, within=within, n_grow=min(vacancy.n_grow, n_absent))
         columns = np.flatnonzero(inputs)
         (keys,) = keys_of(self.grow, [part], rng, _told_of_some(signals, columns))
         rest = left_after(part, keys)
-        keys = np.concatenate([keys, edge_keys(*rest.pattern.sample_absent(rest.n_grow, rng), before.shape)])
+        keys = np.concatenate([keys, rest.sample(rest.n_grow, rng)])
         rows, places = np.divmod(keys, columns.size)
         return rows * inputs.size + columns[places]
 
@@ -262,6 +264,7 @@ class _OfSome:
         self._stream, self._features = stream, features
         self.layer_sizes = [features.size, *stream.layer_sizes[1:]]
         self.dtype, self.n_samples = stream.dtype, stream.n_samples
+        self.places, self.reduce = stream.places, stream.reduce
 
     def __iter__(self):
         yield from map(self._without_others, self._stream)

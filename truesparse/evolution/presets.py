@@ -14,11 +14,9 @@
 | ``omp`` | `Magnitude` | `OMP` | ours |
 | ``path_weight`` | `PathWeightPrune` | `PathWeightGrow` | ours, after the abstract of Naji et al., 2021 |
 | ``sensitivity`` | `SensitivityPrune` | `SensitivityGrow` | ours, after the abstract of Naji et al., 2021 |
-| ``snip`` | – | –, but the first topology is chosen by `truesparse.evolution.snip.SNIP` | Lee et al., 2019 |
-| ``dense`` | – | –, every layer is full | |
 
-``snip`` and ``dense`` are no ways to change a topology: their evolution is None, as that of ``static``. What makes them
-is the first topology, which `FIRST_TOPOLOGIES` names; the estimators take it from there, not from ``topology_init``.
+Two methods change no topology, but are known by their first one: ``topology_init="snip"`` and ``topology_init="full"``,
+a dense network, go with ``evolution="static"``. `truesparse.evolution.settings` has settings for them too.
 """
 
 from truesparse.evolution.combine import AfterStall
@@ -42,8 +40,6 @@ PRESETS: dict[str, Evolution | None] = {
     "cte": Evolution(grow=Cosine()),
     "ctre_sim": Evolution(grow=Cosine(regrow=False), schedule=CosineAnnealing(drop_fraction=0.5)),
     "ctre_seq": Evolution(grow=AfterStall(first=Cosine(), then=Random(), patience=40)),
-    "snip": None,
-    "dense": None,
     # The gradient says where a weight should go; from zero, it goes there.
     "rigl": Evolution(grow=Gradient(), grow_init="zeros"),
     "gse": Evolution(grow=GuidedStochastic(), grow_init="zeros"),
@@ -53,8 +49,7 @@ PRESETS: dict[str, Evolution | None] = {
 }
 """The evolution of every method by its name, with this library's settings; None where the topology never changes."""
 
-FIRST_TOPOLOGIES = {"snip": "snip", "dense": "full"}
-"""The first topology of those methods that are made by it, whatever ``topology_init`` says."""
+_FIRST_TOPOLOGIES = {"snip": "snip", "dense": "full"}  # methods that are no evolution
 
 
 def preset(name: str) -> Evolution | None:
@@ -76,6 +71,11 @@ def preset(name: str) -> Evolution | None:
     >>> from truesparse.evolution import Constant
     >>> no_annealing = replace(preset("cte"), schedule=Constant(drop_fraction=0.2))
     """
+    if name in _FIRST_TOPOLOGIES:
+        raise ValueError(
+            f"evolution={name!r} is a first topology, not an evolution: write evolution='static', "
+            f"topology_init={_FIRST_TOPOLOGIES[name]!r}."
+        )
     if name not in PRESETS:
         raise ValueError(f"evolution={name!r} is not a preset; there are {sorted(PRESETS)}.")
     return PRESETS[name]

@@ -54,7 +54,7 @@ class SideBySide:
     """The activations and errors of an `ErrorStream` in one list: errors of layer l are number ``first_error`` + l."""
 
     def __init__(self, errors):
-        self._errors = errors
+        self._errors, self.places, self.reduce = errors, errors.places, errors.reduce
         self.first_error = len(errors.layer_sizes)
         self.layer_sizes = [*errors.layer_sizes, *errors.layer_sizes[1:]]
         self.dtype, self.n_samples = errors.dtype, errors.n_samples
@@ -91,6 +91,9 @@ def largest_products(
         unit.prepare(prepared[number])
     picks = []
     for vacancy in vacancies:
+        if vacancy.within is not None:
+            picks.append(vacancy.candidates)  # few enough to score them all
+            continue
         n_absent = vacancy.pattern.n_pairs - vacancy.pattern.nnz
         arguments = (
             units[first_output + vacancy.layer].signature,
@@ -104,7 +107,9 @@ def largest_products(
         else:
             keys, _ = top_absent_pairs(*arguments, by_key=True)
         picks.append(keys)
-    return picks if exact else _best_of(picks, vacancies, stream, first_output, units, prepared)
+    if exact and all(vacancy.within is None for vacancy in vacancies):
+        return picks
+    return _best_of(picks, vacancies, stream, first_output, units, prepared)
 
 
 def uses_cells(search: str, shape: tuple[int, int]) -> bool:
@@ -132,7 +137,8 @@ def _best_of(candidates, vacancies, stream, first_output, units, prepared):
         scale_rows = units[first_output + layer].scale(prepared[first_output + layer])[rows]
         scale_columns = units[layer].scale(prepared[layer])[columns]
         scores = np.abs(product) * scale_rows * scale_columns
-        best.append(keys[k_smallest(-scores, min(vacancy.n_grow, keys.size))])
+        n_scored = keys.size if vacancy.within is None else np.count_nonzero(scores)
+        best.append(keys[k_smallest(-scores, min(vacancy.n_grow, n_scored))])
     return best
 
 
@@ -166,7 +172,7 @@ def sums_of_products(stream, layers, first_output, pairs, write=_unchanged):
             for tile in range(shape.n_tiles):
                 lanes = slice(tile * shape.n_lanes, None)
                 pair_products(rows, columns, y[lanes], x[lanes], shape.stride, out, width_of(shape.n_lanes))
-    return sums
+    return [stream.reduce(out) for out in sums]
 
 
 def _written(number, array, write, shape):
@@ -182,14 +188,7 @@ def mean_magnitudes(stream, numbers) -> dict[int, np.ndarray]:
     for batch in stream:
         for number, total in sums.items():
             total += np.abs(batch[number]).sum(axis=1, dtype=np.float64)
-    return {number: total / stream.n_samples for number, total in sums.items()}
-
-
-def not_among(keys, others):
-    """Those keys that do not occur in the sorted others."""
-    if others.size == 0:
-        return keys
-    return keys[others[np.minimum(np.searchsorted(others, keys), others.size - 1)] != keys]
+    return {number: stream.reduce(sums[number]) / stream.n_samples for number in sorted(sums)}
 
 
 @dataclass
@@ -241,9 +240,10 @@ def observe(stream, numbers: set[int], width: int | None, rng: np.random.Generat
         signs = rng.choice(np.array([-1, 1], dtype=stream.dtype), size=n)
     ones = np.bincount(buckets, weights=signs, minlength=width).astype(stream.dtype)
     units = {}
-    for number in numbers:
+    for number in sorted(numbers):
         size = stream.layer_sizes[number]
         units[number] = Units(np.zeros((size, width), dtype=stream.dtype), ones, np.zeros(size), np.zeros(size), n)
+    buckets, signs = buckets[stream.places], signs[stream.places]
     start = 0
     for batch in stream:
         stop = start + batch[0].shape[1]
@@ -251,4 +251,6 @@ def observe(stream, numbers: set[int], width: int | None, rng: np.random.Generat
             a = np.ascontiguousarray(batch[number])  # the compiler needs to know
             add_to_sketch(a, buckets[start:stop], signs[start:stop], unit.signature, unit.total, unit.squares)
         start = stop
+    for unit in units.values():
+        unit.signature, unit.total, unit.squares = map(stream.reduce, (unit.signature, unit.total, unit.squares))
     return units

@@ -1,18 +1,22 @@
-"""Whole runs by a method's name: as it was published, and as it does best in this library.
+"""Settings that suit a method: as it was published, and as it does best in this library.
 
-Both functions return parameters of the estimators.
+`paper_settings` and `recommended_settings` return parameters of the estimators. What `suited_settings` says, the
+estimators do by themselves wherever a parameter is None.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from truesparse.evolution.combine import AfterStall
+from truesparse.evolution.evolve import Evolution
+from truesparse.evolution.first import FirstTopology, Full
 from truesparse.evolution.grow import Cosine, Random
-from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
+from truesparse.evolution.presets import preset
 from truesparse.evolution.schedule import Constant, CosineAnnealing
 from truesparse.evolution.snip import SNIP
-from truesparse.network.activations import AllReLU
+from truesparse.network.activations import AllReLU, PiecewiseLinear
 from truesparse.network.initial_weights import Dense, FanIn
 
 _PAPER_COSINE = Cosine(centred=False, n_samples=None)
@@ -34,8 +38,14 @@ _PAPER = {
     "sensitivity": _EVERY_EPOCH,
 }
 
+# Methods that are known by their first topology.
+_FIRST = {"snip": "snip", "dense": "full"}
 
-def paper_settings(name: str) -> dict:
+
+_PAPER_TOPOLOGIES = {"snip": SNIP(n_samples=100, per_layer=False), "dense": "full"}
+
+
+def paper_settings(name: str) -> dict[str, Any]:
     """The published settings of a method, as parameters of the estimators.
 
     Those of the experiments of Atashgahi et al. (2022), sections 4.1 and 4.2:
@@ -52,7 +62,8 @@ def paper_settings(name: str) -> dict:
 
     Parameters
     ----------
-    name : str, one of `PRESETS` but ``omp``
+    name : str
+        A method of `PRESETS` but ``omp``, or ``"snip"`` or ``"dense"``.
 
     Returns
     -------
@@ -69,7 +80,7 @@ def paper_settings(name: str) -> dict:
     >>> classifier = SparseMLPClassifier(**paper_settings("cte"), epsilon=1, max_iter=150)
     >>> smaller = SparseMLPClassifier(**paper_settings("cte") | {"hidden_layer_sizes": (100,)}, epsilon=1)
     """
-    evolution = preset(name)
+    evolution = None if name in _FIRST else preset(name)
     if evolution is not None:
         if name not in _PAPER:
             raise ValueError(
@@ -79,18 +90,16 @@ def paper_settings(name: str) -> dict:
         evolution = replace(evolution, **_PAPER[name])
     return {
         "hidden_layer_sizes": (1000, 1000, 1000),
-        "evolution": name if name in FIRST_TOPOLOGIES else evolution,
+        "evolution": "static" if evolution is None else evolution,
         "weight_init": "glorot",
-        "topology_init": SNIP(n_samples=100, per_layer=False) if name == "snip" else "erdos_renyi",
+        "topology_init": _PAPER_TOPOLOGIES.get(name, "erdos_renyi"),
         "activation": "relu",
-        "solver": "sgd",
+        "solver": "sgd",  # with Nesterov momentum 0.9
         "alpha": 1e-4,
         "batch_size": 100,
         "learning_rate": "constant",
         "learning_rate_init": 0.01,
         "dropout": 0.0,
-        "momentum": 0.9,
-        "nesterovs_momentum": True,
         "early_stopping": True,
         "validation_fraction": 0.1,
         "n_iter_no_change": np.inf,
@@ -98,12 +107,10 @@ def paper_settings(name: str) -> dict:
 
 
 # What did best for `cte` on repeated splits of the small data sets, by a validation part; the rest follows it, except
-# where the second table says otherwise. benchmarks/README.md has the trials.
+# where `suited_settings` says otherwise. benchmarks/README.md has the trials.
 _RECOMMENDED = {
     "hidden_layer_sizes": (1000, 1000, 1000),
     "topology_init": "balanced",  # at two connections a unit, random degrees leave every seventh unit without any
-    "weight_init": "fan_in",  # scaled for a dense layer, signals vanish
-    "activation": "relu",
     "solver": "adam",  # weights with few inputs have gradients of very different sizes
     "batch_size": 32,  # 100 leaves small data with too few steps
     "learning_rate": "cosine",
@@ -112,35 +119,65 @@ _RECOMMENDED = {
     "alpha": 1e-4,  # 1e-3 drives whole networks to zero; 1e-5 costs a point
 }
 
+# A dense network needs no small batches, and diverges at the sparse ones' learning rate.
+_RECOMMENDED_DENSE = {"batch_size": 100, "learning_rate_init": 0.001}
+
+_PLAIN = {"activation": PiecewiseLinear(0.0), "weight_init": FanIn()}  # scaled for a dense layer, signals vanish
 # Without growth between similar units, ReLU passes nothing on through most units that have two inputs.
 _STEEP = {"activation": AllReLU(0.6), "weight_init": FanIn(1.0)}
-_SLANTED = {"activation": AllReLU(0.25)}
+_SLANTED = {"activation": AllReLU(0.25), "weight_init": FanIn()}
+_DENSE = {"activation": PiecewiseLinear(0.0), "weight_init": FanIn(1.0)}
 
-# Where a method differs, and why.
-_RECOMMENDED_FOR: dict[str, dict] = {
+_SUITED = {
     "static": _STEEP,
-    # The paper's scores leave some of many classes, and most units, on no path.
-    "snip": _STEEP | {"topology_init": SNIP(centred=True, connected=True)},
     "set": _STEEP,
     "rigl": _SLANTED,
     "gse": _SLANTED,
     "omp": _SLANTED,
     "path_weight": _SLANTED,
     "sensitivity": _SLANTED,
-    # A dense network needs no small batches, and diverges at the sparse ones' learning rate.
-    "dense": {"batch_size": 100, "learning_rate_init": 0.001, "weight_init": FanIn(1.0)},
 }
 
 
-def recommended_settings(name: str) -> dict:
+def suited_settings(evolution: str | Evolution | None, topology: FirstTopology | None = None) -> dict[str, Any]:
+    """Return the activation and the initial weights that suit a method.
+
+    Parameters
+    ----------
+    evolution : str, Evolution or None
+        A method of `PRESETS`. An `Evolution` of your own gets those of ``"cte"``, None those of ``"static"``.
+    topology : FirstTopology, optional
+        The first topology; a dense network has settings of its own.
+
+    Returns
+    -------
+    dict with ``activation`` and ``weight_init``
+
+    Examples
+    --------
+    >>> from truesparse.evolution import suited_settings
+    >>> suited_settings("set")
+    {'activation': AllReLU(slope=0.6), 'weight_init': FanIn(gain=1.0)}
+    """
+    if isinstance(topology, Full):
+        return dict(_DENSE)
+    if isinstance(evolution, Evolution):
+        return dict(_PLAIN)
+    return dict(_SUITED.get("static" if evolution is None else evolution, _PLAIN))
+
+
+def recommended_settings(name: str) -> dict[str, Any]:
     """The settings by which a method did best in this library's own study, as parameters of the estimators.
 
-    The study was one of classes; for numbers, leave ``dropout`` out. ``epsilon`` and ``max_iter`` are left to the
+    ``evolution=name`` alone does the same in a classifier, but for ``"snip"`` and ``"dense"``, which are first
+    topologies: they need ``evolution="static"``, and a dense network larger batches and a lower learning rate. The
+    study was one of classification; for regression, leave ``dropout`` out. ``epsilon`` and ``max_iter`` are left to the
     caller.
 
     Parameters
     ----------
-    name : str, one of `PRESETS`
+    name : str
+        A method of `PRESETS`, or ``"snip"`` or ``"dense"``.
 
     Returns
     -------
@@ -156,5 +193,10 @@ def recommended_settings(name: str) -> dict:
     >>> from truesparse import SparseMLPClassifier, recommended_settings
     >>> classifier = SparseMLPClassifier(**recommended_settings("set"), epsilon=5)
     """
-    preset(name)
-    return {"evolution": name} | _RECOMMENDED | _RECOMMENDED_FOR.get(name, {})
+    if name not in _FIRST:
+        preset(name)
+        return {"evolution": name} | _RECOMMENDED | suited_settings(name)
+    first = {"evolution": "static", "topology_init": _FIRST[name]}
+    if name == "dense":
+        return _RECOMMENDED | first | suited_settings("static", Full()) | _RECOMMENDED_DENSE
+    return _RECOMMENDED | first | suited_settings("static")

@@ -60,12 +60,13 @@ where scores are zero, ours random ones.
 
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import ClassVar
 
 import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
-from truesparse.data.batches import BatchReader
-from truesparse.evolution.signals import draw_samples
+from truesparse.data.source import CSRSource, Source
+from truesparse.evolution.signals import Reduce, alone
 from truesparse.kernels.select import k_smallest
 from truesparse.kernels.similarity import BestPairs
 from truesparse.network.activations import Activation
@@ -122,40 +123,27 @@ class SNIP:
         if self.connected and not self.per_layer:
             raise ValueError("connected=True needs per_layer=True: it gives every layer connections of its own.")
 
-    def choose(
-        self,
-        X,
-        target: np.ndarray,
-        shapes: list[tuple[int, int]],
-        counts: list[int],
-        *,
-        activation: Activation,
-        loss: Loss,
-        initializer: Initializer,
-        streams: RandomStreams,
-    ) -> list[Pattern]:
-        """The pattern of every layer.
+    needs: ClassVar[tuple[str, ...]] = ("dense_start",)
+
+    def __call__(self, vacancies, *, rng, dense_start):
+        """Return the pattern of each layer.
 
         Parameters
         ----------
-        X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
-        target : (n_samples, …), as the loss wants it
-        shapes : list of (fan_out, fan_in)
-        counts : list of int
-            Connections of each layer, or with ``per_layer=False`` numbers whose sum is to be spent.
-        activation : Activation
-        loss : Loss
-        initializer : Initializer
-        streams : RandomStreams
-            Weights are drawn from ``("weights", layer)``.
+        vacancies : list of Vacancy
+            Layers without connections; with ``per_layer=False`` only the sum of their ``n_grow`` counts.
+        rng : numpy.random.Generator
+            Not used: weights are drawn from the streams of `dense_start`.
+        dense_start : DenseStart
 
         Notes
         -----
         The derivative of an activation is exact if it is piecewise linear, and a central difference quotient if it is
         smooth. ``srelu``, which has learnt nothing yet, counts as ReLU here.
         """
-        samples = draw_samples(X.shape[0], self.n_samples, streams("snip samples"))
-        layers = [_DrawnLayer(shape, initializer, streams, index) for index, shape in enumerate(shapes)]
+        shapes, counts = [empty.pattern.shape for empty in vacancies], [empty.n_grow for empty in vacancies]
+        streams = dense_start.streams
+        layers = [_DrawnLayer(shape, dense_start.initializer, streams, index) for index, shape in enumerate(shapes)]
         if self.per_layer:
             kinds = [_Choice] * (len(shapes) - 1) + [_ChoiceOfEachUnit if self.connected else _Choice]
             choices = [kind([shape], count) for kind, shape, count in zip(kinds, shapes, counts, strict=True)]
@@ -163,13 +151,41 @@ class SNIP:
         else:
             choices = [_Choice(shapes, sum(counts))]
             places = [(choices[0], index) for index in range(len(shapes))]
+        drawn = dense_start.source.draw(self.n_samples, streams("snip samples"))
         # Data of extreme size make sums infinite or NaN here; training refuses them in words.
         with np.errstate(over="ignore", invalid="ignore"):
-            _score(
-                layers, places, *_read(X, samples), target[samples], activation, loss,
-                centred=self.centred, connected=self.connected,
-            )  # fmt: skip
+            _score(layers, places, drawn, dense_start, centred=self.centred, connected=self.connected)
         return [pattern for index, choice in enumerate(choices) for pattern in choice.patterns(streams("snip", index))]
+
+    def first_weights(
+        self, layer: int, pattern: Pattern, initializer: Initializer, rng: np.random.Generator
+    ) -> FloatArray:
+        """Return the weights by which the connections were chosen, scaled for the pattern, (nnz,)."""
+        return draw_as_in_dense(initializer, pattern, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseStart:
+    """The dense network before training, and the samples that judge its connections.
+
+    Parameters
+    ----------
+    source : Source
+    loss : Loss
+    activation : Activation
+    initializer : Initializer
+    streams : RandomStreams
+        Weights are drawn from ``("weights", layer)``.
+    reduce : Reduce
+        Adds sums over samples up over the processes that train together.
+    """
+
+    source: Source
+    loss: Loss
+    activation: Activation
+    initializer: Initializer
+    streams: RandomStreams
+    reduce: Reduce = alone
 
 
 def draw_as_in_dense(initializer: Initializer, pattern: Pattern, rng: np.random.Generator) -> FloatArray:
@@ -227,25 +243,30 @@ def _dense_bounds(initializer, shape):
     return checked_bounds(initializer, Pattern(shape, np.arange(fan_out + 1) * fan_in, indices))
 
 
-def _read(X, samples):
-    """The features that are not zero in these samples, (n,), and their values, (n, n_samples).
+def _read(source, samples, reduce):
+    """The features that are not zero in the samples drawn, (n,), and their values here, (n, n_samples).
 
     Zeros leave no trace in sums or scores. Leaving them out of dense data as well makes both kinds of data take the
     same operations.
     """
-    reader = BatchReader(X)
-    if reader.is_sparse:
-        inputs = reader.read_sparse(samples, samples.size)
+    rows = source.rows(samples)
+    if source.is_sparse:
+        inputs = CSRSource(rows).present(np.arange(samples.size), samples.size)
         features, values = inputs.features, inputs.values
     else:
-        features, values = np.arange(X.shape[1]), X[samples].T
-    present = np.any(values != 0, axis=1)
-    return features[present], np.ascontiguousarray(values[present])
+        features, values = np.arange(source.n_features), rows.T
+    own = np.any(values != 0, axis=1)
+    present = np.flatnonzero(reduce(np.bincount(features[own], minlength=source.n_features)))
+    all_values = np.zeros((present.size, samples.size), dtype=values.dtype)
+    all_values[np.searchsorted(present, features[own])] = values[own]
+    return present, all_values
 
 
-def _score(layers, places, features, values, target, activation, loss, *, centred, connected):
+def _score(layers, places, drawn, start, *, centred, connected):
     """Forward and backward through the dense network; the scores of each tile go to the choice of its layer."""
-    dtype = values.dtype
+    _, samples = start.source.locate(drawn)
+    features, values = _read(start.source, samples, start.reduce)
+    dtype, activation = values.dtype, start.activation
     columns = [features, *(np.arange(layer.shape[1]) for layer in layers[1:])]
     outputs, slopes = [values], []
     for index, layer in enumerate(layers):
@@ -256,8 +277,10 @@ def _score(layers, places, features, values, target, activation, loss, *, centre
             a, slope = _apply(activation.at_layer(index), z)
             outputs.append(a)
             slopes.append(slope)
-    delta = np.empty_like(z)
-    loss(z, target, delta)
+    delta = np.zeros_like(z)
+    if samples.size:
+        start.loss(z, start.source.target[samples], delta)
+        delta *= samples.size / drawn.size
     unread = np.zeros(len(z), dtype=bool)
     for index in reversed(range(len(layers))):
         a, (choice, place) = outputs.pop(), places[index]
@@ -265,12 +288,12 @@ def _score(layers, places, features, values, target, activation, loss, *, centre
         if index == 0 and best is None:
             return
         below = np.zeros_like(a) if index > 0 else None
-        seen = a - a.mean(axis=1, keepdims=True) if centred and best is not None else a
+        seen = a - _mean(a, drawn.size, start.reduce) if centred and best is not None else a
         for first, last, weights in layers[index].tiles(columns[index], dtype):
             if index > 0:
                 below += weights.T @ delta[first:last]  # (fan_in, n_samples)
             if best is not None:
-                products = delta[first:last] @ seen.T  # (rows of the tile, columns)
+                products = start.reduce(delta[first:last] @ seen.T)  # (rows of the tile, columns)
                 products *= weights
                 products[unread[first:last]] = 0
                 best.take(products, np.arange(first, last), columns[index])
@@ -279,6 +302,13 @@ def _score(layers, places, features, values, target, activation, loss, *, centre
         if index > 0:
             delta = below
             delta *= slopes.pop()
+
+
+def _mean(a, n_samples, reduce):
+    """The mean of every unit over the samples of all processes, (n_units, 1)."""
+    if reduce is alone:
+        return a.mean(axis=1, keepdims=True)
+    return reduce(a.sum(axis=1, keepdims=True)) / n_samples
 
 
 def _apply(activation, z):

@@ -23,8 +23,8 @@ All of them take a network or a fitted estimator, change nothing, and need time 
 
 Displays work as those of scikit-learn: ``SomeDisplay.from_estimator(model, ax=ax)`` draws into axes of your own or into
 a new figure, and leaves both at ``ax_`` and ``figure_``; nothing is shown, and no global setting of matplotlib changes.
-A display holds arrays of its own, so that ``plot`` draws it again without the model, also after pickling; its picture is
-not pickled. A display takes a network as well, unless it needs the history of a fit.
+A display holds arrays of its own, so that ``plot`` draws it again without the model, also after pickling; its picture
+is not pickled. A display takes a network as well, unless it needs the history of a fit.
 
 Pictures need matplotlib (``pip install matplotlib``), which is imported when the first one is drawn.
 """

@@ -57,27 +57,26 @@ class ConnectivityRecorder:
         check_count("every", every)
         self.every = every
         self._records: list[tuple[int, NDArray, NDArray]] = []
-        self._network: MLP | None = None
         self._first = None  # what a training began with, until the number of its first epoch is known
 
     def on_train_begin(self, network: MLP) -> None:
         """Look at the network before it trains."""
-        self._network, self._first = network, _connections(network)
+        self._first = _connections(network)
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Record the connections, if this epoch is one of those."""
         if self._first is not None:
             self._begin(record.epoch - 1)
         if record.epoch % self.every == 0:
-            self._records.append((record.epoch, *_connections(self._network)))
+            self._records.append((record.epoch, *_connections(network)))
 
     def on_fit_end(self) -> None:
-        """Let go of the network."""
-        self._network = self._first = None
+        """Forget what the training began with."""
+        self._first = None
 
     def __getstate__(self):
         # A copy belongs to no training.
-        return vars(self) | {"_network": None, "_first": None}
+        return vars(self) | {"_first": None}
 
     def _begin(self, epoch):
         """Keep what is recorded of earlier epochs of the same training, as far as it goes on from there."""

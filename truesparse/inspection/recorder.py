@@ -72,7 +72,7 @@ class TopologyRecorder:
     0.5
     >>> rewiring = Rewiring.replace(old, dropped=np.array([True, False]), grown_keys=np.array([1]))
     >>> network.rewire([rewiring])
-    >>> recorder.on_topology_change(10, [rewiring])
+    >>> recorder.on_topology_change(network, 10, [rewiring])
     >>> recorder.updates
     [TopologyUpdate(step=10, edges_replaced=[1], exploration_rates=[0.75], exploration_rate=0.75)]
     """
@@ -94,7 +94,7 @@ class TopologyRecorder:
         """Take note of the narrower topology."""
         self._shapes, self._explored = _topology_of(network)
 
-    def on_topology_change(self, step: int, rewirings: Sequence[Rewiring | None]) -> None:
+    def on_topology_change(self, network: MLP, step: int, rewirings: Sequence[Rewiring | None]) -> None:
         """Record an update.
 
         Parameters
@@ -133,7 +133,7 @@ class TopologyRecorder:
             )
         )
 
-    def on_epoch_end(self, record: EpochRecord) -> None:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Nothing: updates are recorded when they happen."""
 
     @property

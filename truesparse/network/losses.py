@@ -60,6 +60,7 @@ class Loss(ABC):
     """The mean of what a subclass says of each sample."""
 
     out_activation = "identity"
+    of_classes = False  # whether targets are classes or labels
 
     def predictions(self, z: FloatArray) -> FloatArray:
         """What the sums stand for, same shape as `z`: themselves, unless a subclass says otherwise."""
@@ -97,6 +98,7 @@ class SoftmaxCrossEntropy(Loss):
     """Exactly one of several classes."""
 
     out_activation = "softmax"
+    of_classes = True
 
     def predictions(self, z):
         """Probabilities of the classes, same shape as `z`."""
@@ -116,6 +118,7 @@ class BinaryCrossEntropy(Loss):
     """Any number of several labels."""
 
     out_activation = "logistic"
+    of_classes = True
 
     def predictions(self, z):
         """Probability of each label, same shape as `z`."""
@@ -159,7 +162,7 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float, > 0
-        In the units of the targets, or with ``scale_target=True`` of a regressor in their standard deviations.
+        In the units of the targets; of a regressor, whose targets are scaled, in their standard deviations.
 
     References
     ----------

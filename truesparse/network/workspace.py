@@ -171,14 +171,6 @@ class Workspace:
         if self.sparse_inputs is None and n_rows != n_features:
             raise ValueError(f"The workspace has no inputs of {n_features} features: it has {n_rows} rows for them.")
 
-    def read(self, reader, samples: IndexArray) -> None:
-        """Begin a batch with some samples of a reader."""
-        self.begin(samples.size)
-        if reader.is_sparse:
-            self.sparse_inputs = reader.read_sparse(samples, self.shape.stride)
-        else:
-            reader.read_into(self.features, samples)
-
     def flat(self):
         """What kernels are given: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
         return self._flat_a, self._flat_masks, self.factors.reshape(-1), self.shape.stride

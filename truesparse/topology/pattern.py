@@ -254,7 +254,8 @@ class Pattern:
         """
         if n > self.n_pairs - self.nnz:
             raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - self.nnz} are absent.")
-        return np.divmod(_sample_absent_keys(self.keys, self.n_pairs, n, rng), self.shape[1])
+        keys = _sample_absent_keys(self.keys, self.n_pairs, n, rng) if self.nnz else _sample_keys(self.n_pairs, n, rng)
+        return np.divmod(keys, self.shape[1])
 
 
 def _index_dtype(largest):
@@ -281,6 +282,13 @@ def edge_keys(rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> 
         if values.size and not (values.min() >= 0 and values.max() < size):
             raise ValueError(f"{name} must lie in [0, {size}), got {values.min()} to {values.max()}.")
     return rows.astype(np.int64) * shape[1] + columns.astype(np.int64)
+
+
+def not_among(keys, others):
+    """Return the keys that do not occur in the sorted others."""
+    if others.size == 0:
+        return keys
+    return keys[others[np.minimum(np.searchsorted(others, keys), others.size - 1)] != keys]
 
 
 def _sample_keys(n_pairs, n, rng):

@@ -1,1 +1,8 @@
-"""The training loop, its state, optimisers and learning-rate schedules."""
+"""The training loop, recipes, the state of a training, optimisers and learning-rate schedules."""
+
+from truesparse.training.optimizers import SGD, Adam
+from truesparse.training.recipe import Recipe, new_network
+from truesparse.training.state import TrainingState
+from truesparse.training.trainer import Start, Trainer, Validation
+
+__all__ = ["SGD", "Adam", "Recipe", "Start", "Trainer", "TrainingState", "Validation", "new_network"]

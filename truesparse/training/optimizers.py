@@ -6,7 +6,7 @@ zero for connections that were grown. Adam's bias correction counts the steps of
 connection, so the first steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning rate.
 
 ``alpha`` is the strength of the L2 penalty ``alpha / 2 · ‖weights‖²``, which is added to the mean loss of each
-batch; biases are not penalised. (scikit-learn's MLPs divide the penalty by the batch size.)
+batch; biases are not penalised. It belongs to the `truesparse.training.Recipe`, not to the optimiser.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
+from truesparse.runtime.checks import check_number
 
 
 class Optimizer(Protocol):
@@ -31,10 +32,23 @@ class Optimizer(Protocol):
         state: dict[str, FloatArray],
         *,
         learning_rate: float,
+        alpha: float,
         n_weights: int,
         n_steps: int,
     ) -> None:
-        """Update `params` and `state` in place; `n_steps` counts the steps so far, this one included."""
+        """Update `params` and `state` in place.
+
+        Parameters
+        ----------
+        params, gradient : (n_params,)
+        state : dict of (n_params,)
+        learning_rate : float
+        alpha : float
+            Strength of the L2 penalty on the first `n_weights` parameters, of which `gradient` knows nothing.
+        n_weights : int
+        n_steps : int
+            Steps so far, this one included.
+        """
 
 
 @dataclass(frozen=True)
@@ -48,25 +62,29 @@ class SGD:
     >>> sgd, params = SGD(momentum=0.5, nesterov=False), np.zeros(1)
     >>> state = sgd.init(params)
     >>> for step in (1, 2):
-    ...     sgd.step(params, np.ones(1), state, learning_rate=0.1, n_weights=1, n_steps=step)
+    ...     sgd.step(params, np.ones(1), state, learning_rate=0.1, alpha=0, n_weights=1, n_steps=step)
     >>> params  # −0.1, then −0.1 − 0.15
     array([-0.25])
     """
 
     momentum: float = 0.9
     nesterov: bool = True
-    alpha: float = 0.0
+
+    def __post_init__(self):
+        check_number("momentum", self.momentum, 0, 1, without=1)
+        if not isinstance(self.nesterov, bool):
+            raise ValueError(f"nesterov={self.nesterov!r} must be True or False.")
 
     def init(self, params: FloatArray) -> dict[str, FloatArray]:
         """``velocity``, all zero."""
         return {"velocity": np.zeros_like(params)}
 
-    def step(self, params, gradient, state, *, learning_rate, n_weights, n_steps) -> None:
+    def step(self, params, gradient, state, *, learning_rate, alpha, n_weights, n_steps) -> None:
         """See `Optimizer`."""
         scalar = params.dtype.type
         sgd_step(
             params, gradient, state["velocity"], scalar(learning_rate), scalar(self.momentum), self.nesterov,
-            scalar(self.alpha), n_weights, smallest_normal(params.dtype),
+            scalar(alpha), n_weights, smallest_normal(params.dtype),
         )  # fmt: skip
 
 
@@ -77,18 +95,25 @@ class Adam:
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-8
-    alpha: float = 0.0
+
+    def __post_init__(self):
+        check_number("beta1", self.beta1, 0, 1, without=1)
+        check_number("beta2", self.beta2, 0, 1, without=1)
+        check_number("eps", self.eps, 0, without=0)
 
     def init(self, params: FloatArray) -> dict[str, FloatArray]:
         """``mean`` and ``square``, all zero."""
         return {"mean": np.zeros_like(params), "square": np.zeros_like(params)}
 
-    def step(self, params, gradient, state, *, learning_rate, n_weights, n_steps) -> None:
+    def step(self, params, gradient, state, *, learning_rate, alpha, n_weights, n_steps) -> None:
         """See `Optimizer`."""
         scalar = params.dtype.type
         root = np.sqrt(1 - self.beta2**n_steps)
         adam_step(
             params, gradient, state["mean"], state["square"], scalar(learning_rate * root / (1 - self.beta1**n_steps)),
-            scalar(self.beta1), scalar(self.beta2), scalar(self.eps * root), scalar(self.alpha), n_weights,
+            scalar(self.beta1), scalar(self.beta2), scalar(self.eps * root), scalar(alpha), n_weights,
             smallest_normal(params.dtype),
         )  # fmt: skip
+
+
+OPTIMIZERS: dict[str, Optimizer] = {"adam": Adam(), "sgd": SGD()}

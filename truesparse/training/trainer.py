@@ -9,25 +9,42 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from numbers import Real
 
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.data.batches import BatchReader, BatchTransform, in_batches
-from truesparse.evolution import Evolution, ImportancePruning, due_fraction, evolve
-from truesparse.evolution.signals import ActivationStream, ErrorStream, draw_samples
+from truesparse.data.source import Source
+from truesparse.data.transformed import Transformed
+from truesparse.evolution.evolve import due_fraction, evolve
+from truesparse.evolution.signals import Reduce, Signals, alone
 from truesparse.kernels.update import all_finite
-from truesparse.network.initial_weights import Initializer, draw
-from truesparse.network.losses import Loss, Target
+from truesparse.network.initial_weights import draw
+from truesparse.network.losses import Target
 from truesparse.network.mlp import MLP
 from truesparse.runtime.memory import available_bytes
 from truesparse.runtime.random_streams import RandomStreams
-from truesparse.training.events import Callback, notify
+from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
-from truesparse.training.lr_schedules import LearningRate
-from truesparse.training.optimizers import Optimizer
+from truesparse.training.recipe import Recipe
 from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
+
+
+class Start(Enum):
+    """Where a training begins, and how far it goes."""
+
+    NEW = "new"
+    """A new network, all epochs of the recipe."""
+
+    WARM = "warm"
+    """The network that there is, all epochs of the recipe, by schedules that begin anew."""
+
+    PART = "part"
+    """One epoch of a plan that goes on from call to call, as of ``partial_fit``."""
+
+    RESUMED = "resumed"
+    """What is left of a plan, from the state that it had at the end of one of its epochs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +53,16 @@ class Validation:
 
     Parameters
     ----------
-    X : (n_samples, n_features), as for training
-    target : (n_samples, …)
-    score : callable or None
+    source : Source
+    score : callable, optional
         ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None is
         minus the loss.
     decides : bool
         Whether the score says when training stops and which epoch's network is kept; else it is only noted.
     """
 
-    X: object
-    target: Target
-    score: Callable[[FloatArray, Target], float] | None
+    source: Source
+    score: Callable[[FloatArray, Target], float] | None = None
     decides: bool = True
 
 
@@ -56,106 +71,84 @@ class Trainer:
 
     Parameters
     ----------
-    network : MLP
-    loss : Loss
-    optimizer : Optimizer
-    learning_rate : float
-    lr_schedule : LearningRate
-    evolution : Evolution or None
-        None leaves the topology as it is.
-    initializer : Initializer
-        Scale of fresh weights, of which the evolution's ``grow_init`` may be a share.
-    batch_size : int
-    shuffle : bool
-        Whether every epoch takes the samples in a new order.
-    unit_pruning : ImportancePruning, optional
-        Which hidden units are removed, and after which epochs.
-    batch_transform : callable, optional
-        ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch (n, n_features), such as
-        shifted images. It is given a copy that it may change. Neither validation data nor what rules of evolution
-        look at go through it.
-    streams : RandomStreams
+    network : Network
+    recipe : Recipe
+    source : Source
+        The training samples, of the network's dtype, with targets as the loss takes them.
+    seed : int
+        Of all random streams.
     state : TrainingState, optional
         Where an earlier training of the same network ended. Moments of another kind of optimiser start anew.
+    validation : Validation, optional
+        If it decides, the network of the epoch with the best score is restored in the end; of the epochs since units
+        were last removed.
+    callbacks : sequence of Callback
+    reduce : Reduce
+        Adds arrays up over the processes that train together, each with a `Shard` of the samples. All of them make the
+        same steps then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from truesparse.data import ArraySource
+    >>> from truesparse.evolution import preset
+    >>> from truesparse.network.losses import SoftmaxCrossEntropy
+    >>> from truesparse.training import Recipe, Trainer, new_network
+    >>> X = np.random.default_rng(0).normal(size=(200, 10)).astype(np.float32)
+    >>> source = ArraySource(X, (X[:, 0] > 0).astype(int))
+    >>> recipe = Recipe(SoftmaxCrossEntropy(), (50,), epsilon=3, evolution=preset("cte"), n_epochs=10)
+    >>> trainer = Trainer(new_network(recipe, source, n_outputs=2, seed=0), recipe, source, seed=0)
+    >>> trainer.train()
+    >>> trainer.state.history[-1].train_loss < 0.2
+    True
     """
 
     def __init__(
         self,
         network: MLP,
-        loss: Loss,
+        recipe: Recipe,
+        source: Source,
         *,
-        optimizer: Optimizer,
-        learning_rate: float,
-        lr_schedule: LearningRate,
-        evolution: Evolution | None,
-        initializer: Initializer,
-        batch_size: int,
-        shuffle: bool,
-        streams: RandomStreams,
-        unit_pruning: ImportancePruning | None = None,
-        batch_transform: BatchTransform | None = None,
+        seed: int,
         state: TrainingState | None = None,
+        validation: Validation | None = None,
+        callbacks: Sequence[Callback] = (),
+        reduce: Reduce = alone,
     ):
-        self.network = network
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.lr_schedule = lr_schedule
-        self.evolution = evolution
-        self.initializer = initializer
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.streams = streams
-        self.unit_pruning = unit_pruning
-        self.batch_transform = batch_transform
+        self.network, self.recipe, self.source, self.validation = network, recipe, source, validation
+        self.callbacks, self.streams = callbacks, RandomStreams(seed)
         self.stop_requested = False
-        self.between_epochs = False  # True while callbacks look at the end of an epoch: what there is, is a whole state
-        self.state = state or TrainingState(optimizer.init(network.params))
-        if self.state.optimizer_state.keys() != optimizer.init(network.params[:0]).keys():
-            self.state.optimizer_state, self.state.optimizer_steps = optimizer.init(network.params), 0
+        self.between_epochs = False  # True while callbacks look at the end of an epoch, where the state is consistent
+        self.state = state or TrainingState(recipe.optimizer.init(network.params))
+        if self.state.optimizer_state.keys() != recipe.optimizer.init(network.params[:0]).keys():
+            self.state.optimizer_state, self.state.optimizer_steps = recipe.optimizer.init(network.params), 0
+        network.dropout = recipe.dropout
+        self._batch_size = min(recipe.batch_size, source.n_total)
+        self._reduce = reduce
+        self._inputs = source
+        if recipe.batch_transform is not None:
+            self._inputs = Transformed(
+                source, recipe.batch_transform, lambda: self.streams("batch transform", self.state.progress.step)
+            )
+        self._signals = Signals(
+            network, recipe.loss, source, batch_size=self._batch_size, streams=self.streams,
+            progress=self.state.progress, reduce=reduce,
+            check_loss=lambda loss: self._check_finite("training loss", math.isfinite(loss)),
+        )  # fmt: skip
 
     def stop(self) -> None:
         """End the training after the batch, or the first one; a signal handler or another thread may call it.
 
-        What there is then is whole: an epoch that is cut short counts as steps, but has no record.
+        The network is always in a consistent state. If an epoch is cut short, its steps count, but it has no record.
         """
         self.stop_requested = True
 
-    def train(
-        self,
-        X,
-        target: Target,
-        *,
-        n_epochs: int,
-        planned_epochs: int | None = None,
-        validation: Validation | None = None,
-        patience: float = math.inf,
-        tol: float = 0.0,
-        callbacks: Sequence[Callback] = (),
-        resumed: bool = False,
-    ) -> None:
-        """Run some epochs.
+    def train(self, start: Start = Start.NEW) -> None:
+        """Run the epochs that are due.
 
         Parameters
         ----------
-        X : (n_samples, n_features), C-contiguous array or CSR, of the network's dtype
-        target : (n_samples, …), as the loss wants it
-        n_epochs : int
-            Epochs to run, unless training stops before.
-        planned_epochs : int, optional
-            This call is a part of a training that is planned to have so many epochs in several calls of this kind, one
-            after another; the schedules go on from call to call. By default, they begin anew.
-        validation : Validation, optional
-            If given, and it decides, the network of the epoch with the best score is restored in the end; of the epochs
-            since units were last removed.
-        patience : float
-            Epochs without improvement by more than `tol` after which training stops. Without validation data that
-            decide, the training loss is watched, and only epochs count in which no connection was replaced.
-        tol : float
-        callbacks : sequence of Callback
-        resumed : bool
-            The state is that of a call with the same arguments, taken at the end of one of its epochs: do what was left
-            of it.
+        start : Start
 
         Raises
         ------
@@ -163,88 +156,66 @@ class Trainer:
             If the arrays of a batch would not fit into memory, before anything is changed; or if the loss or
             a parameter becomes infinite or NaN.
         """
-        batch_size = min(self.batch_size, X.shape[0])
-        reader = BatchReader(X)
-        self._check_memory(batch_size, reader)
-        steps_per_epoch = -(-X.shape[0] // batch_size)
-        progress = self.state.progress
-        in_parts = planned_epochs is not None
+        self._check_memory()
+        progress, recipe = self.state.progress, self.recipe
+        in_parts, resumed = start is Start.PART, start is Start.RESUMED
         if not resumed and not (in_parts and progress.in_parts):
             progress.begin_plan(in_parts=in_parts)
             self.state.best = None
-        total_epochs = planned_epochs if in_parts else n_epochs
-        by_validation = validation is not None and validation.decides
-        progress.plan(total_epochs, steps_per_epoch)
-        workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
-        notify(callbacks, "on_train_begin", self.network)
-        if resumed:
-            n_epochs -= progress.epoch - progress.plan_epoch
-            answers = notify(callbacks, "on_resume", self.state.history[progress.plan_epoch :])
-            if any(_is_yes(answer, "on_resume") for answer in answers):
-                n_epochs = 0
-        for _ in range(n_epochs):
-            if resumed and progress.epochs_stalled(by_validation=by_validation) >= patience:
+        progress.plan(recipe.n_epochs, steps_per_epoch=-(-self.source.n_total // self._batch_size))
+        n_left = 1 if in_parts else recipe.n_epochs - (progress.epoch - progress.plan_epoch)
+        self._make_workspace()
+        self._notify("on_train_begin")
+        if resumed and asks_to_stop("on_resume", self._notify("on_resume", self.state.history[progress.plan_epoch :])):
+            n_left = 0
+        for _ in range(n_left):
+            if resumed and self._is_stalled():
                 break
-            notify(callbacks, "on_epoch_begin", progress.epoch + 1)
-            if self._prune_units(total_epochs):
-                workspace = self.network.workspace(batch_size, dense_inputs=not reader.is_sparse)
-                notify(callbacks, "on_units_removed", self.network)
-                # The network of an earlier epoch would have these units again.
-                self.state.best, progress.best = None, -math.inf
-            record = self._epoch(reader, workspace, target, batch_size, validation, callbacks)
+            self._notify("on_epoch_begin", progress.epoch + 1)
+            self._prune_units()
+            record = self._epoch()
             if record is None:
                 break
-            self.state.history.append(record)
-            value = record.validation_score if by_validation else -record.train_loss
-            if by_validation and value > progress.best:
-                snapshot = self.network.snapshot(*self.state.optimizer_state.values())
-                self.state.best = BestEpoch(*snapshot, self.state.optimizer_steps)
-            progress.observe(value, tol)
+            self._keep_if_best(record)
             self.between_epochs = True
-            asked_to_stop = notify(callbacks, "on_epoch_end", record)
+            asked = asks_to_stop("on_epoch_end", self._notify("on_epoch_end", record))
             self.between_epochs = False
-            stalled = progress.epochs_stalled(by_validation=by_validation) >= patience
-            if stalled or self.stop_requested or any(map(_is_yes, asked_to_stop)):
+            if asked or self.stop_requested or self._is_stalled():
                 break
-        best, self.state.best = self.state.best, None
-        if best is not None:
-            self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
-            self.state.optimizer_steps = best.optimizer_steps
-        notify(callbacks, "on_train_end", self.network)
+        self._restore_best()
+        self._notify("on_train_end")
 
-    def _epoch(self, reader, workspace, target, batch_size, validation, callbacks) -> EpochRecord | None:
-        """Make the steps of an epoch; returns its record, or None if it was cut short."""
+    def _epoch(self) -> EpochRecord | None:
+        """Make the steps of an epoch; return its record, or None if it was cut short."""
         started = time.perf_counter()
-        progress, network = self.state.progress, self.network
-        samples = np.arange(reader.n_samples)
-        if self.shuffle:
-            self.streams("shuffle", progress.epoch).shuffle(samples)
+        progress, network, n_total = self.state.progress, self.network, self.source.n_total
+        rng = self.streams("shuffle", progress.epoch) if self.recipe.shuffle else None
         replaced = np.zeros(len(network.layers), dtype=np.int64)
-        summed_loss = 0.0
+        summed_loss, n_seen, learning_rate = 0.0, 0, 0.0
+        watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         progress.epoch_step = 0
-        for batch in in_batches(samples, batch_size):
+        for samples in self._inputs.batches(self._batch_size, rng):
             if self.stop_requested and progress.epoch_step:
                 break
-            if self.evolution is not None:
-                replaced += self._evolve(reader, workspace, target, batch_size, callbacks)
-            self._read(reader, workspace, batch)
-            z = network.forward(workspace, self._dropout_rng())
-            loss = self.loss(z, target[batch], z)  # the gradient takes the place of z
-            network.backward(workspace)
+            n = min(self._batch_size, n_total - n_seen)  # samples of the batch, over all processes
+            replaced += self._evolve()
+            summed_loss += self._forward_backward(samples, n)
             learning_rate = self._step()
-            summed_loss += loss * batch.size
-            self._check_finite("training loss", math.isfinite(loss))
+            self._check_finite("training loss", math.isfinite(summed_loss))
+            n_seen += n
+            if watches_steps:
+                self._notify("on_step", progress.step)
         self._check_finite("weights", all_finite(network.params))
         # Adam takes no step any more where the square of a gradient has overflowed, and the loss stays finite.
         self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
-        if progress.epoch_step * batch_size < reader.n_samples:
+        if n_seen < n_total:
             return None
         progress.epoch += 1
         progress.settled = 0 if replaced.any() else progress.settled + 1
-        validation_loss, validation_score = self._validate(validation)
+        validation_loss, validation_score = self._validate()
         return EpochRecord(
             epoch=progress.epoch,
-            train_loss=summed_loss / reader.n_samples,
+            train_loss=float(self._reduce(np.array(summed_loss))) / n_total,
             validation_loss=validation_loss,
             validation_score=validation_score,
             learning_rate=learning_rate,
@@ -253,132 +224,155 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
-    def _read(self, reader, workspace, batch):
-        """Put a training batch into the workspace."""
-        if self.batch_transform is None:
-            workspace.read(reader, batch)
+    def _forward_backward(self, samples, n: int) -> float:
+        """Fill the network's gradient with that of a batch of `n` samples; return the sum of its losses here."""
+        network, workspace = self.network, self._workspace
+        loss = 0.0
+        if samples.size:
+            self._inputs.read(samples, workspace)
+            z = network.forward(workspace, self._dropout_rng())
+            loss = self.recipe.loss(z, self.source.target[samples], z)  # the gradient takes the place of z
+            if samples.size < n:
+                z *= samples.size / n
+            network.backward(workspace)
         else:
-            rng = self.streams("batch transform", self.state.progress.step)
-            workspace.read(reader.transformed(batch, self.batch_transform, rng), np.arange(batch.size))
+            network.gradient[:] = 0
+        if self._reduce is not alone:
+            network.gradient[:] = self._reduce(network.gradient)
+        return loss * samples.size
 
     def _step(self) -> float:
-        """One step of the optimiser along the gradient; returns the learning rate it had."""
-        progress = self.state.progress
-        factor = self.lr_schedule.factor(progress.steps_of_plan, progress.planned_steps)
+        """Make one step of the optimiser along the gradient; return its learning rate."""
+        progress, state, recipe = self.state.progress, self.state, self.recipe
+        factor = recipe.lr_schedule.factor(progress.steps_of_plan, progress.planned_steps)
         if not (isinstance(factor, Real) and 0 <= factor < math.inf):
             raise ValueError(
-                f"{self.lr_schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0."
+                f"{recipe.lr_schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0."
             )
-        learning_rate = self.learning_rate * factor
+        learning_rate = recipe.learning_rate * factor
         progress.step += 1
         progress.epoch_step += 1
-        self.state.optimizer_steps += 1
-        self.optimizer.step(
+        state.optimizer_steps += 1
+        recipe.optimizer.step(
             self.network.params,
             self.network.gradient,
-            self.state.optimizer_state,
+            state.optimizer_state,
             learning_rate=learning_rate,
+            alpha=recipe.alpha,
             n_weights=self.network.n_weights,
-            n_steps=self.state.optimizer_steps,
+            n_steps=state.optimizer_steps,
         )
         return learning_rate
 
-    def _evolve(self, reader, workspace, target, batch_size, callbacks) -> np.ndarray:
-        """Change the topology if an update is due; returns how many connections of each layer were replaced."""
-        progress, network = self.state.progress, self.network
+    def _evolve(self) -> np.ndarray:
+        """Change the topology if an update is due; return how many connections of each layer were replaced."""
+        progress, network, evolution = self.state.progress, self.network, self.recipe.evolution
+        none = np.zeros(len(network.layers), dtype=np.int64)
+        if evolution is None:
+            return none
         drop_fraction = due_fraction(
-            self.evolution.schedule, progress.steps_of_plan, progress.epoch_step, progress.planned_steps
+            evolution.schedule, progress.steps_of_plan, progress.epoch_step, progress.planned_steps
         )
         if not drop_fraction:
-            return np.zeros(len(network.layers), dtype=np.int64)
+            return none
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
-
-        def seen(n_samples):  # the same samples for all signals of an update
-            samples = draw_samples(reader.n_samples, n_samples, self.streams("signal samples", progress.step))
-            return network, self.loss, reader, workspace, samples, batch_size
-
-        def activations(n_samples):
-            return ActivationStream(*seen(n_samples))
-
-        def errors(n_samples):
-            return ErrorStream(
-                *seen(n_samples), target, lambda loss: self._check_finite("training loss", math.isfinite(loss))
-            )
-
-        def gradient(n_samples):
-            return errors(n_samples).gradient()
-
         # Activations that overflow here make the loss infinite as well, which is reported in words.
         with np.errstate(over="ignore", invalid="ignore"):
             rewirings = evolve(
                 network.layers,
-                self.evolution,
+                evolution,
                 drop_fraction,
                 self.streams("evolve", progress.step),
-                {"activations": activations, "errors": errors, "gradient": gradient, "progress": progress},
+                self._signals.at(progress.step, self._workspace),
             )
         network.rewire(rewirings, *self.state.optimizer_state.values())
         self._initialise_grown(rewirings)
-        notify(callbacks, "on_topology_change", progress.step, rewirings)
+        self._notify("on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
-
-    def _prune_units(self, n_epochs: int) -> bool:
-        """Remove hidden units if that is due; returns whether any went."""
-        progress, state = self.state.progress, self.state.optimizer_state
-        if self.unit_pruning is None or not self.unit_pruning.is_due(progress.epoch - progress.plan_epoch, n_epochs):
-            return False
-        kept = self.unit_pruning(self.network.layers)
-        if all(mask.all() for mask in kept):
-            return False
-        moments = self.network.keep_units(kept, *state.values())
-        state.update(zip(state, moments, strict=True))
-        return True
 
     def _initialise_grown(self, rewirings) -> None:
         """Give grown weights, which are zero so far, their first values."""
-        grow_init = self.evolution.grow_init
+        grow_init = self.recipe.evolution.grow_init
         if grow_init == "zeros":
             return
-        initializer, factor = (self.initializer, grow_init) if isinstance(grow_init, Real) else (grow_init, 1.0)
+        initializer, factor = (self.recipe.initializer, grow_init) if isinstance(grow_init, Real) else (grow_init, 1.0)
         rng = self.streams("grown weights", self.state.progress.step)
         for layer, rewiring in zip(self.network.layers, rewirings, strict=True):
             if rewiring is not None:
                 layer.data[rewiring.grown] = factor * draw(initializer, layer.pattern, rewiring.grown, rng)
 
+    def _prune_units(self) -> None:
+        """Remove hidden units if that is due."""
+        progress, state = self.state.progress, self.state.optimizer_state
+        rule = None if self.recipe.evolution is None else self.recipe.evolution.unit_pruning
+        if rule is None or not rule.is_due(progress.epoch - progress.plan_epoch, self.recipe.n_epochs):
+            return
+        kept = rule(self.network.layers)
+        if all(mask.all() for mask in kept):
+            return
+        moments = self.network.keep_units(kept, *state.values())
+        state.update(zip(state, moments, strict=True))
+        self._make_workspace()
+        self._notify("on_units_removed")
+        # The network of an earlier epoch would have these units again.
+        self.state.best, progress.best = None, -math.inf
+
+    @property
+    def _decided_by_validation(self) -> bool:
+        return self.validation is not None and self.validation.decides
+
+    def _is_stalled(self) -> bool:
+        stalled = self.state.progress.epochs_stalled(by_validation=self._decided_by_validation)
+        return stalled >= self.recipe.patience
+
+    def _keep_if_best(self, record: EpochRecord) -> None:
+        """Note an epoch in the state, and its network if validation data find it the best so far."""
+        state, progress = self.state, self.state.progress
+        state.history.append(record)
+        value = record.validation_score if self._decided_by_validation else -record.train_loss
+        if self._decided_by_validation and value > progress.best:
+            state.best = BestEpoch(*self.network.snapshot(*state.optimizer_state.values()), state.optimizer_steps)
+        progress.observe(value, self.recipe.tol)
+
+    def _restore_best(self) -> None:
+        best, self.state.best = self.state.best, None
+        if best is not None:
+            self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
+            self.state.optimizer_steps = best.optimizer_steps
+
+    def _validate(self) -> tuple[float, float]:
+        """Return loss and score of the validation data; NaN without."""
+        if self.validation is None:
+            return math.nan, math.nan
+        z, loss, score = forward_all(self.network, self.validation.source), self.recipe.loss, self.validation.score
+        target = self.validation.source.target
+        mean_loss = loss(z, target, np.empty_like(z))
+        self._check_finite("validation loss", math.isfinite(mean_loss))
+        return mean_loss, -mean_loss if score is None else float(score(loss.predictions(z), target))
+
+    def _make_workspace(self) -> None:
+        self._workspace = self.network.workspace(self._batch_size, dense_inputs=not self.source.is_sparse)
+
+    def _notify(self, event: str, *args) -> list:
+        return notify(self.callbacks, event, self.network, *args)
+
     def _dropout_rng(self):
         return self.streams("dropout", self.state.progress.step) if self.network.dropout > 0 else None
 
-    def _validate(self, validation) -> tuple[float, float]:
-        if validation is None:
-            return math.nan, math.nan
-        z = forward_all(self.network, validation.X)
-        loss = self.loss(z, validation.target, np.empty_like(z))
-        self._check_finite("validation loss", math.isfinite(loss))
-        score = -loss if validation.score is None else validation.score(self.loss.predictions(z), validation.target)
-        return loss, float(score)
-
-    def _check_memory(self, batch_size, reader) -> None:
-        needed = self.network.bytes_needed(batch_size, dense_inputs=not reader.is_sparse)
+    def _check_memory(self) -> None:
+        needed = self.network.bytes_needed(self._batch_size, dense_inputs=not self.source.is_sparse)
         available = available_bytes()
         if available is not None and needed > available:
             raise ValueError(
-                f"batch_size={batch_size} needs {needed} bytes for the activations of this network, more than the "
-                f"{available} bytes of memory that are available; a smaller one is allowed."
+                f"batch_size={self._batch_size} needs {needed} bytes for the activations of this network, more than "
+                f"the {available} bytes of memory that are available; a smaller one is allowed."
             )
 
-    def _check_finite(self, what, is_finite) -> None:
+    def _check_finite(self, what: str, is_finite: bool) -> None:
         if not is_finite:
             progress = self.state.progress
             raise ValueError(
                 f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
-                f"learning_rate_init={self.learning_rate:g}, or scale the features (and for regression the targets) to "
-                "a standard deviation of about 1."
+                f"learning_rate_init={self.recipe.learning_rate:g}, or scale the features (and for regression the "
+                "targets) to a standard deviation of about 1."
             )
-
-
-def _is_yes(answer, event="on_epoch_end") -> bool:
-    if answer is not None and not isinstance(answer, bool | np.bool_):
-        raise ValueError(
-            f"{event} of a callback returned {answer!r}; True, which asks to stop, False or None are allowed."
-        )
-    return bool(answer)

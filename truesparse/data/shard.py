@@ -1,0 +1,74 @@
+"""One process's part of the samples, when several processes train one network together.
+
+All processes draw the same random numbers, of samples that they number alike. Each reads those that it holds; sums over
+samples, such as gradients and sketches, are added up over the processes by the training's ``reduce``.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from truesparse._typing import IndexArray
+from truesparse.data.source import Source, in_batches
+from truesparse.network.workspace import Workspace
+
+
+class Shard(Source):
+    """Some of the samples that several processes train on together.
+
+    Parameters
+    ----------
+    source : Source
+        The samples that are here.
+    numbers : (n_samples,) integers, increasing
+        Their numbers among all samples.
+    n_total : int
+        How many samples all processes have.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from truesparse.data import ArraySource, Shard
+    >>> X, y = np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])
+    >>> second = Shard(ArraySource(X[2:], y[2:]), numbers=np.array([2, 3]), n_total=4)
+    >>> [batch.tolist() for batch in second.batches(3)]  # samples 2 and 3 of all are 0 and 1 here
+    [[0], [1]]
+    """
+
+    def __init__(self, source: Source, numbers: IndexArray, n_total: int):
+        numbers = np.asarray(numbers)
+        if numbers.shape != (source.n_samples,) or (np.diff(numbers) <= 0).any():
+            raise ValueError(f"numbers={numbers!r} must be {source.n_samples} increasing integers, one per sample.")
+        if numbers.size and not (numbers[0] >= 0 and numbers[-1] < n_total):
+            raise ValueError(f"numbers must lie in [0, n_total={n_total}), got {numbers[0]} to {numbers[-1]}.")
+        self._source, self._numbers, self._n_total = source, numbers, n_total
+        self.n_samples, self.n_features = source.n_samples, source.n_features
+        self.dtype, self.is_sparse, self.target = source.dtype, source.is_sparse, source.target
+
+    @property
+    def n_total(self) -> int:
+        """Samples of all processes that train together."""
+        return self._n_total
+
+    def rows(self, samples: IndexArray) -> Any:
+        """Return a copy of some rows of this shard."""
+        return self._source.rows(samples)
+
+    def read(self, samples: IndexArray, workspace: Workspace) -> None:
+        """Read from the samples that are here."""
+        self._source.read(samples, workspace)
+
+    def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
+        """Yield this shard's part of each batch of an epoch over all samples; a part may be empty."""
+        samples = np.arange(self.n_total)
+        if rng is not None:
+            rng.shuffle(samples)
+        for batch in in_batches(samples, batch_size):
+            yield self.locate(batch)[1]
+
+    def locate(self, drawn: IndexArray) -> tuple[IndexArray, IndexArray]:
+        """Return which of some samples of all are here: their places in `drawn`, and their numbers here."""
+        own = np.minimum(np.searchsorted(self._numbers, drawn), self._numbers.size - 1)
+        places = np.flatnonzero(self._numbers[own] == drawn) if self._numbers.size else np.empty(0, dtype=np.int64)
+        return places, own[places]

@@ -1,0 +1,226 @@
+"""Sources: where the samples of a training come from.
+
+Everything that reads samples (the training loop, validation, signals for rules, predictions) does so through `Source`:
+
+| question | answer |
+|---|---|
+| which samples make up an epoch, in which order? | ``batches(batch_size, rng)`` |
+| what are a batch's inputs? | ``read(samples, workspace)``, into the workspace, samples as columns |
+| what are its targets and weights? | ``target[samples]`` |
+| what are some samples as rows? | ``rows(samples)`` |
+| which samples do rules look at? | ``draw(n, rng)`` |
+| a part of the samples, without a copy | ``subset(samples)`` |
+
+A kind of source of your own is a subclass with ``rows``; arrays, CSR matrices, chunks on disk, transformed batches and
+shards of several processes are kinds of this room.
+"""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from scipy.sparse import issparse
+
+from truesparse._typing import IndexArray
+from truesparse.kernels.gather import gather_csr, gather_dense, present_features
+from truesparse.network.losses import Target
+from truesparse.network.workspace import SparseInputs, Workspace
+from truesparse.runtime.memory import MappedPages
+
+
+class Source(ABC):
+    """Samples with their targets.
+
+    Attributes
+    ----------
+    n_samples, n_features : int
+    dtype : float32 or float64
+        Of the features; the same as the network's.
+    is_sparse : bool
+        Whether features come as CSR.
+    target : (n_samples, …) array or Weighted
+        As the loss takes it.
+    n_total : int
+        Samples of all processes that train together; `n_samples` unless this is a `Shard`.
+    """
+
+    n_samples: int
+    n_features: int
+    dtype: np.dtype
+    is_sparse: bool = False
+    target: Target | None = None
+
+    @property
+    def n_total(self) -> int:
+        """Samples of all processes that train together."""
+        return self.n_samples
+
+    @abstractmethod
+    def rows(self, samples: IndexArray) -> Any:
+        """Return the features of some samples, (n, n_features), a copy: an array, or CSR if ``is_sparse``."""
+
+    def read(self, samples: IndexArray, workspace: Workspace) -> None:
+        """Put the features of some samples into a workspace."""
+        array_source(self.rows(samples)).read(np.arange(samples.size), workspace)
+
+    def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
+        """Yield all samples once, in pieces: shuffled by `rng`, or as they are for None."""
+        samples = np.arange(self.n_samples)
+        if rng is not None:
+            rng.shuffle(samples)
+        yield samples
+
+    def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
+        """Yield the samples of an epoch, `batch_size` at a time; the last batch may be smaller."""
+        left = np.empty(0, dtype=np.int64)
+        for piece in self.order(rng):
+            samples = np.concatenate([left, piece]) if left.size else piece
+            n_whole = samples.size - samples.size % batch_size
+            yield from in_batches(samples[:n_whole], batch_size)
+            left = samples[n_whole:]
+        if left.size:
+            yield left
+
+    def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
+        """Draw distinct samples, in increasing order; all for None, or if there are no more than `n`."""
+        return draw_samples(self.n_total, n, rng)
+
+    def locate(self, drawn: IndexArray) -> tuple[IndexArray, IndexArray]:
+        """Return which of the drawn samples this source holds: their places in `drawn`, and their numbers here."""
+        return np.arange(drawn.size), drawn
+
+    def subset(self, samples: IndexArray) -> "Source":
+        """Return some of the samples, as a source that reads them from this one."""
+        return Subset(self, samples)
+
+    def with_target(self, target: Target) -> Self:
+        """Return the same samples with other targets, (n_samples, …)."""
+        other = copy.copy(self)
+        other.target = target
+        return other
+
+
+class ArraySource(Source):
+    """Samples of a dense array, which may be a `numpy.memmap`.
+
+    Parameters
+    ----------
+    X : (n_samples, n_features), C-contiguous, of the network's dtype
+    target : (n_samples, …), optional
+    chosen : (n,) integers, optional
+        Which rows of `X` are the samples; all by default.
+    """
+
+    def __init__(self, X: np.ndarray, target: Target | None = None, chosen: IndexArray | None = None):
+        self.X, self.target, self._chosen = X, target, chosen
+        self.n_samples, self.n_features, self.dtype = len(X) if chosen is None else chosen.size, X.shape[1], X.dtype
+        self._pages = MappedPages(X)
+        self._row_bytes = self.n_features * self.dtype.itemsize
+
+    def rows(self, samples: IndexArray) -> np.ndarray:
+        """Return a copy of some rows."""
+        return np.asarray(self.X[self._places(samples)])
+
+    def read(self, samples: IndexArray, workspace: Workspace) -> None:
+        """Gather rows as columns of the workspace."""
+        workspace.begin(samples.size)
+        gather_dense(self.X, self._places(samples), workspace.features)
+        self._pages.were_read(samples.size * max(self._row_bytes, 4096))  # a page for each row at least
+
+    def subset(self, samples: IndexArray) -> "ArraySource":
+        """Return some of the samples; `X` is shared."""
+        return type(self)(self.X, None if self.target is None else self.target[samples], self._places(samples))
+
+    def _places(self, samples):
+        return samples if self._chosen is None else self._chosen[samples]
+
+
+class CSRSource(ArraySource):
+    """Samples of a CSR matrix with sound indices; parameters as for `ArraySource`."""
+
+    is_sparse = True
+
+    def __init__(self, X: Any, target: Target | None = None, chosen: IndexArray | None = None):
+        self.X, self.target, self._chosen = X, target, chosen
+        self.n_samples, self.n_features = X.shape[0] if chosen is None else chosen.size, X.shape[1]
+        self.dtype = X.dtype
+        self._values = np.empty((0, 0), dtype=X.dtype)
+        self._row_of = np.zeros(self.n_features, dtype=np.int32)
+
+    def rows(self, samples: IndexArray) -> Any:
+        """Return a copy of some rows, CSR."""
+        return self.X[self._places(samples)]
+
+    def read(self, samples: IndexArray, workspace: Workspace) -> None:
+        """Give the workspace a row for each feature that is not zero in these samples."""
+        workspace.begin(samples.size)
+        workspace.sparse_inputs = self.present(samples, workspace.shape.stride)
+
+    def present(self, samples: IndexArray, stride: int) -> SparseInputs:
+        """Return the features that some samples store, and their values in rows of `stride` numbers.
+
+        They are valid until the next call.
+        """
+        places = self._places(samples)
+        data, indices, indptr = self.X.data, self.X.indices, self.X.indptr
+        n_stored = int(np.sum(indptr[places + 1] - indptr[places]))
+        found = np.empty(min(n_stored, self.n_features), dtype=np.int64)
+        n = present_features(indices, indptr, places, self._row_of, found)
+        features = np.sort(found[:n])
+        if n * stride > self._values.size:
+            self._values = np.empty((n, stride), dtype=self.dtype)
+        values = self._values.reshape(-1)[: n * stride].reshape(n, stride)
+        gather_csr(data, indices, indptr, places, features, self._row_of, values)
+        return SparseInputs(features, values)
+
+
+class Subset(Source):
+    """Some samples of another source, in its order of reading.
+
+    Parameters
+    ----------
+    source : Source
+    samples : (n,) integers, distinct
+    """
+
+    def __init__(self, source: Source, samples: IndexArray):
+        self._source, self._samples = source, samples
+        self.n_samples, self.n_features = samples.size, source.n_features
+        self.dtype, self.is_sparse = source.dtype, source.is_sparse
+        self.target = None if source.target is None else source.target[samples]
+
+    def rows(self, samples: IndexArray) -> Any:
+        """Return a copy of some rows."""
+        return self._source.rows(self._samples[samples])
+
+    def read(self, samples: IndexArray, workspace: Workspace) -> None:
+        """Read from the other source."""
+        self._source.read(self._samples[samples], workspace)
+
+    def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
+        """Yield the samples as the other source would come across them."""
+        own = np.full(self._source.n_samples, -1)
+        own[self._samples] = np.arange(self.n_samples)
+        for piece in self._source.order(rng):
+            samples = own[piece]
+            yield samples[samples >= 0]
+
+
+def array_source(X: Any, target: Target | None = None) -> ArraySource:
+    """Return the source of an array or a CSR matrix, (n_samples, n_features)."""
+    return CSRSource(X, target) if issparse(X) else ArraySource(X, target)
+
+
+def in_batches(samples: IndexArray, batch_size: int) -> Iterator[IndexArray]:
+    """Yield consecutive parts of `samples`, all of `batch_size` but the last."""
+    for start in range(0, samples.size, batch_size):
+        yield samples[start : start + batch_size]
+
+
+def draw_samples(n_samples: int, n_wanted: int | None, rng: np.random.Generator) -> IndexArray:
+    """Draw distinct samples in increasing order; all of them for None or more than there are."""
+    if n_wanted is None or n_wanted >= n_samples:
+        return np.arange(n_samples)
+    return np.sort(rng.choice(n_samples, n_wanted, replace=False))

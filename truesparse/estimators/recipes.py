@@ -1,0 +1,102 @@
+"""From the parameters of an estimator to a recipe."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
+from truesparse.evolution import Evolution, preset, suited_settings
+from truesparse.evolution.first import FIRST_TOPOLOGIES
+from truesparse.network.initial_weights import INITIALIZERS
+from truesparse.network.losses import Loss
+from truesparse.runtime.plugins import resolve
+from truesparse.training.lr_schedules import LEARNING_RATES
+from truesparse.training.optimizers import OPTIMIZERS
+from truesparse.training.recipe import Recipe
+
+
+def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
+    """Make the recipe of a fit.
+
+    Parameters
+    ----------
+    parameters : dict
+        Those of an estimator, each checked by itself.
+    loss : Loss
+
+    Raises
+    ------
+    ValueError
+        If parameters contradict each other.
+    """
+    given = dict(parameters)
+    given["activation"] = resolve("activation", given["activation"])
+    if given["epsilon"] is not None and given["density"] is not None:
+        raise ValueError(
+            f"epsilon={given['epsilon']!r} and density={given['density']!r} both say how many weights there are; leave "
+            "one of them None."
+        )
+    for name, objects in (
+        ("weight_init", INITIALIZERS),
+        ("topology_init", FIRST_TOPOLOGIES),
+        ("learning_rate", LEARNING_RATES),
+        ("solver", OPTIMIZERS),
+    ):
+        if isinstance(given[name], str):
+            given[name] = objects[given[name]]
+    suited = suited_settings(given["evolution"], given["topology_init"])
+    given |= {name: suited[name] for name in ("activation", "weight_init") if given[name] is None}
+    if given["dropout"] is None:
+        given["dropout"] = 0.1 if loss.of_classes else 0.0
+    hidden = given["hidden_layer_sizes"]
+    return Recipe(
+        loss=loss,
+        hidden_layer_sizes=tuple(hidden_sizes(hidden)),
+        topology=given["topology_init"],
+        epsilon=given["epsilon"],
+        density=given["density"],
+        activation=given["activation"],
+        initializer=given["weight_init"],
+        dropout=float(given["dropout"]),
+        dtype=given["dtype"],
+        evolution=_evolution(given),
+        optimizer=given["solver"],
+        learning_rate=float(given["learning_rate_init"]),  # a NumPy scalar would bring its precision along
+        lr_schedule=given["learning_rate"],
+        alpha=given["alpha"],
+        batch_size=given["batch_size"],
+        shuffle=given["shuffle"],
+        batch_transform=given["batch_transform"],
+        n_epochs=given["max_iter"],
+        patience=given["n_iter_no_change"],
+        tol=given["tol"],
+    )
+
+
+def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
+    """Return the units of the hidden layers.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no positive integer.
+    """
+    sizes = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else list(hidden_layer_sizes)
+    if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} must hold positive integers only.")
+    return [int(size) for size in sizes]
+
+
+def _evolution(given) -> Evolution | None:
+    """The evolution with the schedule that `drop_fraction` and `update_every` ask for."""
+    evolution = preset(given["evolution"]) if isinstance(given["evolution"], str) else given["evolution"]
+    asked = {name: given[name] for name in ("drop_fraction", "update_every") if given[name] is not None}
+    if evolution is None or not asked:
+        return evolution
+    try:
+        return replace(evolution, schedule=replace(evolution.schedule, **asked))
+    except TypeError as error:
+        raise ValueError(
+            f"{' and '.join(asked)} cannot be set, because the schedule {evolution.schedule!r} has no such field; set "
+            "it in the schedule itself and leave the parameter None."
+        ) from error

@@ -1,0 +1,276 @@
+"""First topologies: a grow rule fills an empty network.
+
+| name | rule | connections |
+|---|---|---|
+| ``balanced`` | `Balanced` | all units of a side have equally many, give or take one |
+| ``erdos_renyi`` | `truesparse.evolution.Random` | uniformly random |
+| ``snip`` | `truesparse.evolution.SNIP` | those that matter most to the loss of a dense network |
+| ``full`` | `Full` | all |
+| | `Given` | the user's own |
+
+Any grow rule can be a first topology: it is given layers without a connection (`Vacancy.empty`), and picks ``n_grow``
+pairs in each. Rules that read no signals are asked about one layer at a time, so that a layer's connections do not
+depend on the other layers. The only signal is ``dense_start``, see `truesparse.evolution.snip`.
+
+A first topology may have two methods more: ``counts(shapes, epsilon, density)``, how many connections each layer gets,
+if that is not up to `epsilon` and `density`; and ``first_weights(layer, pattern, initializer, rng)``, the values of the
+connections, (nnz,), if these are not up to the initializer. It may return a `Pattern` in place of edges.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+
+from truesparse._typing import FloatArray
+from truesparse.data.checks import sound_csr
+from truesparse.evolution.checks import checked_keys, one_per_layer
+from truesparse.evolution.evolve import filled
+from truesparse.evolution.grow import Random
+from truesparse.evolution.rules import Grow, Vacancy
+from truesparse.evolution.snip import SNIP
+from truesparse.network.initial_weights import Initializer, draw
+from truesparse.topology import Pattern
+from truesparse.topology.density import erdos_renyi, global_density
+
+Shapes = list[tuple[int, int]]
+"""(fan_out, fan_in) of every layer."""
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """Random connections, equally many for all units of a side, give or take one.
+
+    At one connection in five hundred, uniform sampling leaves many units with none.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, vacancies, *, rng):
+        """Return the pattern of each layer."""
+        return [Pattern.sample(empty.pattern.shape, empty.n_grow, rng, balanced=True) for empty in vacancies]
+
+
+@dataclass(frozen=True)
+class Full:
+    """All connections: a dense network."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def counts(self, shapes: Shapes, epsilon: float | None, density: float | None) -> list[int]:
+        """Return the numbers of all pairs.
+
+        Raises
+        ------
+        ValueError
+            If `density` asks for fewer.
+        """
+        if density not in (None, 1):
+            raise ValueError(
+                f"density={density!r} contradicts topology_init='full', which stores all weights; only None and 1 are "
+                "allowed with it."
+            )
+        return [fan_out * fan_in for fan_out, fan_in in shapes]
+
+    def __call__(self, vacancies, *, rng):
+        """Return the pattern of each layer."""
+        return [Pattern.full(empty.pattern.shape) for empty in vacancies]
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The user's own topology, such as that of a network that was trained and pruned elsewhere.
+
+    Parameters
+    ----------
+    patterns : sequence of SciPy sparse matrices or `Pattern`
+        One (fan_out, fan_in) per layer, hidden layers first, the output layer last. What a matrix stores is connected,
+        also explicit zeros.
+    values : bool, default=False
+        Whether the numbers in the matrices are the first weights, instead of random ones.
+
+    Raises
+    ------
+    ValueError
+        If a matrix is damaged or stores a pair twice, or if `values` asks for numbers that are not there or not finite.
+
+    Examples
+    --------
+    Go on with the larger half of the weights of a dense network:
+
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_array
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.evolution import Given
+    >>> X, y = load_digits(return_X_y=True)
+    >>> dense = MLPClassifier((30,), max_iter=50, random_state=0).fit(X / 16, y)
+    >>> pruned = [csr_array(np.where(abs(w) > np.median(abs(w)), w, 0).T) for w in dense.coefs_]
+    >>> topology = Given(pruned, values=True)
+    >>> model = SparseMLPClassifier((30,), topology_init=topology, evolution="static", max_iter=10, random_state=0)
+    >>> f"{model.fit(X / 16, y).density_:.2f}"
+    '0.50'
+    """
+
+    patterns: Sequence[Any]
+    values: bool = False
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self):
+        if issparse(self.patterns) or isinstance(self.patterns, Pattern):
+            raise ValueError("patterns must be a sequence with one matrix per layer, got a single one.")
+        parts = [_given_layer(layer, matrix, self.values) for layer, matrix in enumerate(self.patterns)]
+        object.__setattr__(self, "patterns", tuple(pattern for pattern, _ in parts))
+        object.__setattr__(self, "_data", tuple(data for _, data in parts))
+
+    def __eq__(self, other):
+        if not isinstance(other, Given):
+            return NotImplemented
+        return self.values == other.values and self._arrays() == other._arrays()
+
+    def __hash__(self):
+        return hash((Given, self.values, *(pattern.shape for pattern in self.patterns)))
+
+    def _arrays(self):
+        numbers = [array for pattern in self.patterns for array in (pattern.indptr, pattern.indices)]
+        return [(array.shape, array.tobytes()) for array in [*numbers, *(self._data if self.values else ())]]
+
+    def counts(self, shapes: Shapes, epsilon: float | None, density: float | None) -> list[int]:
+        """Return the numbers of connections that are given.
+
+        Raises
+        ------
+        ValueError
+            If the shapes are others, or if `epsilon` or `density` ask for a number too.
+        """
+        given = [pattern.shape for pattern in self.patterns]
+        if given != list(shapes):
+            raise ValueError(
+                f"topology_init has matrices of shapes {given}, but the layers (fan_out, fan_in) are {list(shapes)}; "
+                "hidden_layer_sizes must fit, and the first matrix has a column per feature."
+            )
+        if epsilon is not None or density is not None:
+            raise ValueError(
+                f"epsilon={epsilon!r} and density={density!r} must be None with topology_init=Given(...), which says "
+                "how many connections there are."
+            )
+        return [pattern.nnz for pattern in self.patterns]
+
+    def __call__(self, vacancies, *, rng):
+        """Return the pattern of each layer."""
+        return [self.patterns[empty.layer] for empty in vacancies]
+
+    def first_weights(
+        self, layer: int, pattern: Pattern, initializer: Initializer, rng: np.random.Generator
+    ) -> FloatArray:
+        """Return the given numbers, or random ones."""
+        return self._data[layer] if self.values else draw(initializer, pattern, slice(None), rng)
+
+    def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
+        """Return a layer's pattern: as ``within`` of an `Evolution`, only these pairs are ever grown."""
+        return self.patterns[layer]
+
+
+FirstTopology = Grow | Balanced | Full | Given | SNIP
+
+FIRST_TOPOLOGIES: dict[str, FirstTopology] = {
+    "balanced": Balanced(),
+    "erdos_renyi": Random(),
+    # With few weights and many outputs, the paper's scores leave some outputs without any connection.
+    "snip": SNIP(centred=True, connected=True),
+    "full": Full(),
+}
+
+
+def first_patterns(
+    rule: FirstTopology,
+    shapes: Shapes,
+    *,
+    epsilon: float | None,
+    density: float | None,
+    streams: Callable[[str, int], np.random.Generator],
+    signals: Mapping[str, Any],
+) -> list[Pattern]:
+    """Return the pattern of every layer of a new network.
+
+    Parameters
+    ----------
+    rule : FirstTopology
+    shapes : list of (fan_out, fan_in)
+    epsilon, density : float, optional
+        How many connections there are, see `truesparse.topology.density`; at most one of them. Without both, `epsilon`
+        is 1.
+    streams : RandomStreams
+    signals : dict
+        By name, what the rule may ask for.
+
+    Raises
+    ------
+    ValueError
+        If the rule needs another signal, or returns what cannot be connected.
+    """
+    unknown = [name for name in rule.needs if name not in signals]
+    if unknown:
+        raise ValueError(f"topology_init={rule!r} needs the signals {unknown}; a first topology has {sorted(signals)}.")
+    layers = list(zip(shapes, _counts(rule, shapes, epsilon, density), strict=True))
+    empty = [Vacancy.empty(index, shape, n) for index, (shape, n) in enumerate(layers)]
+    if rule.needs:
+        asked = {name: signals[name] for name in rule.needs}
+        picks = one_per_layer(rule, rule(empty, rng=streams("topology", 0), **asked), len(empty))
+    else:
+        picks = [
+            one_per_layer(rule, rule([vacancy], rng=streams("topology", vacancy.layer)), 1)[0] for vacancy in empty
+        ]
+    return [
+        picked
+        if isinstance(picked, Pattern)
+        else _completed(rule, vacancy, picked, streams("topology rest", vacancy.layer))
+        for vacancy, picked in zip(empty, picks, strict=True)
+    ]
+
+
+def first_weights(
+    rule: FirstTopology, layer: int, pattern: Pattern, initializer: Initializer, rng: np.random.Generator
+) -> FloatArray:
+    """Return the first weights of a layer, (nnz,)."""
+    own = getattr(rule, "first_weights", None)
+    return draw(initializer, pattern, slice(None), rng) if own is None else own(layer, pattern, initializer, rng)
+
+
+def _counts(rule, shapes, epsilon, density):
+    own = getattr(rule, "counts", None)
+    if own is not None:
+        return own(shapes, epsilon, density)
+    if density is not None:
+        return global_density(shapes, density)
+    return erdos_renyi(shapes, 1.0 if epsilon is None else epsilon)
+
+
+def _completed(rule, vacancy, picked, rng):
+    """The pattern of a layer out of the edges that a rule picked; random ones are added if it found too few."""
+    return Pattern.from_keys(np.sort(filled(vacancy, checked_keys(rule, picked, vacancy), rng)), vacancy.pattern.shape)
+
+
+def _given_layer(layer, matrix, values):
+    """Pattern and numbers of a given matrix, checked."""
+    name = f"patterns[{layer}]"
+    if isinstance(matrix, Pattern):
+        if values:
+            raise ValueError(f"{name} is a Pattern, which has no numbers; values=True needs SciPy sparse matrices.")
+        return matrix, None
+    if not issparse(matrix) or matrix.ndim != 2:
+        raise ValueError(f"{name} must be a SciPy sparse matrix of shape (fan_out, fan_in), got {type(matrix)}.")
+    matrix = csr_array(sound_csr(name, matrix), copy=True)
+    matrix.sort_indices()
+    try:
+        pattern = Pattern.from_csr(matrix)
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be a pattern: {error}") from error
+    data = np.asarray(matrix.data, dtype=np.float64)
+    if values and not np.isfinite(data).all():
+        raise ValueError(f"{name} holds NaN or infinity.")
+    return pattern, data
