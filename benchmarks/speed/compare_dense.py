@@ -26,7 +26,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from truesparse import SparseMLPClassifier
-from truesparse.data.batches import BatchReader
+from truesparse.data import array_source
 from truesparse.network.activations import ACTIVATIONS
 from truesparse.network.initial_weights import FanIn, draw
 from truesparse.network.losses import SoftmaxCrossEntropy
@@ -49,15 +49,24 @@ def sparse_step(X, y, patterns, batch):
         layer.data[:] = draw(FanIn(), pattern, slice(None), RandomStreams(0)("weights"))
     loss, sgd = SoftmaxCrossEntropy(), SGD()
     state = sgd.init(network.params)
-    reader, workspace = BatchReader(X), network.workspace(batch)
+    source, workspace = array_source(X), network.workspace(batch)
     batches = iterate(len(X), batch)
 
     def step():
         samples = next(batches)
-        z = network.forward(workspace.read(reader, samples), workspace)
+        source.read(samples, workspace)
+        z = network.forward(workspace)
         loss(z, y[samples], z)
-        network.backward(z, workspace)
-        sgd.step(network.params, network.gradient, state, learning_rate=0.01, n_weights=network.n_weights, n_steps=1)
+        network.backward(workspace)
+        sgd.step(
+            network.params,
+            network.gradient,
+            state,
+            learning_rate=0.01,
+            alpha=0.0,
+            n_weights=network.n_weights,
+            n_steps=1,
+        )
 
     return step
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from truesparse.data.batches import BatchReader
+from truesparse.data import array_source
 from truesparse.network.activations import ACTIVATIONS
 from truesparse.network.initial_weights import FanIn, draw
 from truesparse.network.losses import SoftmaxCrossEntropy
@@ -63,30 +63,39 @@ def profile(sizes, spread, batch, n_threads, calls):
         layer.data[:] = draw(FanIn(), pattern, slice(None), RandomStreams(0)("weights"))
     loss, sgd = SoftmaxCrossEntropy(), SGD()
     state = sgd.init(network.params)
-    reader, workspace, batches = BatchReader(X), network.workspace(batch), iterate(len(X), batch)
+    source, workspace, batches = array_source(X), network.workspace(batch), iterate(len(X), batch)
     samples = next(batches)
 
     def update():
-        sgd.step(network.params, network.gradient, state, learning_rate=1e-9, n_weights=network.n_weights, n_steps=1)
+        sgd.step(
+            network.params,
+            network.gradient,
+            state,
+            learning_rate=1e-9,
+            alpha=0.0,
+            n_weights=network.n_weights,
+            n_steps=1,
+        )
 
     def step():
         samples = next(batches)
-        z = network.forward(workspace.read(reader, samples), workspace)
+        source.read(samples, workspace)
+        z = network.forward(workspace)
         loss(z, y[samples], z)
-        network.backward(z, workspace)
+        network.backward(workspace)
         update()
 
     with threads(n_threads):
         median_of(step, 20)
         parts = {
             "step": median_of(step, calls),
-            "read": median_of(lambda: workspace.read(reader, next(batches)), calls),
+            "read": median_of(lambda: source.read(next(batches), workspace), calls),
         }
-        x = workspace.read(reader, samples)
-        parts["forward"] = median_of(lambda: network.forward(x, workspace), calls)
+        source.read(samples, workspace)
+        parts["forward"] = median_of(lambda: network.forward(workspace), calls)
         z = workspace.z
         parts["loss"] = median_of(lambda: loss(z, y[samples], z), calls)
-        parts["backward"] = median_of(lambda: network.backward(z, workspace), calls)
+        parts["backward"] = median_of(lambda: network.backward(workspace), calls)
         parts["update"] = median_of(update, calls)
     parts["rest"] = parts["step"] - sum(parts[name] for name in ("read", "forward", "loss", "backward", "update"))
     weights, below = network.n_weights, patterns[0].nnz

@@ -9,8 +9,7 @@ import pytest
 
 from truesparse import Evolution, evolution
 from truesparse.evolution import PRESETS, Constant, Cosine, Magnitude, Mixed, Random, preset, snip
-from truesparse.network import activations, losses
-from truesparse.network import initial_weights as initializers
+from truesparse.network import activations, initial_weights, losses
 from truesparse.network.activations import AllReLU
 from truesparse.runtime.plugins import find, name_in_files
 from truesparse.storage import Missing, ModelFormatError, decode, encode
@@ -35,7 +34,7 @@ def round_trip(value):
     [
         None, True, 0, -3, 0.1, 1e-300, math.inf, -math.inf, "text", [1, [2, "a"]], (10, 20), [], (),
         AllReLU(0.3), Step((0.2, 0.9), 0.5), Mixed(Cosine(n_samples=10), Random()),
-        Evolution(Magnitude(), Cosine(), Constant(0.2, update_every="epoch"), grow_init=initializers.FanIn(2.0)),
+        Evolution(Magnitude(), Cosine(), Constant(0.2, update_every="epoch"), grow_init=initial_weights.FanIn(2.0)),
         *(preset(name) for name in PRESETS if preset(name) is not None),
     ],
     ids=lambda value: type(value).__name__,
@@ -56,7 +55,7 @@ def test_not_a_number_comes_back():
 
 
 def test_every_rule_of_the_library_can_be_stored():
-    modules = (activations, evolution, initializers, losses, lr_schedules, optimizers, snip)
+    modules = (activations, evolution, initial_weights, losses, lr_schedules, optimizers, snip)
     rules = {
         value
         for module in modules
@@ -76,7 +75,7 @@ def test_files_name_the_rules_as_ever():
         "learning_rate.Step",
     ]  # fmt: skip
     assert name_in_files(snip.SNIP) == "topology.SNIP"
-    assert name_in_files(initializers.Glorot) == "initializer.Glorot"
+    assert name_in_files(initial_weights.Glorot) == "initializer.Glorot"
     assert name_in_files(losses.Huber) == "loss.Huber"
     assert name_in_files(evolution.ImportancePruning) == "evolution.ImportancePruning"
 
@@ -137,8 +136,8 @@ def test_hostile_content_is_refused(content):
 
 
 def test_fields_that_are_missing_have_their_defaults():
-    assert decode({"type": "initializer.FanIn", "fields": {}}, "value") == initializers.FanIn()
-    assert [field.name for field in fields(initializers.FanIn)] == ["gain"]
+    assert decode({"type": "initializer.FanIn", "fields": {}}, "value") == initial_weights.FanIn()
+    assert [field.name for field in fields(initial_weights.FanIn)] == ["gain"]
 
 
 def test_dicts_and_the_numbers_of_numpy_in_them():

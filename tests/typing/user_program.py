@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
+from truesparse.training_state import EpochRecord
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, load, preset, save
 from truesparse.evolution import Constant, Magnitude, Vacancy
-from truesparse.training_state import EpochRecord
 
 Edges = tuple[NDArray[np.integer], NDArray[np.integer]]
 

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import (
 
 from truesparse.evolution import Evolution
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
+from truesparse.network.activations import Activation
 from truesparse.runtime.plugins import names
 from truesparse.storage.parameters import Missing
 
@@ -46,7 +47,7 @@ class Parameters(BaseEstimator):
         "drop_fraction": [Interval(Real, 0, 1, closed="both"), None],
         "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
         "topology_init": [Named("topology"), callable],
-        "activation": [Named("activation"), HasMethods("at_layer"), None],
+        "activation": [Named("activation"), Activation, None],
         "weight_init": [Named("initializer"), HasMethods("bounds"), None],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
         "solver": [Named("optimizer"), HasMethods(["init", "step"])],

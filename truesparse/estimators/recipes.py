@@ -35,6 +35,7 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
         If parameters contradict each other.
     """
     given = dict(parameters)
+    given["activation"] = resolve("activation", given["activation"])
     if given["epsilon"] is not None and given["density"] is not None:
         raise ValueError(
             f"epsilon={given['epsilon']!r} and density={given['density']!r} both say how many weights there are; leave "

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from truesparse._version import __version__
 from truesparse.estimators.parameters import Named
 from truesparse.estimators.run import SHAPED_BY, Run
+from truesparse.network.activations import Activation
 from truesparse.runtime.plugins import resolve
 from truesparse.storage import (
     Arrays,
@@ -163,7 +164,7 @@ def _network_options(shape):
         activation, dtype = resolve("activation", shape["activation"]), shape["dtype"]
     except ValueError as error:
         raise ModelFormatError(f"The network needs an activation that this program has not: {error}") from error
-    if not hasattr(activation, "at_layer"):
+    if not isinstance(activation, Activation):
         raise ModelFormatError(f"activation={shape['activation']!r:.100} is no activation.")
     if dtype not in ("float32", "float64"):
         raise ModelFormatError(f"dtype={dtype!r:.100} must be 'float32' or 'float64'.")

@@ -30,7 +30,7 @@ from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy, Within
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.evolution.unit_removal import ImportancePruning
 from truesparse.network.initial_weights import Initializer
-from truesparse.network.layers import Layer
+from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import LARGEST, is_number
 from truesparse.runtime.plugins import plugin, resolve
 from truesparse.topology import Pattern, Rewiring

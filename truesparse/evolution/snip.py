@@ -316,13 +316,15 @@ def _mean(a, n_samples, reduce):
 
 def _apply(activation, z):
     """f(z) and f′(z), of the dtype of `z`."""
-    if hasattr(activation, "apply"):
+    # Before it has learnt anything, an activation with parameters counts as ReLU.
+    slope = 0 if activation.n_params else getattr(activation, "slope", None)
+    if slope is None:
         a, exact = z.copy(), z.astype(np.float64)
         above, below = exact + _STEP, exact - _STEP
         for values in (a, above, below):
             activation.apply(values)
         return a, ((above - below) / (2 * _STEP)).astype(z.dtype)
-    slope = np.where(z > 0, 1, getattr(activation, "slope", 0)).astype(z.dtype)
+    slope = np.where(z > 0, 1, slope).astype(z.dtype)
     return slope * z, slope
 
 

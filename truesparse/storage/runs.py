@@ -32,11 +32,12 @@ def store_network(network: MLP) -> Stored:
     """The layers, their weights, biases and what activations have learnt."""
     arrays, layers = {}, []
     for index, layer in enumerate(network.layers):
-        layers.append({"shape": list(layer.shape), "dense": not layer.is_sparse})
-        if layer.is_sparse:
-            arrays |= _store_pattern(f"layer{index}", layer.pattern) | {f"layer{index}.data": layer.data}
-        else:
+        pattern = layer.stored_pattern
+        layers.append({"shape": list(layer.shape), "dense": pattern is None})
+        if pattern is None:
             arrays[f"layer{index}.weight"] = layer.weight
+        else:
+            arrays |= _store_pattern(f"layer{index}", pattern) | {f"layer{index}.data": layer.data}
         arrays[f"layer{index}.bias"] = layer.bias
     for index, params in enumerate(network.activation_params):
         if params.size:
@@ -118,7 +119,9 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
         if not names:
             raise ModelFormatError("A best epoch is stored with the moments that it had, but none are there.")
         patterns = [
-            _restore_pattern(f"best.layer{index}", layer.shape, arrays, nnz=layer.nnz) if layer.is_sparse else None
+            None
+            if layer.stored_pattern is None
+            else _restore_pattern(f"best.layer{index}", layer.shape, arrays, nnz=layer.nnz)
             for index, layer in enumerate(network.layers)
         ]
         stored = ("params", *(f"moment.{name}" for name in names))
