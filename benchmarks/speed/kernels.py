@@ -54,18 +54,18 @@ def products_of(n_units, per_unit, batch):
         network.params[:] = 0.1 * rng.standard_normal(network.params.size, dtype=np.float32)
     x, x_one = (rng.standard_normal((n, batch), dtype=np.float32) for n in (n_units, 1))
     workspace_one, workspace_two = one.workspace(batch), two.workspace(batch)
-    workspace_one.take(x)
-    x = workspace_one.features()
-    matrix, dense = one.layers[0].weight, np.ascontiguousarray(x)
-    one.forward(x, workspace_one)
-    two.forward(x_one, workspace_two)
+    workspace_one.set_inputs(x)
+    workspace_two.set_inputs(x_one)
+    matrix = one.layers[0].weight
+    one.forward(workspace_one)
+    two.forward(workspace_two)
     operations = 2 * pattern.nnz * batch
     below = 2 * n_units * batch  # the gradient of the layer below is part of the second network's backward pass
     functions = {
-        "forward": (lambda: one.forward(x, workspace_one), operations),
-        "gradient": (lambda: one.backward(workspace_one.z, workspace_one), operations),
-        "gradient, errors": (lambda: two.backward(workspace_two.z, workspace_two), 2 * operations + below),
-        "scipy": (lambda: csr_array.__matmul__(matrix, dense), operations),
+        "forward": (lambda: one.forward(workspace_one), operations),
+        "gradient": (lambda: one.backward(workspace_one), operations),
+        "gradient, errors": (lambda: two.backward(workspace_two), 2 * operations + below),
+        "scipy": (lambda: csr_array.__matmul__(matrix, x), operations),
     }
     return functions
 
