@@ -2,8 +2,9 @@
 
 Three questions, each a table (`--only` picks one):
 
-- `steps`: one training step (forward, loss, backward, update with momentum) of ours, beside PyTorch with dense weights
-  that are multiplied by masks after each step, as most sparse-training code does, and beside plain dense PyTorch;
+- `steps`: one training step (forward, loss, backward, update with momentum), beside PyTorch with dense weights that are
+  multiplied by masks after each step, as most sparse-training code does, and beside plain dense PyTorch. Ours is an
+  epoch of `SparseMLPClassifier.fit` divided by its steps, with ReLU, SGD and no dropout, as PyTorch has it here;
 - `density`: the same for densities from 0.001 to 0.5; where ours stops being the fastest is the break-even density;
 - `epoch`: an epoch of training and a prediction through the estimator, beside PyTorch and scikit-learn's MLPClassifier.
 
@@ -26,53 +27,28 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from truesparse import SparseMLPClassifier
-from truesparse.data import array_source
-from truesparse.network.activations import ACTIVATIONS
-from truesparse.network.initial_weights import FanIn, draw
-from truesparse.network.losses import SoftmaxCrossEntropy
-from truesparse.network.mlp import MLP
-from truesparse.runtime.random_streams import RandomStreams
-from truesparse.runtime.threads import threads
-from truesparse.training.optimizers import SGD
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
-from _networks import STEPS, WIDE, data, iterate, patterns_of
+from _networks import STEPS, WIDE, data, iterate, patterns_of, seconds_of_steps
 from _result_table import Table
 
 DENSITIES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5]
 
 
-def sparse_step(X, y, patterns, batch):
-    """A function that makes one training step of ours, batch after batch."""
-    network = MLP.from_patterns(patterns, ACTIVATIONS["relu"])
-    for layer, pattern in zip(network.layers, patterns, strict=True):
-        layer.data[:] = draw(FanIn(), pattern, slice(None), RandomStreams(0)("weights"))
-    loss, sgd = SoftmaxCrossEntropy(), SGD()
-    state = sgd.init(network.params)
-    source, workspace = array_source(X), network.workspace(batch)
-    batches = iterate(len(X), batch)
+def sparse_steps(X, y, patterns, batch, n_threads):
+    """A function that returns mean seconds of a step of ours, over as many epochs of a fit as fill some seconds."""
 
-    def step():
-        samples = next(batches)
-        source.read(samples, workspace)
-        z = network.forward(workspace)
-        loss(z, y[samples], z)
-        network.backward(workspace)
-        sgd.step(
-            network.params,
-            network.gradient,
-            state,
-            learning_rate=0.01,
-            alpha=0.0,
-            n_weights=network.n_weights,
-            n_steps=1,
-        )
+    def measure(seconds):
+        n_steps = -(-len(X) // batch)
+        a_step = seconds_of_steps(X, y, patterns, batch, n_threads, 2).min()
+        n_epochs = max(2, int(seconds / (a_step * n_steps)))
+        return seconds_of_steps(X, y, patterns, batch, n_threads, n_epochs).mean()
 
-    return step
+    return measure
 
 
 def torch_step(X, y, patterns, batch, *, masked):
-    """The same of a dense PyTorch network, with or without masks."""
+    """A function that makes one training step of a dense PyTorch network, with or without masks."""
     import torch
 
     torch.manual_seed(0)
@@ -104,22 +80,23 @@ def torch_step(X, y, patterns, batch, *, masked):
     return step
 
 
-def take_turns(contenders, n_threads, rounds, seconds, calls=None):
-    """Seconds per call of each contender, one row per round; ours are the ones whose name begins with truesparse."""
+def take_turns(contenders, rounds, seconds):
+    """What each contender measures in so many seconds, one row per round."""
     times = {name: [] for name in contenders}
     for _ in range(rounds):
-        for name, function in contenders.items():
+        for name, measure in contenders.items():
             time.sleep(0.2)
-            if name.startswith("truesparse"):
-                with threads(n_threads):
-                    times[name].append(time_of(function, seconds, calls))
-            else:
-                times[name].append(time_of(function, seconds, calls))
+            times[name].append(measure(seconds))
     return {name: np.array(values) for name, values in times.items()}
 
 
+def per_call(function, calls=None):
+    """A function that returns mean seconds of a call, over as many calls as fill some seconds if they are not given."""
+    return lambda seconds: time_of(function, seconds, calls)
+
+
 def time_of(function, seconds, calls):
-    """Mean seconds of a call after a short warm-up; as many calls as fill the time, if they are not given."""
+    """Mean seconds of a call, after a short warm-up if the number of calls is not given."""
     if calls is None:
         started = time.perf_counter()
         for _ in range(3):
@@ -131,12 +108,12 @@ def time_of(function, seconds, calls):
     return (time.perf_counter() - started) / calls
 
 
-def step_contenders(sizes, patterns, batch):
-    X, y = data(6000, sizes[0])
+def step_contenders(sizes, patterns, batch, n_threads):
+    X, y = data(60 * batch, sizes[0])
     return {
-        "truesparse": sparse_step(X, y, patterns, batch),
-        "masked": torch_step(X, y, patterns, batch, masked=True),
-        "dense": torch_step(X, y, patterns, batch, masked=False),
+        "truesparse": sparse_steps(X, y, patterns, batch, n_threads),
+        "masked": per_call(torch_step(X, y, patterns, batch, masked=True)),
+        "dense": per_call(torch_step(X, y, patterns, batch, masked=False)),
     }
 
 
@@ -146,7 +123,8 @@ COLUMNS = {"network": 19, "density": 8, "weights": 8, "batch": 5, "threads": 7, 
 
 def step_row(table, sizes, patterns, batch, arguments):
     """Measure one network; returns how many times faster than dense PyTorch it is."""
-    times = take_turns(step_contenders(sizes, patterns, batch), arguments.threads, arguments.rounds, arguments.seconds)
+    contenders = step_contenders(sizes, patterns, batch, arguments.threads)
+    times = take_turns(contenders, arguments.rounds, arguments.seconds)
     ours, masked, dense = (times[name] * 1e3 for name in ("truesparse", "masked", "dense"))
     n_weights = sum(pattern.nnz for pattern in patterns)
     to_dense = np.median(dense / ours)
@@ -198,7 +176,9 @@ def compare_epochs(arguments, csv):
     X, y = data(n_samples, 784)
     settings = {"hidden_layer_sizes": hidden, "solver": "sgd", "batch_size": 128, "random_state": 0}
     ours = {
-        name: SparseMLPClassifier(epsilon=20, n_jobs=arguments.threads, evolution=evolution, max_iter=20, **settings)
+        name: SparseMLPClassifier(
+            epsilon=20, n_jobs=arguments.threads, evolution=evolution, activation="relu", max_iter=20, **settings
+        )
         for name, evolution in {"truesparse, static": "static", "truesparse, set": "set"}.items()
     }
     sklearn = MLPClassifier(momentum=0.9, **settings)
@@ -216,8 +196,10 @@ def compare_epochs(arguments, csv):
     predictions |= {"torch, masked": lambda: torch_predict(step), "scikit-learn": lambda: sklearn.predict_proba(X)}
     for function in epochs.values():
         function()
-    trained = take_turns(epochs, arguments.threads, arguments.rounds, 0, calls=1)
-    predicted = take_turns(predictions, arguments.threads, arguments.rounds, 0, calls=1)
+    trained, predicted = (
+        take_turns({name: per_call(function, calls=1) for name, function in functions.items()}, arguments.rounds, 0)
+        for functions in (epochs, predictions)
+    )
     table = Table({"epsilon 20": 18, "samples": 7, "threads": 7, "s an epoch": 10, "times faster": 12, "predict, s": 10,
                    "times faster.": 13}, csv)  # fmt: skip
     for name in epochs:

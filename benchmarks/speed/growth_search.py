@@ -25,6 +25,7 @@ from scipy.sparse import csr_array
 
 from truesparse.data import datasets
 from truesparse.evolution.search import Vectors, observe
+from truesparse.evolution.signals import alone
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.similarity import BestPairs, top_absent_pairs
 from truesparse.runtime.threads import threads
@@ -46,10 +47,15 @@ def mixture(n_units, n_inputs, n_each, rng):
     return csr_array((weights, indices, np.arange(0, indices.size + 1, n_each)), shape=(n_units, n_inputs))
 
 
-class Latent:
-    """The activations of two layers whose units mix three of 300 causes and noise, batch by batch."""
+class Stream:
+    """What the search asks of activations besides the batches, as `truesparse.evolution.signals` describes it."""
 
     n_samples, dtype = SAMPLES, np.dtype(np.float32)
+    places, reduce = np.arange(SAMPLES), staticmethod(alone)
+
+
+class Latent(Stream):
+    """The activations of two layers whose units mix three of 300 causes and noise, batch by batch."""
 
     def __init__(self, n_units, rng):
         self.layer_sizes = [n_units, n_units]
@@ -66,10 +72,8 @@ class Latent:
             yield batch
 
 
-class Images:
+class Images(Stream):
     """The activations of the two hidden layers of a random sparse network on MNIST, batch by batch."""
-
-    n_samples, dtype = SAMPLES, np.dtype(np.float32)
 
     def __init__(self, n_units, rng):
         self.layer_sizes = [n_units, n_units]

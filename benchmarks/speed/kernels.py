@@ -56,8 +56,7 @@ def products_of(n_units, per_unit, batch):
     workspace_one, workspace_two = one.workspace(batch), two.workspace(batch)
     workspace_one.set_inputs(x)
     workspace_two.set_inputs(x_one)
-    x = workspace_one.x
-    matrix, dense = one.layers[0].weight, np.ascontiguousarray(x)
+    matrix = one.layers[0].weight
     one.forward(workspace_one)
     two.forward(workspace_two)
     operations = 2 * pattern.nnz * batch
@@ -66,7 +65,7 @@ def products_of(n_units, per_unit, batch):
         "forward": (lambda: one.forward(workspace_one), operations),
         "gradient": (lambda: one.backward(workspace_one), operations),
         "gradient, errors": (lambda: two.backward(workspace_two), 2 * operations + below),
-        "scipy": (lambda: csr_array.__matmul__(matrix, dense), operations),
+        "scipy": (lambda: csr_array.__matmul__(matrix, x), operations),
     }
     return functions
 

@@ -8,6 +8,9 @@ through the logarithms. Two ways to grow:
   a layer fit no cache, and every weight fetches a row of them from memory.
 - `degree`: three hidden layers whose units and weights per unit grow together, as the square root of the weights.
 
+`SparseMLPClassifier` with ReLU, SGD and no dropout. The seconds to make a network are those from the call of ``fit`` to
+the first epoch.
+
 The last rows are networks that others have reported: `--only giant` trains SET on 3 × 600,000 hidden units.
 
     python benchmarks/speed/scaling.py [--only units] [--csv PREFIX] [--quick]
@@ -26,63 +29,58 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
 from _result_table import Table
 
 PROGRAM = """
-import json, resource, sys, time
+import gc, json, math, resource, sys, time
+from dataclasses import dataclass, replace
+from typing import ClassVar
 import numpy as np
-import truesparse
-from truesparse.network.activations import ACTIVATIONS
-from truesparse.evolution import Constant, preset
-from truesparse.network.initial_weights import FanIn, draw
-from truesparse.network.losses import SoftmaxCrossEntropy
-from truesparse.training import lr_schedules
-from truesparse.network.mlp import MLP
-from truesparse.training.optimizers import SGD
-from truesparse.runtime.threads import threads
-from truesparse.runtime.random_streams import RandomStreams
+from truesparse import SparseMLPClassifier, preset
+from truesparse.evolution import Constant
 from truesparse.topology import Pattern
-from truesparse.training.trainer import Trainer
-from dataclasses import replace
 
 case = json.loads(sys.argv[1])
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 rng = np.random.default_rng(0)
 X = rng.standard_normal((case["samples"], case["sizes"][0]), dtype=np.float32)
-y = rng.integers(case["sizes"][-1], size=case["samples"])
+y = np.arange(case["samples"]) % case["sizes"][-1]
 
-def trainer(sizes, counts):
-    streams = RandomStreams(0)
-    shapes = [(n, m) for m, n in zip(sizes, sizes[1:])]
-    patterns = [
-        Pattern.sample(shape, min(nnz, shape[0] * shape[1]), streams("topology", layer))
-        for layer, (shape, nnz) in enumerate(zip(shapes, counts))
-    ]
-    network = MLP.from_patterns(patterns, ACTIVATIONS["relu"])
-    for index, (layer, pattern) in enumerate(zip(network.layers, patterns)):
-        layer.data[:] = draw(FanIn(), pattern, slice(None), streams("weights", index))
-    return Trainer(
-        network, SoftmaxCrossEntropy(), optimizer=SGD(), learning_rate=1e-4, lr_schedule=lr_schedules.Constant(),
-        evolution=None, initializer=FanIn(), batch_size=case["batch"], shuffle=True, streams=streams,
+@dataclass(frozen=True)
+class Counted:
+    n: tuple
+    needs: ClassVar = ()
+
+    def counts(self, shapes, epsilon, density):
+        return [min(n, fan_out * fan_in) for n, (fan_out, fan_in) in zip(self.n, shapes)]
+
+    def __call__(self, vacancies, *, rng):
+        return [Pattern.sample(empty.pattern.shape, empty.n_grow, rng) for empty in vacancies]
+
+class Begin:
+    def on_train_begin(self, network):
+        self.when, self.weights = time.perf_counter(), network.n_weights
+        self.activations = network.bytes_needed(case["batch"])
+
+def fit(hidden, counts, evolution, n_epochs, callbacks=None):
+    model = SparseMLPClassifier(
+        hidden, topology_init=Counted(tuple(counts)), evolution=evolution, activation="relu", weight_init="fan_in",
+        dropout=0.0, solver="sgd", learning_rate="constant", learning_rate_init=1e-4, batch_size=case["batch"],
+        max_iter=n_epochs, n_iter_no_change=math.inf, random_state=0, n_jobs=case["threads"], callbacks=callbacks,
     )
+    return model.fit(X, y).history_
 
-with threads(case["threads"]):
-    small = trainer([case["sizes"][0], 50, 50, 50, case["sizes"][-1]], [300] * 4)
-    small.train(X, y, n_epochs=1)  # compiles
-    started = time.perf_counter()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    run = trainer(case["sizes"], case["counts"])
-    made = time.perf_counter() - started
-    run.train(X, y, n_epochs=3)
-    static = min(run.state.history.as_dict()["seconds"][1:])
-    static_peak = peak()
-    network = run.network
-    activations = network.bytes_needed(case["batch"])
-    run.evolution = replace(preset("set"), schedule=Constant(drop_fraction=0.3, update_every="epoch"))
-    run.train(X, y, n_epochs=3)  # the first epoch of a plan has no update
-    evolving = min(run.state.history.as_dict()["seconds"][-2:])
-    assert sum(run.state.history[-1].edges_replaced) > 0
-    print(json.dumps({
-        "weights": network.n_weights, "made": made, "static": static, "evolving": evolving, "before": before,
-        "static_peak": static_peak, "peak": peak(), "activations": activations,
-    }))
+fit([50] * 3, [300] * 4, "static", 1)  # compiles
+hidden, begin = case["sizes"][1:-1], Begin()
+before, started = peak(), time.perf_counter()
+static = min(fit(hidden, case["counts"], "static", 3, [begin])["seconds"][1:])
+static_peak = peak()
+gc.collect()
+every_epoch = replace(preset("set"), schedule=Constant(drop_fraction=0.3, update_every="epoch"))
+history = fit(hidden, case["counts"], every_epoch, 3)  # the first epoch has no update
+assert sum(history["edges_replaced"][-1]) > 0
+print(json.dumps({
+    "weights": begin.weights, "made": begin.when - started, "static": static,
+    "evolving": min(history["seconds"][1:]), "before": before, "static_peak": static_peak, "peak": peak(),
+    "activations": begin.activations,
+}))
 """
 
 

@@ -2,17 +2,28 @@
 
 import json
 import warnings
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, preset
 from truesparse.estimators.storing import store
-from truesparse.evolution import ImportancePruning
+from truesparse.evolution import Constant, ImportancePruning
 
 METHODS = ("cte", "set", "rigl", "gse", "omp", "snip", "dense", "ctre_seq", "path_weight", "sensitivity", "ctre_sim")
+
+
+def settings_of(method, unit_pruning=None):
+    """The parameters of a method by its name, which may also be that of a first topology."""
+    first = {"snip": "snip", "dense": "full"}.get(method)
+    settings = {"evolution": method} if first is None else {"evolution": "static", "topology_init": first}
+    if unit_pruning is not None:
+        evolution = preset(settings["evolution"]) or Evolution(schedule=Constant(0.0))
+        settings["evolution"] = replace(evolution, unit_pruning=unit_pruning)
+    return settings
 
 
 def training_run(index):
@@ -24,13 +35,12 @@ def training_run(index):
     classify = index % 4 != 3
     parameters = {
         "hidden_layer_sizes": (150, 100) if index % 2 else (120,),
-        "evolution": METHODS[index % len(METHODS)],
+        **settings_of(METHODS[index % len(METHODS)], ImportancePruning(every=2) if index % 5 == 2 else None),
         "epsilon": 8,
         "activation": ("all_relu", "srelu", "tanh")[index % 3],
         "solver": ("adam", "sgd")[index // 2 % 2],
         "learning_rate_init": 0.002,
         "dropout": 0.2,
-        "unit_pruning": ImportancePruning(every=2) if index % 5 == 2 else None,
         "update_every": 2,
         "max_iter": 16,
         "early_stopping": index % 4 != 2,

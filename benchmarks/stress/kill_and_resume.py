@@ -26,7 +26,7 @@ class SaysFirst:
     def __init__(self):
         self.said = False
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         """Say it once."""
         if not self.said:
             self.said = True

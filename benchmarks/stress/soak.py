@@ -26,6 +26,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from _models import settings_of
 from scipy.sparse import csr_array
 
 import truesparse
@@ -37,6 +38,7 @@ from truesparse.evolution import PRESETS, ImportancePruning
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
 from _result_table import Table
 
+METHODS = sorted([*PRESETS, "snip", "dense"])
 WARM_UP = 0.1  # of the time
 FLAT = 0.02  # of the mean
 COLUMNS = {"minute": 7, "resident MB": 11, "Python threads": 14, "threads": 7, "files": 5, "iterations": 10, "wrong": 5}
@@ -58,11 +60,11 @@ def make_data():
     }
 
 
-def draw_parameters(rng, dtypes, most_threads):
-    """Parameters of a small network."""
+def draw_parameters(rng, dtypes, most_threads, method=None):
+    """Parameters of a small network, of a method that is drawn too if none is given."""
     parameters = {
         "hidden_layer_sizes": tuple(int(size) for size in rng.integers(8, 60, size=rng.integers(1, 4))),
-        "evolution": str(rng.choice(sorted(PRESETS))),
+        "evolution": str(rng.choice(METHODS)),
         "epsilon": float(rng.uniform(1, 4)),
         "activation": str(rng.choice(["relu", "all_relu", "tanh", "srelu"])),
         "solver": str(rng.choice(["adam", "sgd"])),
@@ -76,9 +78,9 @@ def draw_parameters(rng, dtypes, most_threads):
         "n_jobs": most_threads if rng.random() < 0.02 else 1,
         "random_state": int(rng.integers(1000)),
     }
-    if rng.random() < 0.2 and parameters["evolution"] != "dense":
-        parameters["unit_pruning"] = ImportancePruning(fraction=0.2, every=1)
-    return parameters
+    method = method or parameters["evolution"]
+    removes_units = rng.random() < 0.2 and method != "dense"
+    return parameters | settings_of(method, ImportancePruning(fraction=0.2, every=1) if removes_units else None)
 
 
 class Interrupt:
@@ -87,7 +89,7 @@ class Interrupt:
     def __init__(self, epochs):
         self.left = epochs
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         """Interrupt, if it is time."""
         self.left -= 1
         if not self.left:
@@ -134,11 +136,11 @@ def _fails(kind, function, *arguments):
 def warm_up(data, folder, dtypes, most_threads, *, thoroughly):
     """Load the kernels, so that the clock starts with all code in memory."""
     rng = np.random.default_rng(0)
-    choices = itertools.product(sorted(PRESETS), dtypes, (16, 32), range(1, most_threads + 1), data.items())
-    for evolution, dtype, batch_size, n_jobs, (cls, sets) in choices:
-        chosen = {"evolution": evolution, "dtype": dtype, "batch_size": batch_size, "n_jobs": n_jobs}
+    choices = itertools.product(METHODS, dtypes, (16, 32), range(1, most_threads + 1), data.items())
+    for method, dtype, batch_size, n_jobs, (cls, sets) in choices:
+        chosen = {"dtype": dtype, "batch_size": batch_size, "n_jobs": n_jobs}
         for X, y in sets if thoroughly else sets[:1]:
-            iterate(cls, X, y, draw_parameters(rng, dtypes, 1) | chosen, folder)
+            iterate(cls, X, y, draw_parameters(rng, dtypes, 1, method) | chosen, folder)
 
 
 # What is measured.

@@ -28,10 +28,11 @@ import numpy as np
 
 from truesparse import Evolution, SparseMLPClassifier, load
 from truesparse.callbacks import Checkpoint
-from truesparse.data import datasets
+from truesparse.data import ArraySource, datasets
 from truesparse.evolution import OMP, Constant, CosineAnnealing, Magnitude, Random, SignedMagnitude
 from truesparse.network.activations import AllReLU
 from truesparse.network.initial_weights import FanIn
+from truesparse.training import SGD
 from truesparse.training.inference import forward_all
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
@@ -56,11 +57,9 @@ PUBLISHED_SET = {
     "weight_init": "glorot",
     "activation": "srelu",
     "dropout": 0.3,
-    "solver": "sgd",
+    "solver": SGD(momentum=0.9, nesterov=False),
     "learning_rate": "constant",
     "learning_rate_init": 0.01,
-    "momentum": 0.9,
-    "nesterovs_momentum": False,
     "alpha": 0.0,
     "batch_size": 100,
     "batch_transform": ShiftFlipRotate(image_shape=(32, 32, 3), shift=0.1, degrees=10.0, flip=True),
@@ -165,13 +164,13 @@ class _TestAccuracy:
     """A callback that adds a row for every epoch."""
 
     def __init__(self, images, labels, add_row, seconds):
-        self.images, self.labels, self.add_row, self.seconds = images, labels, add_row, seconds
+        self.images, self.labels, self.add_row, self.seconds = ArraySource(images), labels, add_row, seconds
 
     def on_train_begin(self, network):
-        self.network, self.started = network, time.perf_counter()
+        self.started = time.perf_counter()
 
-    def on_epoch_end(self, record):
-        predicted = forward_all(self.network, self.images).argmax(axis=0)
+    def on_epoch_end(self, network, record):
+        predicted = forward_all(network, self.images).argmax(axis=0)
         row = {
             "epoch": record.epoch,
             "test_accuracy": f"{np.mean(predicted == self.labels):.4f}",
@@ -195,8 +194,8 @@ def anneal(path, run, parameters, data, *, epochs, threads, csv_path):
         watching = _TestAccuracy(X_test, y_test, _printed(write, run, model.random_state, threads), 0.0)
         model.set_params(
             warm_start=True, max_iter=epochs, n_iter_no_change=np.inf, learning_rate="cosine", n_jobs=threads,
-            evolution=replace(evolution, schedule=schedule), batch_transform=parameters["batch_transform"],
-            callbacks=[watching],
+            evolution=replace(evolution, schedule=schedule), solver=parameters["solver"],
+            batch_transform=parameters["batch_transform"], callbacks=[watching],
         )  # fmt: skip
         model.fit(X, y)
 

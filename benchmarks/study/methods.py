@@ -11,7 +11,7 @@ time. A run that fails leaves a row with its error, and is tried again at the ne
         --label raw --set evolution.grow.centred=False
     python benchmarks/study/methods.py --quick
 
-Methods are the names of `truesparse.preset`, ``dense`` (our network with all weights) and ``mlp_classifier``
+Methods are the names of `truesparse.preset`, ``snip``, ``dense`` (our network with all weights) and ``mlp_classifier``
 (scikit-learn's, with its own defaults and 3 × 1000 units); the last two do not depend on epsilon. `report.py` makes
 tables and plots of the file. Processes have one thread each.
 """
@@ -45,22 +45,31 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 import truesparse
-from truesparse import SparseMLPClassifier, evolution
+from truesparse import SparseMLPClassifier, evolution, paper_settings, recommended_settings
 from truesparse.data import datasets
+from truesparse.estimators.recipes import make_recipe
+from truesparse.evolution import FIRST_TOPOLOGIES
 from truesparse.network import activations, initial_weights
-from truesparse.training import lr_schedules
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.training import lr_schedules, optimizers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
 from _provenance import PACKAGES, commit, processor
 
 SETTINGS = ("published", "recommended", "defaults")
 
+# Methods that are known by their first topology.
+FIRST = {
+    "snip": {"evolution": "static", "topology_init": "snip"},
+    "dense": {"evolution": "static", "topology_init": "full"},
+}
+
 PROTOCOL = {"early_stopping": True, "validation_fraction": 0.15, "n_iter_no_change": math.inf}
 
 # What a value of --set may be made of.
 _NAMES = {
     name: value
-    for module in (activations, evolution, initial_weights, lr_schedules)
+    for module in (activations, evolution, initial_weights, lr_schedules, optimizers)
     for name, value in vars(module).items()
     if isinstance(value, type)
 }
@@ -94,9 +103,18 @@ class Run:
 
 
 def _spelt_out(parameters):
-    """A method's name stands for rules that may change from version to version: write them down instead."""
-    name = parameters.get("evolution")
-    return parameters | {"evolution": truesparse.preset(name)} if isinstance(name, str) else parameters
+    """Names of methods and first topologies stand for values that may change: write these down instead."""
+    spelt = dict(parameters)
+    for name, rule_of in (("evolution", truesparse.preset), ("topology_init", _topology)):
+        if isinstance(spelt.get(name), str):
+            spelt[name] = rule_of(spelt[name])
+    return spelt
+
+
+def _topology(name):
+    if name not in FIRST_TOPOLOGIES:
+        raise ValueError(f"topology_init={name!r} is no first topology; there are {sorted(FIRST_TOPOLOGIES)}.")
+    return FIRST_TOPOLOGIES[name]
 
 
 # The plan.
@@ -114,7 +132,7 @@ def plan(options):
                 for settings in options.settings:
                     parameters = parameters_of(method, settings, overrides) | {"random_state": seed}
                     label = options.label or ("defaults" if method == "mlp_classifier" else settings)
-                    sparse = method != "mlp_classifier" and parameters["density"] is None
+                    sparse = method != "mlp_classifier" and _takes_epsilon(parameters)
                     for epsilon in options.epsilons if sparse else [None]:
                         of_epsilon = {"epsilon": epsilon} if sparse else {}
                         run = Run(data, method, label, epsilon, seed, split, options.budget, parameters | of_epsilon)
@@ -122,32 +140,30 @@ def plan(options):
     return runs
 
 
+def _takes_epsilon(parameters):
+    """Whether it is epsilon that says how many connections there are."""
+    return parameters["density"] is None and not hasattr(_spelt_out(parameters)["topology_init"], "counts")
+
+
 def parameters_of(method, settings, overrides):
     """All parameters of an estimator."""
     if method == "mlp_classifier":
-        estimator = MLPClassifier((1000, 1000, 1000), batch_size=100)
+        parameters = MLPClassifier((1000, 1000, 1000), batch_size=100).set_params(**PROTOCOL).get_params()
     else:
-        estimator = SparseMLPClassifier(**_settings_of(method, settings))
-    parameters = estimator.set_params(**PROTOCOL).get_params()
+        parameters = SparseMLPClassifier(**_settings_of(method, settings)).set_params(**PROTOCOL).get_params()
+        # What suits the method: it stays when rules of the method are replaced below, and the row says it.
+        recipe = make_recipe(parameters, SoftmaxCrossEntropy())
+        suited = {"activation": recipe.activation, "weight_init": recipe.initializer, "dropout": recipe.dropout}
+        parameters |= {name: value for name, value in suited.items() if parameters[name] is None}
     for path, value in overrides.items():
         _override(parameters, path, value)
     return parameters
 
 
 def _settings_of(method, settings):
-    dense = {"density": 1.0, "evolution": None} if method == "dense" else {}
     if settings == "defaults":
-        return {"evolution": method} | dense
-    name = {"published": "paper_settings", "recommended": "recommended_settings"}[settings]
-    if not hasattr(truesparse, name):
-        raise ValueError(f"settings={settings!r} needs truesparse.{name}, which this version does not have.")
-    settings_of = getattr(truesparse, name)
-    try:
-        return settings_of(method) | dense
-    except ValueError:
-        if method != "dense":
-            raise
-        return settings_of("static") | dense  # unless the library names others
+        return FIRST.get(method, {"evolution": method})
+    return {"published": paper_settings, "recommended": recommended_settings}[settings](method)
 
 
 def _override(parameters, path, value):

@@ -1,5 +1,7 @@
 """What the study of methods makes of its file, and what its report makes of the figures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers import benchmark_modules
@@ -10,6 +12,8 @@ from truesparse.data import datasets
 pytest.importorskip("matplotlib")
 
 _data, _rows, methods, report = benchmark_modules("study", "_data", "_rows", "methods", "report")
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 TINY = ["--data", "digits", "--methods", "static", "set", "--seeds", "2", "--steps", "26", "--label", "tiny", "--set",
         "hidden_layer_sizes=(20,)", "batch_size=100", "update_every=5"]  # fmt: skip
@@ -110,6 +114,38 @@ def test_a_method_by_name_has_the_key_of_its_rules():
     plain, same, different = (_rows.as_json(methods._spelt_out(p)) for p in (by_name, by_rules, other))
     assert plain == same != different
     assert "Cosine(centred=False" in different
+
+
+def test_snip_and_dense_are_methods_and_dense_has_no_epsilon():
+    for settings in methods.SETTINGS:
+        snip, dense = (methods.parameters_of(method, settings, {}) for method in ("snip", "dense"))
+        assert methods._takes_epsilon(snip)
+        assert not methods._takes_epsilon(dense)
+        assert methods._spelt_out(snip)["evolution"] is methods._spelt_out(dense)["evolution"] is None
+        assert "SNIP(n_samples=" in _rows.as_json(methods._spelt_out(snip))
+
+
+def test_other_rules_leave_the_activation_that_suits_the_method():
+    by_name, changed = (
+        methods.parameters_of("set", "defaults", overrides) for overrides in ({}, {"evolution.grow_init": 1.0})
+    )
+    assert repr(by_name["activation"]) == "AllReLU(slope=0.6)"
+    assert all(changed[name] == by_name[name] for name in ("activation", "weight_init", "dropout"))
+
+
+@pytest.mark.parametrize("name", ["methods", "methods_published", "methods_confirmed", "methods_sklearn"])
+def test_rows_with_parameters_that_are_gone_are_reported_and_are_no_new_runs(name):
+    path = RESULTS / f"{name}.csv"
+    recorded = _rows.read(path)
+    rows, n_left_out = report.load([path])
+    assert len(rows) == len(recorded)
+    assert n_left_out == 0
+    keys = {_rows.key(row) for row in recorded}
+    for row in {(row["method"], row["settings"]): row for row in recorded}.values():
+        if row["settings"] in methods.SETTINGS:
+            parameters = methods.parameters_of(row["method"], row["settings"], {})
+            now = row | {"parameters": _rows.as_json(methods._spelt_out(parameters))}
+            assert _rows.key(now) not in keys
 
 
 @pytest.mark.parametrize(

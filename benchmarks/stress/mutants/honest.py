@@ -3,7 +3,7 @@
 import io
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -36,7 +36,7 @@ class Honest:
 
 
 class _Stop:
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         if record.epoch == 5:
             raise KeyboardInterrupt
 
@@ -55,14 +55,13 @@ def honest_files(folder):
         truesparse.save(model, file)
         files.append(Honest(name, file.getvalue(), X, y))
 
-    classifier = SparseMLPClassifier(
-        (20, 15), epsilon=3, activation="srelu", unit_pruning=ImportancePruning(), **common
-    )
+    cte = replace(evolution.preset("cte"), unit_pruning=ImportancePruning())
+    classifier = SparseMLPClassifier((20, 15), epsilon=3, activation="srelu", evolution=cte, **common)
     saved("classifier", classifier.fit(X, names), names)
 
-    regressor = SparseMLPRegressor((70, 65), evolution="dense", solver="sgd", dtype="float64", **common).fit(
-        X, X[:, :2]
-    )
+    regressor = SparseMLPRegressor(
+        (70, 65), evolution="static", topology_init="full", solver="sgd", dtype="float64", **common
+    ).fit(X, X[:, :2])
     regressor.feature_names_in_ = np.array([f"feature {index}" for index in range(33)], dtype=object)
     saved("regressor", regressor, X[:, :2])
 
