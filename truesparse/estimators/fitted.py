@@ -233,7 +233,7 @@ class FittedSparseMLP(Parameters):
         """The samples of a fit as a source without targets, and the targets as they are."""
         if isinstance(X, Source):
             self._check_source(X, first)
-            return X.with_target(None), self._checked_targets(y)
+            return X.with_target(None), self._checked_targets(y, X.n_samples)
         pages = MappedPages(X) if isinstance(X, np.ndarray) else None
         if pages is not None and pages.is_mapped and X.dtype == self.dtype and X.flags.c_contiguous and X.ndim == 2:
             X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets, ensure_all_finite=False)
@@ -264,11 +264,13 @@ class FittedSparseMLP(Parameters):
                 "features as input."
             )
 
-    def _checked_targets(self, y):
+    def _checked_targets(self, y, n_samples):
         """Targets of a source, which scikit-learn has not seen."""
         if y is None:
             raise ValueError(f"The source X has no targets, which {type(self).__name__} needs.")
-        y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
-        if y.shape[:1] == (0,):
+        if n_samples == 0:
             raise ValueError("The source X has no samples.")
+        y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
+        if y.shape[:1] != (n_samples,):
+            raise ValueError(f"The source X has {n_samples} samples, but targets of shape {y.shape}.")
         return y
