@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from helpers import BATCHED_SHAPES as SHAPES
-from helpers import random_csr, tolerance, two_layers
+from helpers import backward, forward, random_csr, tolerance, two_layers
 from numpy.testing import assert_allclose, assert_array_equal
 
-from truesparse.data.batches import BatchReader
+from truesparse.data.source import array_source
 from truesparse.kernels import reference
 from truesparse.network.activations import ACTIVATIONS, PiecewiseLinear
 from truesparse.network.layers import SparseLinear
@@ -23,8 +23,8 @@ def test_gradient_is_the_sampled_dense_product(shape, density, dtype, rng):
     workspace = network.workspace(batch)
     workspace.a[:fan_out] = np.nan
     network.gradient[:] = np.nan
-    network.forward(x, workspace)
-    network.backward(delta, workspace)
+    forward(network, x, workspace)
+    backward(network, delta, workspace)
     layer = network.layers[0]
     scale = np.sqrt(batch)
     expected = reference.weight_gradient(w.indices, w.indptr, delta, x)
@@ -48,7 +48,7 @@ def test_errors_replace_the_activations(activation, dropout, batch, dtype, rng):
     x = rng.standard_normal((9, batch)).astype(dtype)
     delta = rng.standard_normal((20, batch)).astype(dtype)
     workspace = network.workspace(batch)
-    network.forward(x, workspace, rng, all_units=True)
+    forward(network, x, workspace, rng, all_units=True)
     factors = workspace.factors[:30, :batch] if dropout else 1
     z = first @ x
     derivative = {
@@ -56,7 +56,7 @@ def test_errors_replace_the_activations(activation, dropout, batch, dtype, rng):
         "logistic": lambda: np.exp(-z) / (1 + np.exp(-z)) ** 2,
         "srelu": lambda: reference.srelu_errors(np.ones_like(z), z, network.params[learnt].reshape(4, 30))[0],
     }.get(activation, lambda: np.where(z > 0, 1, getattr(kind, "slope", 1)))()
-    network.backward(delta, workspace)
+    backward(network, delta, workspace)
     expected = reference.input_errors(second.data, second.indices, second.indptr, delta, derivative, factors)
     read = np.isin(np.arange(30), second.indices)
     assert_allclose(workspace.outputs_of(0)[read], expected[read], **tolerance(dtype))
@@ -73,10 +73,11 @@ def test_sparse_inputs_give_the_same_gradient(batch, dtype, rng):
     delta = rng.standard_normal((300, batch)).astype(dtype)
     gradients = []
     for data in (X, X.toarray()):
-        reader = BatchReader(data)
-        workspace = network.workspace(batch, dense_inputs=not reader.is_sparse)
+        source = array_source(data)
+        workspace = network.workspace(batch, dense_inputs=not source.is_sparse)
         network.gradient[:] = np.nan
-        network.forward(workspace.read(reader, samples), workspace)
-        network.backward(delta, workspace)
+        source.read(samples, workspace)
+        network.forward(workspace)
+        backward(network, delta, workspace)
         gradients.append(network.gradient.copy())
     assert_array_equal(*gradients)

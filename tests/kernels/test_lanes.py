@@ -72,9 +72,10 @@ for activation in ("all_relu", "tanh"):
     network = MLP(layers, ACTIVATIONS[activation], dropout=0.2)
     network.params[:] = rng.standard_normal(network.params.size)
     workspace = network.workspace(30)
-    z = network.forward(rng.standard_normal((9, 30)), workspace, rng)
+    workspace.set_inputs(rng.standard_normal((9, 30)))
+    z = network.forward(workspace, rng)
     bytes += z.tobytes()
-    network.backward(z, workspace)
+    network.backward(workspace)
     bytes += network.gradient.tobytes()
 print(PLAIN, bytes.hex())
 """
