@@ -28,7 +28,7 @@ from truesparse.data.checks import sound_batch
 from truesparse.kernels.gather import gather_csr, gather_dense, present_features
 from truesparse.network.losses import Target
 from truesparse.network.workspace import SparseInputs, Workspace
-from truesparse.runtime.memory import MappedPages
+from truesparse.runtime.memory import MappedRows
 
 
 class Source(ABC):
@@ -132,18 +132,19 @@ class ArraySource(Source):
     def __init__(self, X: np.ndarray, target: Target | None = None, chosen: IndexArray | None = None):
         self.X, self.target, self._chosen = X, target, chosen
         self.n_samples, self.n_features, self.dtype = len(X) if chosen is None else chosen.size, X.shape[1], X.dtype
-        self._pages = MappedPages(X)
-        self._row_bytes = self.n_features * self.dtype.itemsize
+        self._rows = MappedRows(X)
 
     def rows(self, samples: IndexArray) -> np.ndarray:
         """Return a copy of some rows."""
-        return np.asarray(self.X[self._places(samples)])
+        return self._rows.take(self._places(samples))
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
         """Gather rows as columns of the workspace."""
         workspace.begin(samples.size)
-        gather_dense(self.X, self._places(samples), workspace.features)
-        self._pages.were_read(samples.size * max(self._row_bytes, 4096))  # a page for each row at least
+        if self._rows.is_mapped:
+            gather_dense(self.rows(samples), np.arange(samples.size), workspace.features)
+        else:
+            gather_dense(self.X, self._places(samples), workspace.features)
 
     def subset(self, samples: IndexArray) -> "ArraySource":
         """Return some of the samples; `X` is shared."""

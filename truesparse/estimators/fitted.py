@@ -16,7 +16,7 @@ from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.run import Run
 from truesparse.evolution import input_strength
-from truesparse.runtime.memory import MappedPages
+from truesparse.runtime.memory import MappedRows
 from truesparse.runtime.threads import threads
 from truesparse.storage import numpy_export
 from truesparse.training.inference import forward_all
@@ -234,13 +234,13 @@ class FittedSparseMLP(Parameters):
         if isinstance(X, Source):
             self._check_source(X, first)
             return X.with_target(None), self._checked_targets(y, X.n_samples)
-        pages = MappedPages(X) if isinstance(X, np.ndarray) else None
-        if pages is not None and pages.is_mapped and X.dtype == self.dtype and X.flags.c_contiguous and X.ndim == 2:
+        fits = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype == self.dtype and X.flags.c_contiguous
+        if fits and MappedRows(X).is_mapped:
             X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets, ensure_all_finite=False)
-            step = max(1, 2**24 // X[:1].nbytes)
+            mapped, step = MappedRows(X), max(1, 2**24 // max(1, X[:1].nbytes))
             for start in range(0, len(X), step):  # not all at once, which would make the whole file resident
                 assert_all_finite(X[start : start + step], input_name="X")
-                pages.were_read(X[start : start + step].nbytes)
+                mapped.give_back(np.arange(start, min(start + step, len(X))))
         else:
             X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets)
         return array_source(X), y
