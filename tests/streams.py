@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from truesparse.evolution.evolve import Vacancy
+from truesparse.evolution.rules import Vacancy
 from truesparse.kernels import reference
 from truesparse.topology import Pattern
 
@@ -15,6 +15,10 @@ class Stream:
         self.layer_sizes = [len(layer) for layer in layers]
         self.n_samples = layers[0].shape[1]
         self.dtype = layers[0].dtype
+        self.places = np.arange(self.n_samples)
+
+    def reduce(self, array):
+        return array
 
     def __iter__(self):
         for start in range(0, self.n_samples, self.batch_size):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
-from truesparse.data.batches import BatchReader
 
+from truesparse.data.source import ArraySource
 from truesparse.evolution import (
     MEST,
     OMP,
@@ -28,7 +28,7 @@ from truesparse.evolution import (
     due_fraction,
     evolve,
 )
-from truesparse.evolution.evolve import Vacancy
+from truesparse.evolution.rules import Vacancy
 from truesparse.evolution.signals import ActivationStream, ErrorStream
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.losses import SoftmaxCrossEntropy
@@ -39,10 +39,10 @@ from truesparse.topology import Pattern
 @pytest.fixture
 def network(rng):
     """Three sparse layers and a full one, with random weights."""
-    from truesparse.network.activations import ACTIVATIONS
+    from truesparse.network.activations import PiecewiseLinear
 
     layers = [SparseLinear(Pattern.sample(shape, nnz, rng)) for shape, nnz in (((30, 20), 100), ((25, 30), 61))]
-    network = MLP([*layers, DenseLinear((4, 25))], ACTIVATIONS["relu"], dtype=np.float64)
+    network = MLP([*layers, DenseLinear((4, 25))], PiecewiseLinear(), dtype=np.float64)
     network.params[:] = rng.standard_normal(network.params.size)
     return network
 
@@ -50,13 +50,13 @@ def network(rng):
 def signals_of(network, rng):
     """What a trainer hands out."""
     X, target = rng.standard_normal((300, network.layer_sizes[0])), rng.integers(network.layer_sizes[-1], size=300)
-    loss, reader, workspace = SoftmaxCrossEntropy(), BatchReader(X), network.workspace(50)
+    parts = network, SoftmaxCrossEntropy(), ArraySource(X, target), network.workspace(50)
 
     def activations(n_samples):
-        return ActivationStream(network, loss, reader, workspace, np.arange(min(300, n_samples)), 50)
+        return ActivationStream(*parts, np.arange(min(300, n_samples)), 50)
 
     def errors(n_samples):
-        return ErrorStream(network, loss, reader, workspace, np.arange(min(300, n_samples)), 50, target)
+        return ErrorStream(*parts, np.arange(min(300, n_samples)), 50)
 
     return {"activations": activations, "errors": errors, "gradient": lambda n_samples: errors(n_samples).gradient()}
 

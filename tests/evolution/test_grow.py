@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from streams import Stream, best_keys, keys_of, no_subset, similarity, vacancies_for, with_dropped
 
 from truesparse.evolution import AfterStall, Cosine, Random, search
-from truesparse.evolution.evolve import Vacancy
+from truesparse.evolution.rules import Vacancy
 from truesparse.topology import Pattern
 
 

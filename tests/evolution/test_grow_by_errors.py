@@ -22,7 +22,7 @@ from truesparse.evolution import (
     SensitivityGrow,
     grow,
 )
-from truesparse.evolution.evolve import Vacancy
+from truesparse.evolution.rules import Vacancy
 from truesparse.topology import Pattern
 
 

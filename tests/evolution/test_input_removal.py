@@ -24,7 +24,7 @@ from truesparse.evolution import (
     input_strength,
     neuron_evolution,
 )
-from truesparse.evolution.evolve import Vacancy
+from truesparse.evolution.rules import Vacancy
 from truesparse.topology import Pattern
 from truesparse.training.state import Progress
 

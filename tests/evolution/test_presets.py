@@ -15,10 +15,11 @@ from truesparse.evolution import (
     SensitivityPrune,
     SignedMagnitude,
 )
+from truesparse.runtime.plugins import resolve
 
 
 def test_each_name_is_the_method_of_its_paper():
-    assert preset("static") is preset("snip") is preset("dense") is None
+    assert preset("static") is None
     assert (preset("set").prune, preset("set").grow) == (SignedMagnitude(), Random())
     assert (preset("cte").prune, preset("cte").grow) == (Magnitude(), Cosine())
     assert not preset("ctre_sim").grow.regrow
@@ -30,6 +31,16 @@ def test_each_name_is_the_method_of_its_paper():
     assert (preset("path_weight").prune, preset("path_weight").grow) == (PathWeightPrune(), PathWeightGrow())
     assert (preset("sensitivity").prune, preset("sensitivity").grow) == (SensitivityPrune(), SensitivityGrow())
     assert {preset(name).grow_init for name in ("rigl", "gse", "omp", "path_weight", "sensitivity")} == {"zeros"}
+
+
+@pytest.mark.parametrize(("name", "first"), [("snip", "snip"), ("dense", "full")])
+def test_methods_known_by_their_first_topology_say_what_to_write(name, first):
+    with pytest.raises(ValueError, match=f"evolution='{name}' .* evolution='static', topology_init='{first}'"):
+        preset(name)
+    for settings in (paper_settings(name), recommended_settings(name)):
+        assert settings["evolution"] == "static"
+        topology = settings["topology_init"]
+        assert type(resolve("topology", topology)) is type(resolve("topology", first))
 
 
 @pytest.mark.parametrize("function", [preset, paper_settings, recommended_settings])

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
-from truesparse.data.batches import BatchReader
 
+from truesparse.data.source import ArraySource
 from truesparse.evolution import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.signals import ErrorStream
 from truesparse.kernels import reference
@@ -70,7 +70,7 @@ def test_sensitivity_is_the_mean_over_single_samples(rng):
     """The gradient of each sample by itself, which the batches never make."""
     network, X, target = make(rng), rng.standard_normal((30, 6)), rng.integers(3, size=30)
     stream = ErrorStream(
-        network, SoftmaxCrossEntropy(), BatchReader(X), network.workspace(7), np.arange(30), 7, target
+        network, SoftmaxCrossEntropy(), ArraySource(X, target), network.workspace(7), np.arange(30), 7
     )  # fmt: skip
     gradients = [
         loss_and_gradient(network, SoftmaxCrossEntropy(), X[[s]].T, target[[s]])[1][: network.n_weights]

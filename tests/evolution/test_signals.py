@@ -3,9 +3,9 @@ import pytest
 from helpers import dense_of, loss_and_gradient, make
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
-from truesparse.data.batches import BatchReader
 
-from truesparse.evolution.signals import ActivationStream, ErrorStream, draw_samples
+from truesparse.data.source import ArraySource, array_source, draw_samples
+from truesparse.evolution.signals import ActivationStream, ErrorStream
 from truesparse.network.losses import SoftmaxCrossEntropy, SquaredError
 
 
@@ -13,7 +13,7 @@ def test_stream_gives_features_hidden_outputs_and_predictions_again_and_again(rn
     network = make(rng, dropout=0.5)
     X, samples = rng.standard_normal((30, 6)), np.array([1, 5, 7, 20, 29])
     stream = ActivationStream(
-        network, SoftmaxCrossEntropy(), BatchReader(X), network.workspace(2), samples, batch_size=2
+        network, SoftmaxCrossEntropy(), ArraySource(X), network.workspace(2), samples, batch_size=2
     )
     assert (stream.n_samples, stream.layer_sizes) == (5, [6, 9, 8, 3])
     for _ in range(2):
@@ -32,9 +32,9 @@ SAMPLES = np.array([1, 5, 7, 20, 29])
 
 
 def error_stream(network, loss, X, target, **options):
-    reader = BatchReader(X)
-    workspace = network.workspace(2, dense_inputs=not reader.is_sparse)
-    return ErrorStream(network, loss, reader, workspace, SAMPLES, 2, target, **options)
+    source = array_source(X, target)
+    workspace = network.workspace(2, dense_inputs=not source.is_sparse)
+    return ErrorStream(network, loss, source, workspace, SAMPLES, 2, **options)
 
 
 def joined(stream):
@@ -109,7 +109,7 @@ def test_units_that_nothing_reads_have_activations_but_no_error(rng):
 def test_losses_are_checked(rng):
     seen = []
     network, X, target = make(rng), rng.standard_normal((30, 6)), rng.integers(3, size=30)
-    stream = error_stream(network, SoftmaxCrossEntropy(), X, target, check=seen.append)
+    stream = error_stream(network, SoftmaxCrossEntropy(), X, target, check_loss=seen.append)
     list(stream)
     stream.gradient()
     assert len(seen) == 6

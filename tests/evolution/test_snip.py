@@ -9,8 +9,11 @@ from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.data.source import array_source
 from truesparse.evolution import snip
-from truesparse.evolution.snip import SNIP, draw_as_in_dense
+from truesparse.evolution.first import Full
+from truesparse.evolution.rules import Vacancy
+from truesparse.evolution.snip import SNIP, DenseStart, draw_as_in_dense
 from truesparse.network.activations import Activation
 from truesparse.network.initial_weights import Dense, FanIn, Glorot, draw
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
@@ -32,10 +35,12 @@ def data(rng, dtype=np.float64):
 
 
 def choose(X, target, method, *, activation="relu", loss=None, initializer=None, counts=COUNTS, shapes=SHAPES):
-    return method.choose(
-        X, target, shapes, counts, activation=resolve("activation", activation),
-        loss=loss or SoftmaxCrossEntropy(), initializer=initializer or Dense(), streams=STREAMS,
+    start = DenseStart(
+        array_source(X, target), loss or SoftmaxCrossEntropy(), resolve("activation", activation),
+        initializer or Dense(), STREAMS,
     )  # fmt: skip
+    empty = [Vacancy.empty(layer, shape, n) for layer, (shape, n) in enumerate(zip(shapes, counts, strict=True))]
+    return method(empty, rng=np.random.default_rng(), dense_start=start)
 
 
 FUNCTIONS = {
@@ -255,29 +260,43 @@ def test_peak_memory(per_layer, rng):
     assert peak < 32e6
 
 
-@pytest.mark.parametrize("snip_or_dense", ["snip", "dense"])
-@pytest.mark.parametrize("activation", sorted(names("activation")))
-def test_digits_are_learnt(snip_or_dense, activation, digits):
+@pytest.mark.parametrize("first", [SNIP(), "snip", "full"])
+@pytest.mark.parametrize("activation", names("activation"))
+def test_digits_are_learnt(first, activation, digits):
     X_train, X_test, y_train, y_test = digits
     model = SparseMLPClassifier(
-        (100, 80), evolution=snip_or_dense, epsilon=3, activation=activation, max_iter=30, random_state=0
+        (100, 80),
+        evolution="static",
+        topology_init=first,
+        epsilon=3,
+        activation=activation,
+        weight_init="fan_in",
+        max_iter=30,
+        random_state=0,
     ).fit(X_train, y_train)
     # Logistic units are slow to learn with any sparse topology.
     assert model.score(X_test, y_test) > (0.6 if activation == "logistic" else 0.9)
-    assert (model.density_ == 1) == (snip_or_dense == "dense")
+    assert (model.density_ == 1) == (first == "full")
     assert not np.any(model.history_["edges_replaced"])
 
 
 def of(digits, **parameters):
     X, _, y, _ = digits
-    parameters = {"epsilon": 3, "max_iter": 2, "random_state": 0, "learning_rate_init": 1e-30, **parameters}
+    parameters = {
+        "evolution": "static",
+        "epsilon": 3,
+        "max_iter": 2,
+        "random_state": 0,
+        "learning_rate_init": 1e-30,
+        **parameters,
+    }
     return SparseMLPClassifier((100, 80), **parameters).fit(X, y)
 
 
 @pytest.mark.parametrize("weight_init", ["dense", "glorot"])
 def test_snip_is_a_part_of_the_dense_network(weight_init, digits):
-    pruned = of(digits, evolution="snip", weight_init=weight_init, alpha=0.0)
-    dense = of(digits, evolution="dense", weight_init=weight_init, alpha=0.0)
+    pruned = of(digits, topology_init=SNIP(), weight_init=weight_init, activation="relu", alpha=0.0)
+    dense = of(digits, topology_init="full", weight_init=weight_init, activation="relu", alpha=0.0)
     assert dense.density_ == 1
     for few, all_of_them in zip(pruned.coefs_, dense.coefs_, strict=True):
         few = few.tocoo()
@@ -291,14 +310,16 @@ def test_names_and_instances(digits):
     def same(one, other):
         return all(map(np.array_equal, one, other))
 
-    by_name = topology(evolution="snip")
-    assert same(by_name, topology(evolution="snip", topology_init="erdos_renyi"))
-    assert same(by_name, topology(evolution="static", topology_init="snip"))
-    assert same(by_name, topology(evolution=None, topology_init=SNIP()))
-    own = topology(evolution="snip", topology_init=SNIP(n_samples=20))
-    assert not same(by_name, own)
+    by_name = topology(topology_init="snip")
+    assert resolve("topology", "snip") == SNIP(centred=True, connected=True)
+    assert same(by_name, topology(evolution=None, topology_init=SNIP(centred=True, connected=True)))
+    plain = topology(topology_init=SNIP())
+    assert not same(by_name, plain)
+    assert same(plain, topology(evolution=None, topology_init=SNIP()))
+    own = topology(topology_init=SNIP(n_samples=20))
+    assert not same(plain, own)
     assert same(own, topology(evolution=None, topology_init=SNIP(n_samples=20)))
-    assert not same(by_name, topology(evolution="snip", topology_init=SNIP(per_layer=False)))
+    assert not same(plain, topology(topology_init=SNIP(per_layer=False)))
 
 
 def test_the_topology_can_evolve_from_there(digits):
@@ -310,7 +331,7 @@ def test_the_topology_can_evolve_from_there(digits):
 def test_threads_and_sparse_inputs_make_no_difference(per_layer, dtype, digits):
     X, _, y, _ = digits
     settings = {
-        "evolution": "snip", "topology_init": SNIP(per_layer=per_layer), "dtype": np.dtype(dtype).name,
+        "evolution": "static", "topology_init": SNIP(per_layer=per_layer), "dtype": np.dtype(dtype).name,
         "epsilon": 3, "max_iter": 2, "random_state": 0,
     }  # fmt: skip
     one, two, sparse = (
@@ -326,27 +347,34 @@ def test_threads_and_sparse_inputs_make_no_difference(per_layer, dtype, digits):
 
 def test_partial_fit_and_warm_start_keep_what_the_first_call_chose(digits):
     X, _, y, _ = digits
-    model = SparseMLPClassifier((100, 80), evolution="snip", epsilon=3, max_iter=3, random_state=0, warm_start=True)
+    model = SparseMLPClassifier(
+        (100, 80), evolution="static", topology_init="snip", epsilon=3, max_iter=3, random_state=0, warm_start=True
+    )
     first = [coef.indices for coef in model.partial_fit(X[:300], y[:300], classes=range(10)).coefs_]
     model.partial_fit(X[300:], y[300:])
     model.fit(X, y)
     for coef, indices in zip(model.coefs_, first, strict=True):
         assert_array_equal(coef.indices, indices)
-    for evolution in ("dense", "cte"):
-        with pytest.raises(ValueError, match=r"topology_init='\w+'.* cannot change .* made with SNIP\(n_samples"):
-            model.set_params(evolution=evolution).fit(X, y)
+    for first in ("full", "balanced", SNIP()):
+        message = r"topology_init=.* cannot change .* made with 'snip'"
+        with pytest.raises(ValueError, match=message):
+            model.set_params(topology_init=first).fit(X, y)
     model.set_params(evolution="cte", topology_init="snip").fit(X, y)
 
 
 def test_labels_and_numbers(rng):
     X = rng.standard_normal((300, 20))
     Y = X[:, :3] @ [[1, 2], [2, -1], [-2, 1]]
-    regressor = SparseMLPRegressor((100,), evolution="snip", epsilon=2, random_state=0).fit(X[:200], Y[:200])
+    first = {
+        "evolution": "static", "topology_init": SNIP(), "activation": "relu", "weight_init": "fan_in", "epsilon": 2,
+        "random_state": 0,
+    }  # fmt: skip
+    regressor = SparseMLPRegressor((100,), **first).fit(X[:200], Y[:200])
     assert regressor.score(X[200:], Y[200:]) > 0.8
     # The features that matter are found before training.
     n_readers = np.diff(regressor.coefs_[0].tocsr().indptr)
     assert n_readers[:3].min() > n_readers[3:].max()
-    classifier = SparseMLPClassifier((100,), evolution="snip", epsilon=2, random_state=0).fit(X[:200], Y[:200] > 0)
+    classifier = SparseMLPClassifier((100,), **first).fit(X[:200], Y[:200] > 0)
     assert classifier.score(X[200:], Y[200:] > 0) > 0.6
 
 
@@ -354,7 +382,7 @@ def test_a_layer_without_connections_is_told_of(rng):
     """Nearly all that the loss depends on lies in the few weights of the output layer."""
     X, y = rng.standard_normal((300, 500)), rng.integers(2, size=300)
     model = SparseMLPClassifier(
-        (1000, 1000), evolution="snip", topology_init=SNIP(per_layer=False), density=1e-4, max_iter=2, random_state=0
+        (1000, 1000), evolution="static", topology_init=SNIP(per_layer=False), density=1e-4, max_iter=2, random_state=0
     )
     with pytest.warns(UserWarning, match=r"layers \[0.*\] \(counted from 0\) have no connection"):
         model.fit(X, y)
@@ -382,8 +410,9 @@ def test_bad_parameters(parameters, message):
 
 
 def test_a_density_contradicts_dense(digits):
-    with pytest.raises(ValueError, match=r"density=0\.1 contradicts evolution='dense'"):
-        of(digits, evolution="dense", density=0.1)
-    assert of(digits, evolution="dense", density=1).density_ == 1
+    for full in ("full", Full()):
+        with pytest.raises(ValueError, match=r"density=0\.1 contradicts topology_init='full'"):
+            of(digits, topology_init=full, epsilon=None, density=0.1)
+        assert of(digits, topology_init=full, epsilon=None, density=1).density_ == 1
     with pytest.raises(ValueError, match="topology_init"):
         of(digits, topology_init=SNIP)

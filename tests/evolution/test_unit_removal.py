@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import dense_of, forward, make
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse import SparseMLPClassifier
-from truesparse.evolution import ImportancePruning
+from truesparse.evolution import ImportancePruning, preset
 from truesparse.evolution.unit_removal import importance
 from truesparse.inspection import TopologyRecorder
 from truesparse.training.optimizers import Adam
@@ -100,7 +102,7 @@ def test_a_classifier_gets_narrower_and_stays_good(early_stopping, digits):
     pruning = ImportancePruning(0.2, begin=0.3, end=0.7, every=4)  # after epochs 12, 16, 20 and 24
     recorder = TopologyRecorder()
     model = SparseMLPClassifier(
-        (200, 100), epsilon=8, evolution="set", max_iter=40, random_state=0, unit_pruning=pruning,
+        (200, 100), epsilon=8, evolution=replace(preset("set"), unit_pruning=pruning), max_iter=40, random_state=0,
         early_stopping=early_stopping, n_iter_no_change=np.inf, callbacks=[recorder],
     ).fit(X_train, y_train)  # fmt: skip
     assert [coef.shape for coef in model.coefs_] == [(64, 83), (83, 42), (42, 10)]
@@ -111,5 +113,5 @@ def test_a_classifier_gets_narrower_and_stays_good(early_stopping, digits):
     shares = np.array(recorder.exploration_rates) * [fan_in * fan_out for fan_in, fan_out in shapes]
     assert all(shares >= [coef.nnz for coef in model.coefs_])
     assert recorder.updates[0].step < 12 * 13 < 24 * 14 < recorder.updates[-1].step  # before and after all prunings
-    model.set_params(warm_start=True, unit_pruning=None).fit(X_train, y_train)
+    model.set_params(warm_start=True, evolution=preset("set")).fit(X_train, y_train)
     assert model.coefs_[0].shape == (64, 83)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from sklearn.datasets import load_iris
@@ -9,7 +10,7 @@ from sklearn.datasets import load_iris
 import truesparse.callbacks
 from truesparse import SparseMLPClassifier
 from truesparse.callbacks import Callback, Checkpoint, TopologyRecorder
-from truesparse.evolution import ImportancePruning
+from truesparse.evolution import ImportancePruning, preset
 
 X, y = load_iris(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (20, 10), "epsilon": 5, "max_iter": 3, "update_every": 7, "random_state": 0}
@@ -33,29 +34,47 @@ def test_the_order_of_events():
     SparseMLPClassifier(**SMALL, callbacks=[watch]).fit(X, y)  # 5 steps an epoch; updates before steps 7 and 14
     assert watch.events == [
         "on_fit_begin", "on_train_begin",
-        "on_epoch_begin", "on_epoch_end",
-        "on_epoch_begin", "on_topology_change", "on_epoch_end",
-        "on_epoch_begin", "on_epoch_end",
+        "on_epoch_begin", *["on_step"] * 5, "on_epoch_end",
+        "on_epoch_begin", "on_step", "on_step", "on_topology_change", *["on_step"] * 3, "on_epoch_end",
+        "on_epoch_begin", *["on_step"] * 5, "on_epoch_end",
         "on_train_end", "on_fit_end",
     ]  # fmt: skip
 
 
 def test_resuming_and_removing_units_are_events_too(tmp_path):
     watch, path = Watch(), tmp_path / "checkpoint.npz"
-    options = SMALL | {"unit_pruning": ImportancePruning(), "max_iter": 20}
+    options = SMALL | {"evolution": replace(preset("cte"), unit_pruning=ImportancePruning()), "max_iter": 20}
     SparseMLPClassifier(**options, callbacks=[watch, Checkpoint(path, every=15)]).fit(X, y)
-    before, after = watch.events.index("on_units_removed"), watch.events.index("on_units_removed") + 1
-    assert watch.events[before - 1] == "on_epoch_begin"
-    assert watch.events[after] in ("on_topology_change", "on_epoch_end")
+    events = [event for event in watch.events if event != "on_step"]
+    place = events.index("on_units_removed")
+    assert events[place - 1] == "on_epoch_begin"
+    assert events[place + 1] in ("on_topology_change", "on_epoch_end")
     watch.events.clear()
     SparseMLPClassifier(**options, callbacks=[watch]).fit(X, y, resume_from=path)
     assert watch.events[:3] == ["on_fit_begin", "on_train_begin", "on_resume"]
     assert watch.events.count("on_epoch_end") == 5
 
 
+def test_every_event_of_a_training_gets_the_network_first():
+    class Watch:
+        def __getattr__(self, name):
+            if name not in EVENTS or name in ("on_fit_begin", "on_fit_end"):
+                raise AttributeError(name)
+            return lambda network, *args: seen.setdefault(name, []).append((network, args))
+
+    seen = {}
+    evolution = replace(preset("cte"), unit_pruning=ImportancePruning(begin=0.1, every=1))
+    model = SparseMLPClassifier(**SMALL | {"max_iter": 4, "evolution": evolution}, callbacks=[Watch()]).fit(X, y)
+    assert seen.keys() == set(EVENTS) - {"on_fit_begin", "on_fit_end", "on_resume"}
+    assert all(network is model._network for calls in seen.values() for network, _ in calls)
+    assert [args for _, args in seen["on_step"]] == [(step,) for step in range(1, 21)]
+    assert [args for _, args in seen["on_epoch_begin"]] == [(1,), (2,), (3,), (4,)]
+    assert [args for _, args in seen["on_epoch_end"]] == [(record,) for record in model._run.state.history]
+
+
 def test_what_was_done_before_a_checkpoint_is_told(tmp_path):
     class Resumes:
-        def on_resume(self, records):
+        def on_resume(self, network, records):
             seen.extend(records)
 
     seen, path = [], tmp_path / "checkpoint.npz"
@@ -64,13 +83,13 @@ def test_what_was_done_before_a_checkpoint_is_told(tmp_path):
     assert not seen
     model.fit(X, y, resume_from=path)
     assert [record.epoch for record in seen] == [4, 5]  # of this fit, not of the one before
-    assert seen == model._state.history[3:5]
+    assert seen == model._run.state.history[3:5]
 
 
 @pytest.mark.parametrize("answer", [True, False, None])
 def test_a_resumed_fit_may_be_told_to_do_no_more(answer, tmp_path):
     class Resumes:
-        def on_resume(self, records):
+        def on_resume(self, network, records):
             return answer
 
     path = tmp_path / "checkpoint.npz"
@@ -81,7 +100,7 @@ def test_a_resumed_fit_may_be_told_to_do_no_more(answer, tmp_path):
 
 def test_an_odd_answer_is_named(tmp_path):
     class Resumes:
-        def on_resume(self, records):
+        def on_resume(self, network, records):
             return "no"
 
     path = tmp_path / "checkpoint.npz"

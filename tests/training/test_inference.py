@@ -2,8 +2,12 @@ import numpy as np
 from helpers import make, random_csr
 from numpy.testing import assert_allclose, assert_array_equal
 
+from truesparse.data.source import array_source
 from truesparse.training import inference
-from truesparse.training.inference import forward_all
+
+
+def forward_all(network, X, **options):
+    return inference.forward_all(network, array_source(X), **options)
 
 
 def test_forward_all_is_the_same_bytes_alone_and_among_others(rng):

@@ -24,16 +24,16 @@ def walk_with_scikit_learns(ours, make_theirs, rng):
     state = ours.init(params)
     for step in range(1, 30):
         gradient = rng.standard_normal(5)
-        ours.step(params, gradient, state, learning_rate=0.1, n_weights=5, n_steps=step)
+        ours.step(params, gradient, state, learning_rate=0.1, alpha=0.0, n_weights=5, n_steps=step)
         theirs.update_params(their_params, [gradient])
         # scikit-learn adds ε before the bias correction, so the last digits differ.
         assert_allclose(params, their_params[0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(momentum=0.0, nesterov=False, alpha=0.5), Adam(alpha=0.5)])
+@pytest.mark.parametrize("optimizer", [SGD(momentum=0.0, nesterov=False), Adam()])
 def test_l2_pulls_weights_and_leaves_biases(optimizer):
     params = np.ones(4)
-    optimizer.step(params, np.zeros(4), optimizer.init(params), learning_rate=0.1, n_weights=2, n_steps=1)
+    optimizer.step(params, np.zeros(4), optimizer.init(params), learning_rate=0.1, alpha=0.5, n_weights=2, n_steps=1)
     assert np.all(params[:2] < 1)
     assert np.all(params[2:] == 1)
 

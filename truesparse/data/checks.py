@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
+from truesparse.kernels.update import all_finite
 from truesparse.runtime.checks import refuse_masked
 
 
@@ -42,6 +43,45 @@ def sound_csr(name: str, matrix: Any) -> csr_array:
         return matrix
     except (ArithmeticError, AttributeError, IndexError, TypeError, ValueError) as error:
         raise ValueError(f"{name} is a damaged sparse matrix: {error}") from error
+
+
+def sound_batch(name: str, returned: Any, shape: tuple[int, int], dtype: np.dtype, *, is_sparse: bool) -> Any:
+    """Return the features of a batch that code of the user made, as a C-contiguous array or CSR of `dtype`.
+
+    Parameters
+    ----------
+    name : str
+        Of that code, for messages.
+    returned : object
+    shape : (n_samples, n_features)
+    dtype : float32 or float64
+    is_sparse : bool
+        Whether features come as CSR.
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind or shape, or holds numbers that are not finite.
+    """
+    refuse_masked(f"What {name} returned", returned)
+    try:
+        given = returned if issparse(returned) else np.asarray(returned)
+    except ValueError:  # rows of different lengths
+        given = np.empty(0, dtype=object)
+    if issparse(given) != is_sparse or given.shape != shape or given.dtype.kind not in "fiub":
+        kind = "a CSR array" if is_sparse else "a dense array"
+        raise ValueError(
+            f"{name} must return {kind} of shape {shape} and of real numbers, got {type(returned).__name__} of "
+            f"shape {given.shape} and dtype {given.dtype}."
+        )
+    with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
+        if is_sparse:
+            given = sound_csr(f"What {name} returned", given).astype(dtype)
+        else:
+            given = np.ascontiguousarray(given, dtype=dtype)
+    if not all_finite(given.data if is_sparse else given.reshape(-1)):
+        raise ValueError(f"{name} returned numbers that are infinite or NaN.")
+    return given
 
 
 def _check_indices(matrix):

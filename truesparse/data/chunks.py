@@ -1,18 +1,21 @@
 """Samples in chunks, of which only a few are in memory at a time."""
 
 import os
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy.sparse import csr_array, issparse, vstack
 
 from truesparse._typing import IndexArray
 from truesparse.data.checks import sound_features
-from truesparse.data.source import Source, draw_samples
+from truesparse.data.source import Source, array_source
 from truesparse.kernels.update import all_finite
+from truesparse.network.workspace import Workspace
 from truesparse.runtime.checks import check_count, refuse_masked, refuse_sparse
 
 Chunk = str | os.PathLike | Callable[[], tuple[Any, Any]] | tuple[Any, Any]
@@ -74,8 +77,8 @@ class Chunks(Source):
         self._n_rows: list[int] = []
         targets = []
         for number in range(len(chunks)):
-            X, y = self._load(number)
-            self._n_rows.append(X.shape[0])
+            n_rows, y = self._measure(number)
+            self._n_rows.append(n_rows)
             targets.append(y)
         self._starts = np.concatenate([[0], np.cumsum(self._n_rows)])
         self.n_samples = int(self._starts[-1])
@@ -89,12 +92,18 @@ class Chunks(Source):
     def rows(self, samples: IndexArray) -> Any:
         """Return a copy of some rows; fastest where they are of chunks that are held."""
         chunk_of = np.searchsorted(self._starts, samples, side="right") - 1
-        numbers = np.unique(chunk_of)
-        parts = [self._chunk(n)[samples[chunk_of == n] - self._starts[n]] for n in numbers]
+        places_of = {n: np.flatnonzero(chunk_of == n) for n in np.unique(chunk_of).tolist()}
+        # Chunks that are held come first, before others take their room; those that are asked for last stay.
+        numbers = sorted(places_of, key=lambda n: (n not in self._held, places_of[n][-1]))
+        parts = [self._chunk(n)[samples[places_of[n]] - self._starts[n]] for n in numbers]
         if len(parts) == 1:
             return parts[0]
-        places = np.argsort(np.concatenate([np.flatnonzero(chunk_of == n) for n in numbers]))
+        places = np.argsort(np.concatenate([places_of[n] for n in numbers]))
         return csr_array(vstack(parts))[places] if self.is_sparse else np.concatenate(parts)[places]
+
+    def read(self, samples: IndexArray, workspace: Workspace) -> None:
+        """Put the features of some samples into a workspace; they were checked when their chunks were loaded."""
+        array_source(self.rows(samples)).read(np.arange(samples.size), workspace)
 
     def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield the samples of one window of chunks after the other."""
@@ -105,12 +114,14 @@ class Chunks(Source):
                 rng.shuffle(samples)
             yield samples
 
-    def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
-        """Draw samples of one window of random chunks."""
-        if n is None or n >= self.n_samples:
-            return np.arange(self.n_samples)
-        samples = self._samples_of(np.sort(rng.permutation(len(self._n_rows))[: self._window]))
-        return samples[draw_samples(samples.size, n, rng)]
+    def near(self, rng: np.random.Generator) -> IndexArray:
+        """Return the samples of one window of random chunks."""
+        return self._samples_of(np.sort(rng.permutation(len(self._n_rows))[: self._window]))
+
+    def _measure(self, number):
+        """How many samples a chunk has, and their targets; the features are given up."""
+        X, y = self._load(number)
+        return X.shape[0], y
 
     def _samples_of(self, numbers):
         return np.concatenate([np.arange(self._starts[n], self._starts[n + 1]) for n in numbers])
@@ -136,13 +147,11 @@ class Chunks(Source):
             X, y = _read(item)
         except OSError as error:
             raise OSError(f"{name}, {item!r:.200}, cannot be read: {error}") from error
-        except (EOFError, KeyError, TypeError, ValueError) as error:
+        except (EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{name}, {item!r:.200}, holds no X and y: {error}") from error
         refuse_sparse(f"y of {name}", y)
         refuse_masked(f"y of {name}", y)
-        X, y = sound_features(f"X of {name}", X), np.asarray(y)
-        with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
-            X = csr_array(X, dtype=self.dtype) if issparse(X) else np.ascontiguousarray(X, dtype=self.dtype)
+        X, y = self._of_dtype(f"X of {name}", sound_features(f"X of {name}", X)), np.asarray(y)
         if not self._n_rows:
             self.is_sparse, self.n_features = issparse(X), X.shape[1] if X.ndim == 2 else 0
         if X.ndim != 2 or X.shape[1] != self.n_features or issparse(X) != self.is_sparse:
@@ -153,6 +162,19 @@ class Chunks(Source):
         if not all_finite(X.data if self.is_sparse else X.reshape(-1)):
             raise ValueError(f"X of {name} holds NaN or infinity.")
         return X, y
+
+    def _of_dtype(self, name, X):
+        """The features as CSR or a C-contiguous array of the dtype asked for."""
+        try:
+            given = X if issparse(X) else np.asarray(X)
+            if given.dtype.kind not in "fiubO":
+                raise ValueError(f"the dtype is {given.dtype}.")
+            with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
+                if issparse(given):
+                    return csr_array(given, dtype=self.dtype)
+                return np.ascontiguousarray(given, dtype=self.dtype)
+        except (OverflowError, TypeError, ValueError) as error:
+            raise ValueError(f"{name} must hold real numbers: {error}") from error
 
 
 def _read(item):

@@ -38,7 +38,8 @@ class Shard(Source):
 
     def __init__(self, source: Source, numbers: IndexArray, n_total: int):
         numbers = np.asarray(numbers)
-        if numbers.shape != (source.n_samples,) or (np.diff(numbers) <= 0).any():
+        is_vector = numbers.shape == (source.n_samples,) and numbers.dtype.kind in "iu"
+        if not is_vector or (numbers[1:] <= numbers[:-1]).any():
             raise ValueError(f"numbers={numbers!r} must be {source.n_samples} increasing integers, one per sample.")
         if numbers.size and not (numbers[0] >= 0 and numbers[-1] < n_total):
             raise ValueError(f"numbers must lie in [0, n_total={n_total}), got {numbers[0]} to {numbers[-1]}.")

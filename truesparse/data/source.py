@@ -24,10 +24,11 @@ import numpy as np
 from scipy.sparse import issparse
 
 from truesparse._typing import IndexArray
+from truesparse.data.checks import sound_batch
 from truesparse.kernels.gather import gather_csr, gather_dense, present_features
 from truesparse.network.losses import Target
 from truesparse.network.workspace import SparseInputs, Workspace
-from truesparse.runtime.memory import MappedPages
+from truesparse.runtime.memory import MappedRows
 
 
 class Source(ABC):
@@ -62,8 +63,16 @@ class Source(ABC):
         """Return the features of some samples, (n, n_features), a copy: an array, or CSR if ``is_sparse``."""
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
-        """Put the features of some samples into a workspace."""
-        array_source(self.rows(samples)).read(np.arange(samples.size), workspace)
+        """Put the features of some samples into a workspace.
+
+        Raises
+        ------
+        ValueError
+            If `rows` returns something of another kind or shape, or numbers that are not finite.
+        """
+        name, shape = f"{type(self).__name__}.rows", (samples.size, self.n_features)
+        rows = sound_batch(name, self.rows(samples), shape, self.dtype, is_sparse=self.is_sparse)
+        array_source(rows).read(np.arange(samples.size), workspace)
 
     def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield all samples once, in pieces: shuffled by `rng`, or as they are for None."""
@@ -84,8 +93,15 @@ class Source(ABC):
             yield left
 
     def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
-        """Draw distinct samples, in increasing order; all for None, or if there are no more than `n`."""
-        return draw_samples(self.n_total, n, rng)
+        """Draw distinct samples that are `near`, in increasing order; all for None or if there are no more than `n`."""
+        if n is None or n >= self.n_total:
+            return np.arange(self.n_total)
+        near = self.near(rng)
+        return near[draw_samples(near.size, n, rng)]
+
+    def near(self, rng: np.random.Generator) -> IndexArray:
+        """Return samples that are read together at little cost, in increasing order: here all."""
+        return np.arange(self.n_total)
 
     def locate(self, drawn: IndexArray) -> tuple[IndexArray, IndexArray]:
         """Return which of the drawn samples this source holds: their places in `drawn`, and their numbers here."""
@@ -116,18 +132,19 @@ class ArraySource(Source):
     def __init__(self, X: np.ndarray, target: Target | None = None, chosen: IndexArray | None = None):
         self.X, self.target, self._chosen = X, target, chosen
         self.n_samples, self.n_features, self.dtype = len(X) if chosen is None else chosen.size, X.shape[1], X.dtype
-        self._pages = MappedPages(X)
-        self._row_bytes = self.n_features * self.dtype.itemsize
+        self._rows = MappedRows(X)
 
     def rows(self, samples: IndexArray) -> np.ndarray:
         """Return a copy of some rows."""
-        return np.asarray(self.X[self._places(samples)])
+        return self._rows.take(self._places(samples))
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
         """Gather rows as columns of the workspace."""
         workspace.begin(samples.size)
-        gather_dense(self.X, self._places(samples), workspace.features)
-        self._pages.were_read(samples.size * max(self._row_bytes, 4096))  # a page for each row at least
+        if self._rows.is_mapped:
+            gather_dense(self.rows(samples), np.arange(samples.size), workspace.features)
+        else:
+            gather_dense(self.X, self._places(samples), workspace.features)
 
     def subset(self, samples: IndexArray) -> "ArraySource":
         """Return some of the samples; `X` is shared."""
@@ -206,6 +223,11 @@ class Subset(Source):
         for piece in self._source.order(rng):
             samples = own[piece]
             yield samples[samples >= 0]
+
+    def near(self, rng: np.random.Generator) -> IndexArray:
+        """Return those of the samples that are near each other in the other source; all if there are none."""
+        samples = np.flatnonzero(np.isin(self._samples, self._source.near(rng)))
+        return samples if samples.size else np.arange(self.n_samples)
 
 
 def array_source(X: Any, target: Target | None = None) -> ArraySource:

@@ -16,7 +16,7 @@ from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.run import Run
 from truesparse.evolution import input_strength
-from truesparse.runtime.memory import MappedPages
+from truesparse.runtime.memory import MappedRows
 from truesparse.runtime.threads import threads
 from truesparse.storage import numpy_export
 from truesparse.training.inference import forward_all
@@ -233,14 +233,14 @@ class FittedSparseMLP(Parameters):
         """The samples of a fit as a source without targets, and the targets as they are."""
         if isinstance(X, Source):
             self._check_source(X, first)
-            return X.with_target(None), self._checked_targets(y)
-        pages = MappedPages(X) if isinstance(X, np.ndarray) else None
-        if pages is not None and pages.is_mapped and X.dtype == self.dtype and X.flags.c_contiguous and X.ndim == 2:
+            return X.with_target(None), self._checked_targets(y, X.n_samples)
+        fits = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype == self.dtype and X.flags.c_contiguous
+        if fits and MappedRows(X).is_mapped:
             X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets, ensure_all_finite=False)
-            step = max(1, 2**24 // X[:1].nbytes)
+            mapped, step = MappedRows(X), max(1, 2**24 // max(1, X[:1].nbytes))
             for start in range(0, len(X), step):  # not all at once, which would make the whole file resident
                 assert_all_finite(X[start : start + step], input_name="X")
-                pages.were_read(X[start : start + step].nbytes)
+                mapped.give_back(np.arange(start, min(start + step, len(X))))
         else:
             X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets)
         return array_source(X), y
@@ -264,11 +264,13 @@ class FittedSparseMLP(Parameters):
                 "features as input."
             )
 
-    def _checked_targets(self, y):
+    def _checked_targets(self, y, n_samples):
         """Targets of a source, which scikit-learn has not seen."""
         if y is None:
             raise ValueError(f"The source X has no targets, which {type(self).__name__} needs.")
-        y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
-        if y.shape[:1] == (0,):
+        if n_samples == 0:
             raise ValueError("The source X has no samples.")
+        y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
+        if y.shape[:1] != (n_samples,):
+            raise ValueError(f"The source X has {n_samples} samples, but targets of shape {y.shape}.")
         return y

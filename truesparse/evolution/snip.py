@@ -15,7 +15,7 @@ scaled down a little. The connections with the largest changes are kept; the net
 The dense network is never stored. A layer's weights are one long sequence of random numbers from a stream of its own,
 which is drawn again each time it is needed, some rows at a time: once forward, once backward, where the scores of the
 same rows feed a running choice of the best k, and once to give the chosen connections their weights. The sequence is
-that of a full layer of ours, so that this is the pruned form of the network that ``evolution="dense"`` would draw
+that of a full layer of ours, so that this is the pruned form of the network that ``topology_init="full"`` would draw
 with the same seed, not just of some dense network.
 
 Cost: time O(fan_in · fan_out · n_samples), once, 2 s for 10⁸ pairs and 64 samples on one core; memory O(weights +
@@ -65,6 +65,7 @@ from typing import ClassVar
 import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
+from truesparse.data.checks import sound_batch
 from truesparse.data.source import CSRSource, Source
 from truesparse.evolution.signals import Reduce, alone
 from truesparse.kernels.select import k_smallest
@@ -110,7 +111,7 @@ class SNIP:
     --------
     >>> from truesparse import SparseMLPClassifier
     >>> from truesparse.evolution.snip import SNIP
-    >>> classifier = SparseMLPClassifier(evolution="snip", topology_init=SNIP(per_layer=False), epsilon=10)
+    >>> classifier = SparseMLPClassifier(evolution="static", topology_init=SNIP(per_layer=False), epsilon=10)
     """
 
     n_samples: int | None = 512
@@ -252,7 +253,8 @@ def _read(source, samples, reduce):
     Zeros leave no trace in sums or scores. Leaving them out of dense data as well makes both kinds of data take the
     same operations.
     """
-    rows = source.rows(samples)
+    name, shape = f"{type(source).__name__}.rows", (samples.size, source.n_features)
+    rows = sound_batch(name, source.rows(samples), shape, source.dtype, is_sparse=source.is_sparse)
     if source.is_sparse:
         inputs = CSRSource(rows).present(np.arange(samples.size), samples.size)
         features, values = inputs.features, inputs.values

@@ -1,10 +1,13 @@
 """How much memory there is, and giving back what a memory map has read."""
 
+import math
 import mmap
 import os
 from pathlib import Path
 
 import numpy as np
+
+from truesparse._typing import IndexArray
 
 _MEMORY_OF_GROUP = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat")
 _MEMORY_OF_GROUP_V1 = (
@@ -12,7 +15,8 @@ _MEMORY_OF_GROUP_V1 = (
     "/sys/fs/cgroup/memory/memory.usage_in_bytes",
     "/sys/fs/cgroup/memory/memory.stat",
 )
-_MOST_RESIDENT = 2**26  # bytes of a memory map that are read before they are given back
+_MOST_RESIDENT = 2**26  # bytes of a memory map, about, before they are given back
+_MOST_AROUND = 2**21  # bytes that the system may make resident around a page
 
 
 def available_bytes() -> int | None:
@@ -49,41 +53,63 @@ def _left_in_group(limit, usage, statistics):
         return None
 
 
-class MappedPages:
-    """Pages of a memory map that have been read, and are given back now and then.
+class MappedRows:
+    """Rows of an array that may lie in a memory map, of which no more stays resident than is being read.
 
-    A page that has been read counts as resident memory of the process until the kernel needs it. Giving pages back
-    costs little: they stay in the cache of files. For arrays in memory this does nothing.
+    Pages of a map count as resident memory of the process from when they are read until they are given back. With a
+    page, Linux makes resident what it holds around it in its cache of files, up to 2 MB. Giving pages back costs
+    little: they stay in that cache.
 
     Parameters
     ----------
-    array : numpy.ndarray
-        Perhaps a view of a `numpy.memmap`.
+    array : (n, …), C-contiguous
+        Perhaps a `numpy.memmap` or a view of one.
     """
 
     def __init__(self, array: np.ndarray):
-        self._map = _map_of(array)
-        self._n_read = 0
+        self._array = array
+        mapped = _mapped(array)
+        self._map = None if mapped is None else mapped.base
+        if mapped is not None:
+            start_of_map = mapped.ctypes.data - mapped.offset % mmap.ALLOCATIONGRANULARITY
+            self._start = array.ctypes.data - start_of_map
+            self._row_bytes = math.prod(array.shape[1:]) * array.itemsize
+            self._at_a_time = max(1, _MOST_RESIDENT // (_MOST_AROUND + self._row_bytes))
 
     @property
     def is_mapped(self) -> bool:
         """Whether there is a map behind the array."""
         return self._map is not None
 
-    def were_read(self, n_bytes: int) -> None:
-        """Count what has been read, and give pages back if it is much."""
+    def take(self, rows: IndexArray) -> np.ndarray:
+        """Return a copy of some rows."""
         if self._map is None:
+            return np.asarray(self._array[rows])
+        copies = np.empty((rows.size, *self._array.shape[1:]), dtype=self._array.dtype)
+        for start in range(0, rows.size, self._at_a_time):
+            part = slice(start, start + self._at_a_time)
+            copies[part] = self._array[rows[part]]
+            self.give_back(rows[part])
+        return copies
+
+    def give_back(self, rows: IndexArray) -> None:
+        """Give back the pages around some rows that have been read."""
+        if self._map is None or rows.size == 0:
             return
-        self._n_read += n_bytes
-        if self._n_read >= _MOST_RESIDENT:
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._n_read = 0
+        starts = self._start + np.sort(rows) * self._row_bytes
+        first = np.maximum(starts - _MOST_AROUND, 0) // mmap.PAGESIZE * mmap.PAGESIZE
+        last = np.minimum(starts + self._row_bytes + _MOST_AROUND, len(self._map))
+        gaps = np.flatnonzero(first[1:] > last[:-1])  # ranges that overlap become one
+        for begin, end in zip(first[[0, *(gaps + 1)]].tolist(), last[[*gaps, -1]].tolist(), strict=True):
+            self._map.madvise(mmap.MADV_DONTNEED, begin, end - begin)
 
 
-def _map_of(array):
-    """The map behind an array; None for arrays in memory, and for private maps, whose changes would be lost."""
+def _mapped(array):
+    """The whole memory map behind an array; None for arrays in memory, and for private maps, whose changes would be
+    lost.
+    """  # fmt: skip
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap) and array.mode != "c" and isinstance(array.base, mmap.mmap):
-            return array.base if hasattr(mmap, "MADV_DONTNEED") else None
+            return array if hasattr(mmap, "MADV_DONTNEED") else None
         array = array.base
     return None

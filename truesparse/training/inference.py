@@ -39,14 +39,16 @@ def forward_all(
     workspace = network.workspace(batch_size, dense_inputs=not source.is_sparse)
     n_samples = source.n_samples
     out = np.empty((0, n_samples))
-    for start in range(0, n_samples, batch_size):
-        stop = min(start + batch_size, n_samples)
-        samples = np.minimum(np.arange(start, start + batch_size), n_samples - 1)
-        source.read(samples, workspace)
-        part = network.forward(workspace)[:, : stop - start]
+    is_first = True
+    for samples in filter(
+        len, source.batches(batch_size)
+    ):  # in the source's own order, in which chunks are loaded once
+        source.read(np.pad(samples, (0, batch_size - samples.size), mode="edge"), workspace)
+        part = network.forward(workspace)[:, : samples.size]
         if of is not None:
             part = of(part)
-        if start == 0:
+        if is_first:
             out = np.empty((*part.shape[:-1], n_samples), dtype=part.dtype)
-        out[..., start:stop] = part
+            is_first = False
+        out[..., samples] = part
     return out

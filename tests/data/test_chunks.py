@@ -1,0 +1,376 @@
+"""Samples in chunks: every form of a chunk, how many are held, in which order they come, and what is refused."""
+
+import gc
+import re
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import assert_same_run, random_csr
+from numpy.testing import assert_array_equal
+from scipy.sparse import csr_array, issparse
+
+from truesparse import SparseMLPClassifier
+from truesparse.data import Chunks
+from truesparse.evolution import Confirmed, Evolution
+from truesparse.network.workspace import Workspace
+
+SIZES = [30, 7, 25, 40, 18]
+SMALL = {"hidden_layer_sizes": (20, 15), "epsilon": 4, "max_iter": 4, "update_every": 5, "random_state": 0}
+
+
+@pytest.fixture
+def data(rng):
+    X = random_csr((sum(SIZES), 6), 0.4, rng, np.float32)
+    return X, (np.asarray(X.sum(axis=1)) > 0).astype(int)
+
+
+def parts(data):
+    """The data in pieces of the sizes above."""
+    X, y = data
+    ends = np.cumsum(SIZES)
+    return [(X[end - size : end], y[end - size : end]) for end, size in zip(ends, SIZES, strict=True)]
+
+
+def dense_file(path, X, y, name="X"):
+    np.savez(path, **{name: X.toarray(), "y": y})
+    return path
+
+
+def csr_file(path, X, y):
+    np.savez(path, data=X.data, indices=X.indices, indptr=X.indptr, shape=X.shape, y=y)
+    return path
+
+
+def two_files(path, X, y):
+    files = path.with_suffix(".X.npy"), str(path.with_suffix(".y.npy"))
+    np.save(files[0], X.toarray())
+    np.save(files[1], y)
+    return files
+
+
+def _function_of(item):
+    return lambda: item
+
+
+FORMS = {
+    "npz": dense_file,
+    "path_as_text": lambda path, X, y: str(dense_file(path, X, y, "x")),
+    "npz_csr": csr_file,
+    "npy": two_files,
+    "function": lambda path, X, y: lambda: (X.toarray(), y),
+    "function_csr": lambda path, X, y: lambda: (X, y),
+    "function_file": lambda path, X, y: _function_of(str(dense_file(path, X, y))),
+    "arrays": lambda path, X, y: (X.toarray(), y),
+    "lists": lambda path, X, y: (X.toarray().tolist(), y.tolist()),
+    "csc": lambda path, X, y: (X.tocsc(), y),
+    "mixed_index_types": lambda path, X, y: csr_file(path, X, y),
+}
+
+
+def chunks_of(data, form, path, **options):
+    return Chunks([FORMS[form](path / f"{k}.npz", *part) for k, part in enumerate(parts(data))], **options)
+
+
+@pytest.mark.parametrize("window", [1, 2, 10])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_reads_as_the_whole(form, window, data, tmp_path, rng):
+    X, y = data
+    source = chunks_of(data, form, tmp_path, window=window)
+    assert (source.n_samples, source.n_total, source.n_features, source.dtype) == (120, 120, 6, np.float32)
+    assert_array_equal(source.target, y)
+    workspace = Workspace([6, 3], 64, np.float32, dense_inputs=not source.is_sparse)
+    for samples in (np.arange(3), rng.permutation(120)[:50], np.array([119, 0, 0, 37, 36]), np.array([61])):
+        rows = source.rows(samples)
+        assert issparse(rows) == source.is_sparse == (form in ("npz_csr", "function_csr", "csc", "mixed_index_types"))
+        assert_array_equal(rows.toarray() if issparse(rows) else rows, X.toarray()[samples])
+        source.read(samples, workspace)
+        read = np.zeros((6, samples.size), dtype=np.float32)
+        if source.is_sparse:
+            inputs = workspace.sparse_inputs
+            read[inputs.features] = inputs.values[:, : samples.size]
+        else:
+            read[:] = workspace.x
+        assert_array_equal(read, X.toarray()[samples].T)
+    part = source.subset(np.array([100, 3, 50]))
+    rows = part.rows(np.array([2, 0]))
+    assert_array_equal(rows.toarray() if issparse(rows) else rows, X.toarray()[[50, 100]])
+    assert_array_equal(part.target, y[[100, 3, 50]])
+
+
+def test_the_dtype_is_the_one_asked_for(data, tmp_path):
+    source = chunks_of(data, "npz", tmp_path, dtype="float64")
+    assert source.dtype == source.rows(np.arange(3)).dtype == np.float64
+    model = SparseMLPClassifier(**SMALL, dtype="float64").fit(source)
+    assert model._network.dtype == np.float64
+    with pytest.raises(ValueError, match="The source X has dtype float64, but the estimator has dtype='float32'"):
+        SparseMLPClassifier(**SMALL).fit(source)
+
+
+class Counted:
+    """Chunks made by functions that know how many of them are alive."""
+
+    def __init__(self, data):
+        self.alive, self.most, self.calls = [], 0, []
+        self.chunks = [self._maker(k, X.toarray(), y) for k, (X, y) in enumerate(parts(data))]
+
+    def _maker(self, k, X, y):
+        def make():
+            gc.collect()
+            array = X.copy()
+            self.calls.append(k)
+            self.alive = [ref for ref in self.alive if ref() is not None] + [weakref.ref(array)]
+            self.most = max(self.most, len(self.alive))
+            return array, y
+
+        return make
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_no_more_chunks_are_held_than_the_window(window, data):
+    counted = Counted(data)
+    source = Chunks(counted.chunks, window=window)
+    assert counted.calls == [0, 1, 2, 3, 4]
+    source.rows(np.arange(0, 120, 2))
+    SparseMLPClassifier(**SMALL, early_stopping=True).fit(source)
+    assert counted.most <= window
+    everything = Counted(data)  # the count sees what it should
+    Chunks(everything.chunks, window=5).rows(np.arange(120))
+    assert everything.most == 5
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 9])
+def test_an_epoch_takes_one_window_of_chunks_after_the_other(window, data):
+    """Every sample once; those of a window come together, shuffled; each chunk is loaded once."""
+    counted = Counted(data)
+    source = Chunks(counted.chunks, window=window)
+    counted.calls.clear()
+    batches = list(source.batches(16, np.random.default_rng(0)))
+    assert [batch.size for batch in batches] == [16] * 7 + [8]
+    samples = np.concatenate(batches)
+    assert_array_equal(np.sort(samples), np.arange(120))
+    chunk_of = np.repeat(np.arange(5), SIZES)
+    order = np.random.default_rng(0).permutation(5)  # of the chunks
+    start = 0
+    for first in range(0, 5, window):
+        together = order[first : first + window]
+        of_window = samples[start : start + sum(SIZES[k] for k in together)]
+        assert set(chunk_of[of_window]) == set(together)
+        assert np.any(np.diff(of_window) < 0)
+        start += of_window.size
+    for batch in batches:
+        source.rows(batch)
+    assert sorted(counted.calls) == list(range(5))
+    assert not np.array_equal(samples, np.concatenate(list(source.batches(16, np.random.default_rng(1)))))
+    assert_array_equal(np.concatenate(list(source.batches(16))), np.arange(120))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_signals_and_validation_load_each_chunk_once(early_stopping, data):
+    """What rules look at comes from one window of chunks, also of the part that validation leaves."""
+    counted = Counted(data)
+    source = Chunks(counted.chunks, window=2)
+    train = source.subset(np.random.default_rng(0).permutation(120)[:100]) if early_stopping else source
+    chunk_of, seen = np.repeat(np.arange(5), SIZES), set()
+    numbers = train._samples if early_stopping else np.arange(120)
+    for seed in range(20):
+        drawn = train.draw(5, np.random.default_rng(seed))
+        assert np.all(np.diff(drawn) > 0)
+        assert drawn.size == 5
+        chunks = set(chunk_of[numbers[drawn]].tolist())
+        assert len(chunks) <= 2
+        seen |= chunks
+    assert seen == set(range(5))
+    assert_array_equal(train.draw(None, np.random.default_rng(0)), np.arange(train.n_samples))
+    assert_array_equal(train.draw(1000, np.random.default_rng(0)), np.arange(train.n_samples))
+    assert 0 < train.draw(99, np.random.default_rng(0)).size < 99  # there are no more in a window
+
+    counted.calls.clear()
+    settings = SMALL | {"max_iter": 1, "early_stopping": early_stopping, "batch_size": 8, "update_every": 10**6}
+    model = SparseMLPClassifier(**settings).fit(source)
+    assert model.n_iter_ == 1
+    # Once for the epoch, and once for the validation; a chunk that the epoch holds in the end may be there already.
+    assert len(counted.calls) <= (10 if early_stopping else 5)
+
+
+def test_a_subset_of_no_window_is_drawn_from_all_of_it(data):
+    X, y = data
+    source = Chunks([(X[:60].toarray(), y[:60]), (X[60:].toarray(), y[60:])], window=1)
+    part = source.subset(np.arange(10))  # none in the second chunk
+    for seed in range(10):
+        assert part.draw(3, np.random.default_rng(seed)).size == 3
+
+
+@pytest.mark.parametrize("form", ["npz", "npz_csr", "function"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_same_seed_makes_the_same_bytes(early_stopping, form, data, tmp_path):
+    evolution = Evolution(grow=Confirmed(n_samples=20))
+    settings = SMALL | {"early_stopping": early_stopping, "evolution": evolution}
+    models = [SparseMLPClassifier(**settings).fit(chunks_of(data, form, tmp_path, window=2)) for _ in range(2)]
+    assert any(map(sum, models[0].history_["edges_replaced"]))
+    assert_same_run(*models)
+    X, y = data
+    with_files = SparseMLPClassifier(**settings).fit(chunks_of(data, "npy", tmp_path, window=2))
+    for one, other in zip(models[0].coefs_, with_files.coefs_, strict=True):
+        assert_array_equal(one.toarray(), other.toarray())
+    assert np.isnan(models[0].history_["validation_loss"]).any() != early_stopping
+    assert models[0].score(X, y) > 0.7
+    other_window = SparseMLPClassifier(**settings).fit(chunks_of(data, form, tmp_path, window=5))
+    assert other_window._network.params.tobytes() != models[0]._network.params.tobytes()
+
+
+def test_one_chunk_without_shuffling_is_an_array(data):
+    X, y = data
+    settings = SMALL | {"shuffle": False, "evolution": "static"}
+    model = SparseMLPClassifier(**settings).fit(X.toarray(), y)
+    assert_same_run(model, SparseMLPClassifier(**settings).fit(Chunks([(X.toarray(), y)])))
+    several = Chunks([(part.toarray(), of_part) for part, of_part in parts(data)], window=2)
+    assert_same_run(model, SparseMLPClassifier(**settings).fit(several))
+
+
+def test_validation_data_in_chunks(data, tmp_path):
+    X, y = data
+    source = chunks_of(data, "npz", tmp_path, window=1)
+    model = SparseMLPClassifier(**SMALL).fit(X, y, X_val=source)
+    arrays = SparseMLPClassifier(**SMALL).fit(X, y, X_val=X.toarray(), y_val=y)
+    assert_array_equal(model.history_["validation_loss"], arrays.history_["validation_loss"])
+
+
+def test_files_are_read_when_they_are_needed(data, tmp_path):
+    """A sequence of one's own may make the items."""
+
+    class Items:
+        def __len__(self):
+            return len(SIZES)
+
+        def __getitem__(self, k):
+            return FORMS["npz"](tmp_path / f"{k}.npz", *parts(data)[k])
+
+    assert_array_equal(Chunks(Items(), window=1).rows(np.array([45])), data[0].toarray()[[45]])
+
+
+# What is refused.
+
+
+def with_bad(data, tmp_path, make, place=3):
+    """Five files, one of which `make(path, X, y)` writes, or says what takes its place."""
+    items = [dense_file(tmp_path / f"{k}.npz", *part) for k, part in enumerate(parts(data))]
+    items[place] = make(tmp_path / "bad.npz", *parts(data)[place]) or tmp_path / "bad.npz"
+    return items
+
+
+def truncated(path, X, y):
+    dense_file(path, X, y)
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def truncated_npy(path, X, y):
+    files = two_files(path, X, y)
+    files[0].write_bytes(files[0].read_bytes()[:-8])
+    return files
+
+
+def with_nan(path, X, y):
+    X = X.toarray()
+    X[2, 3] = np.nan
+    np.savez(path, X=X, y=y)
+
+
+def damaged_csr(path, X, y):
+    np.savez(path, data=X.data, indices=X.indices + 100, indptr=X.indptr, shape=X.shape, y=y)
+
+
+BAD = {
+    "wider": (lambda p, X, y: dense_file(p, csr_array(np.ones((40, 7))), y), r"X of chunk 3 has shape \(40, 7\).* 6 f"),
+    "a_vector": (lambda p, X, y: np.savez(p, X=np.ones(40), y=y), r"X of chunk 3 has shape \(40,\)"),
+    "nan": (with_nan, "X of chunk 3 holds NaN or infinity"),
+    "overflows": (lambda p, X, y: np.savez(p, X=X.toarray() * np.float64(1e300), y=y), "X of chunk 3 holds NaN"),
+    "truncated": (truncated, r"chunk 3, .*bad\.npz.*, "),
+    "truncated_npy": (truncated_npy, r"chunk 3, .*bad\.X\.npy.*, holds no X and y"),
+    "empty_file": (lambda p, X, y: p.write_bytes(b"") and None, r"chunk 3, .*bad\.npz.*, holds no X and y"),
+    "no_archive": (lambda p, X, y: p.write_bytes(b"PK is text") and None, r"chunk 3, .*bad\.npz.*"),
+    "objects": (lambda p, X, y: np.savez(p, X=X.toarray().astype(object), y=y), r"chunk 3, .*, holds no X and y"),
+    "no_y": (lambda p, X, y: np.savez(p, X=X.toarray()), r"chunk 3, .*bad\.npz.*, holds no X and y: .*y"),
+    "no_x": (lambda p, X, y: np.savez(p, y=y), r"chunk 3, .*bad\.npz.*, holds no X and y"),
+    "short_y": (lambda p, X, y: np.savez(p, X=X.toarray(), y=y[:-1]), r"chunk 3 has 40 samples, but targets of .*39"),
+    "csr_among_dense": (csr_file, "X of chunk 3 .* must be dense"),
+    "damaged_csr": (damaged_csr, "X of chunk 3 is a damaged sparse matrix"),
+    "complex": (lambda p, X, y: np.savez(p, X=X.toarray() * 1j, y=y), "X of chunk 3 must hold real numbers"),
+    "text": (lambda p, X, y: np.savez(p, X=X.toarray().astype(str), y=y), "X of chunk 3 must hold real num"),
+    "words": (lambda p, X, y: np.savez(p, X=np.full((40, 6), "word"), y=y), "X of chunk 3 must hold real numbers"),
+    "masked": (lambda p, X, y: (np.ma.masked_less(X.toarray(), 0), y), "X of chunk 3 has masked entries"),
+    "masked_y": (lambda p, X, y: (X.toarray(), np.ma.masked_less(y, 1)), "y of chunk 3 has masked entries"),
+    "sparse_y": (lambda p, X, y: (X.toarray(), csr_array(y[:, None])), "y of chunk 3"),
+    "ragged": (lambda p, X, y: (lambda: ([[1], [1, 2]], y)), "X of chunk 3 must hold real numbers"),
+    "only_x": (lambda p, X, y: (lambda: X.toarray()), "chunk 3, .*, holds no X and y"),
+    "none": (lambda p, X, y: (lambda: None), "chunk 3, .*, holds no X and y"),
+    "number": (lambda p, X, y: 3.0, r"chunk 3, 3\.0, holds no X and y"),
+    "text_file": (lambda p, X, y: ("X.csv", y), r"chunk 3, .*'X\.csv' must be an \.npy file"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_errors_name_the_chunk(bad, data, tmp_path):
+    make, message = BAD[bad]
+    with pytest.raises((ValueError, OSError), match=f"(?s){message}"):
+        Chunks(with_bad(data, tmp_path, make))
+
+
+def test_a_file_that_is_missing(data, tmp_path):
+    with pytest.raises(OSError, match=r"chunk 3, .*missing\.npz.*, cannot be read"):
+        Chunks(with_bad(data, tmp_path, lambda path, X, y: path.with_name("missing.npz")))
+
+
+def test_files_that_change_while_training_goes_on(data, tmp_path):
+    source = chunks_of(data, "npz", tmp_path, window=1)
+    path = tmp_path / "3.npz"
+    X, y = parts(data)[3]
+    for write, message in (
+        (lambda: dense_file(path, X[:-1], y[:-1]), "chunk 3 has 39 samples, but had 40 at first"),
+        (lambda: np.savez(path, X=X.toarray() * np.nan, y=y), "X of chunk 3 holds NaN or infinity"),
+        (lambda: dense_file(path, X[:, :5], y), r"X of chunk 3 has shape \(40, 5\)"),
+        (path.unlink, r"chunk 3, .*3\.npz.*, cannot be read"),
+    ):
+        source.rows(np.array([0]))  # chunk 3 is not held
+        write()
+        with pytest.raises((ValueError, OSError), match=message):
+            SparseMLPClassifier(**SMALL).fit(source)
+
+
+def test_the_error_of_a_function_is_its_own(data):
+    def fails():
+        raise RuntimeError("the database is gone")
+
+    X, y = data
+    with pytest.raises(RuntimeError, match="the database is gone"):
+        Chunks([(X.toarray(), y), fails])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"chunks": []}, "chunks must hold at least one chunk"),
+        ({"chunks": [(np.empty((0, 3)), np.empty(0))]}, "chunks must hold at least one sample"),
+        ({"window": 0}, "window=0 must be a positive integer"),
+        ({"window": True}, "window=True"),
+        ({"window": 1.5}, "window=1.5"),
+        ({"dtype": "float16"}, "dtype='float16' must be 'float32' or 'float64'"),
+        (
+            {"chunks": [(np.ones((3, 2)), np.zeros(3)), (np.ones((3, 2)), np.zeros((3, 2)))]},
+            "The targets of the chunks do not fit together",
+        ),
+    ],
+)
+def test_what_is_not_allowed_is_named(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Chunks(**{"chunks": [(np.ones((3, 2)), np.zeros(3))], **arguments})
+
+
+def test_an_empty_chunk_is_no_harm(data):
+    X, y = data
+    empty = np.empty((0, 6)), np.empty(0, dtype=int)
+    settings = replace(Evolution(), grow=Confirmed(n_samples=20))
+    source = Chunks([empty, (X[:60].toarray(), y[:60]), empty, (X[60:].toarray(), y[60:])], window=1)
+    assert_array_equal(np.sort(np.concatenate(list(source.batches(16, np.random.default_rng(0))))), np.arange(120))
+    SparseMLPClassifier(**SMALL, evolution=settings).fit(source)
