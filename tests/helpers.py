@@ -7,10 +7,17 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from truesparse.evolution import PRESETS
 from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
+
+# Every method as parameters of an estimator; two of them are first topologies.
+METHODS = {name: {"evolution": name} for name in PRESETS} | {
+    "snip": {"evolution": "static", "topology_init": "snip"},
+    "dense": {"evolution": "static", "topology_init": "full"},
+}
 
 # fan_out, fan_in, batch
 BATCHED_SHAPES = [(1, 1, 1), (5, 3, 1), (7, 30, 33), (64, 9, 128), (4, 5, 100), (6, 5, 300)]
@@ -60,7 +67,7 @@ def assert_same_run(model, other):
         np.testing.assert_array_equal(a.pattern.indptr, b.pattern.indptr)
         np.testing.assert_array_equal(a.pattern.indices, b.pattern.indices)
     assert model._network.params.tobytes() == other._network.params.tobytes()
-    state, other_state = model._state, other._state
+    state, other_state = model._run.state, other._run.state
     assert state.optimizer_state.keys() == other_state.optimizer_state.keys()
     for name, moments in state.optimizer_state.items():
         assert moments.tobytes() == other_state.optimizer_state[name].tobytes()

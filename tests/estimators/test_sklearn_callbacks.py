@@ -90,7 +90,7 @@ def test_the_fitted_estimator_of_every_epoch_is_what_it_would_be():
     assert [fitted.n_iter_ for fitted in by_epoch] == [1, 2, 3, 4]
     assert_same_run(last, model)
     assert_same_run(by_epoch[-1], model)
-    losses = [record.train_loss for record in by_epoch[1]._state.history]
+    losses = [record.train_loss for record in by_epoch[1]._run.state.history]
     assert losses == model.loss_curve_[:2]
     params = {fitted._network.params.tobytes() for fitted in by_epoch}
     assert len(params) == 4  # copies, which training does not change
@@ -140,7 +140,7 @@ class StopAfter:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         return record.epoch == self.epoch
 
 
@@ -218,7 +218,7 @@ def test_a_callback_that_fails(fail_at):
 
 def test_a_fit_that_fails_in_a_pipeline_is_torn_down():
     class Fails:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             raise OSError("ours")
 
     record = Record()
