@@ -113,9 +113,11 @@ def test_callbacks_change_nothing():
 
 def test_no_copy_is_made_if_nobody_asks(monkeypatch):
     copied = []
-    monkeypatch.setattr("truesparse.estimators.sklearn_callbacks.copy.deepcopy", copied.append)
+    monkeypatch.setattr("truesparse.estimators.run.Run.copy", lambda run: copied.append(run) or run)
     SparseMLPClassifier(**SMALL).set_callbacks(Light()).fit(X, y)
     assert not copied
+    SparseMLPClassifier(**SMALL).set_callbacks(Record()).fit(X, y)
+    assert len(copied) == 4 + 1  # of the epochs and of the fit
 
 
 def test_a_callback_may_ask_to_stop():

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import truesparse
-from truesparse import Evolution, SparseMLPClassifier, lr_schedules
+from truesparse import Evolution, SparseMLPClassifier
 from truesparse.estimators.persistence import ModelFormatError
 from truesparse.evolution import OMP, AfterStall, Constant, Cosine, Gradient, Mixed, Random
 from truesparse.storage import write_archive
+from truesparse.training import lr_schedules
 
 
 @pytest.fixture(scope="module")

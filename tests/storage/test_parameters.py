@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields, is_dataclass
 import numpy as np
 import pytest
 
-from truesparse import Evolution, activations, evolution, initializers, losses, lr_schedules
-from truesparse.evolution import PRESETS, Constant, Cosine, Magnitude, Mixed, Random, preset
+from truesparse import Evolution, evolution
+from truesparse.evolution import PRESETS, Constant, Cosine, Magnitude, Mixed, Random, preset, snip
+from truesparse.network import activations, losses
+from truesparse.network import initial_weights as initializers
 from truesparse.network.activations import AllReLU
 from truesparse.storage import ModelFormatError, decode, encode
 from truesparse.storage.parameters import _CLASSES
-from truesparse.topology import snip
+from truesparse.training import lr_schedules, optimizers
 from truesparse.training.lr_schedules import Step
 
 
@@ -54,13 +56,13 @@ def test_not_a_number_comes_back():
 
 
 def test_every_rule_of_the_library_can_be_stored():
-    modules = (activations, evolution, initializers, losses, lr_schedules, snip)
+    modules = (activations, evolution, initializers, losses, lr_schedules, optimizers, snip)
     rules = {
         value
         for module in modules
         for value in vars(module).values()
         if is_dataclass(value) and isinstance(value, type) and value.__dataclass_params__.frozen
-    } - {evolution.Vacancy, losses.Weighted, losses.SoftmaxCrossEntropy, losses.BinaryCrossEntropy}
+    } - {evolution.Vacancy, snip.DenseStart, losses.Weighted, losses.SoftmaxCrossEntropy, losses.BinaryCrossEntropy}
     rules = {rule for rule in rules if rule.__module__.startswith("truesparse") and rule.__name__ != "Pattern"}
     assert {rule for rule in rules if rule.__name__ not in ("Rewiring", "RandomStreams")} <= set(_CLASSES.values())
 
