@@ -17,4 +17,4 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     level, frame = 2, sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INTERNAL:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level - 1 if frame is not None else 2)
+    warnings.warn(message, category, stacklevel=level if frame is not None else 2)
