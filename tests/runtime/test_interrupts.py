@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
-from truesparse.evolution import ImportancePruning
+from truesparse.evolution import ImportancePruning, preset
 from truesparse.runtime.interrupts import stop_on_interrupt
 
 X, y = make_classification(96, 12, n_informative=6, n_classes=3, random_state=0)  # 3 steps an epoch
@@ -64,7 +65,7 @@ class CtrlCAfter:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         if record.epoch == self.epoch:
             signal.raise_signal(signal.SIGINT)
 
@@ -87,7 +88,7 @@ def test_stops_after_the_batch_and_leaves_a_fitted_model():
     assert caught[0].filename == __file__
     assert len(caught) == 1
     assert model.batch_transform.step == 8
-    assert model._state.progress.step == 8
+    assert model._run.state.progress.step == 8
     assert (model.n_iter_, len(model.loss_curve_)) == (2, 2)
     assert model.predict(X).shape == y.shape
     assert model.score(X, y) > 0.3
@@ -95,7 +96,7 @@ def test_stops_after_the_batch_and_leaves_a_fitted_model():
 
 def test_the_steps_are_those_of_a_fit_that_goes_on():
     class Stop:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             return record.epoch == 2
 
     model = interrupted([6])  # the last step of the second epoch, which is recorded
@@ -106,7 +107,7 @@ def test_the_steps_are_those_of_a_fit_that_goes_on():
 
 def test_in_the_first_batch():
     model = interrupted([1])
-    assert (model.n_iter_, model._state.progress.step) == (0, 1)
+    assert (model.n_iter_, model._run.state.progress.step) == (0, 1)
     assert model.predict(X).shape == y.shape
     assert model.history_["epoch"] == []
 
@@ -120,7 +121,7 @@ def test_before_the_first_batch_one_is_trained(event):
     model = SparseMLPClassifier(**SMALL, callbacks=[Early()])
     with pytest.warns(UserWarning, match="Interrupted with 0 of 6"):
         model.fit(X, y)
-    assert model._state.progress.step == 1
+    assert model._run.state.progress.step == 1
 
 
 def test_between_epochs():
@@ -144,7 +145,7 @@ def test_the_model_can_be_stored_and_trained_further(cls, step, tmp_path):
 
 def test_a_callback_that_fails_is_as_ever():
     class Raises:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             raise KeyboardInterrupt
 
     model = SparseMLPClassifier(**SMALL, callbacks=[Raises()])
@@ -171,7 +172,7 @@ def test_with_early_stopping_the_best_network_is_kept():
         def on_train_begin(self, network):
             self.network, self.best = network, -1
 
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             if record.validation_score > self.best:
                 self.best, self.params = record.validation_score, self.network.params.tobytes()
 
@@ -182,7 +183,8 @@ def test_with_early_stopping_the_best_network_is_kept():
 
 
 def test_units_that_were_removed_stay_removed():
-    options = {"unit_pruning": ImportancePruning(), "max_iter": 20, "early_stopping": True}
+    evolution = replace(preset("cte"), unit_pruning=ImportancePruning())
+    options = {"evolution": evolution, "max_iter": 20, "early_stopping": True}
 
     class Narrower:
         def on_units_removed(self, network):
@@ -212,7 +214,7 @@ def test_partial_fit_is_interrupted_too_and_goes_on():
     model.partial_fit(X, y, classes=[0, 1, 2])
     with pytest.warns(UserWarning, match="Interrupted with 0 of 1"):
         model.partial_fit(X, y)
-    assert (model.n_iter_, model._state.progress.step) == (1, 5)
+    assert (model.n_iter_, model._run.state.progress.step) == (1, 5)
     assert model.partial_fit(X, y).n_iter_ == 2
 
 
@@ -285,7 +287,7 @@ def test_other_threads_leave_signals_alone():
     handlers = []
 
     class Looks:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             handlers.append(signal.getsignal(signal.SIGINT))
 
     model = SparseMLPClassifier(**SMALL, callbacks=[Looks()])
@@ -299,7 +301,7 @@ def test_other_threads_leave_signals_alone():
 
 def test_the_handler_is_restored_after_an_error():
     class Fails:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             raise OSError
 
     with pytest.raises(OSError):  # noqa: PT011
@@ -331,7 +333,7 @@ import numpy as np
 from truesparse import SparseMLPClassifier
 
 class Says:
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         print(record.epoch, flush=True)
 
 X = np.random.default_rng(0).standard_normal((500, 10))
