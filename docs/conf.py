@@ -1,6 +1,6 @@
 """The documentation: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``, offline and without data sets.
 
-Numbers come from the README and from benchmarks/README.md, which are included, not copied.
+Numbers come from the README and from those of `benchmarks/`, which are included, not copied.
 """
 
 import re
@@ -68,7 +68,11 @@ sphinx_gallery_conf = {
 
 
 PAGES = {
-    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/speed/README.md": "benchmarks/speed.md",
+    "benchmarks/study/README.md": "benchmarks/study.md",
+    "speed/README.md": "benchmarks/speed.md",  # from benchmarks/README.md
+    "study/README.md": "benchmarks/study.md",
+    "stress/README.md": "benchmarks/stress.md",
     "benchmarks/results/methods/report.md": "study.md",
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",

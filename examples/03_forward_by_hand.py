@@ -12,7 +12,7 @@ Follow the numbers with a pencil. Every result is computed twice, by the library
 
 import numpy as np
 
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
@@ -31,7 +31,7 @@ def show(title, values):
 
 hidden = Pattern.from_edges(rows=np.array([0, 1, 1, 2, 3]), columns=np.array([0, 0, 2, 1, 2]), shape=(4, 3))
 output = Pattern.from_edges(rows=np.array([0, 0, 1, 1]), columns=np.array([0, 2, 1, 3]), shape=(2, 4))
-network = MLP.from_patterns([hidden, output], ACTIVATIONS["relu"], dtype=np.float64)
+network = MLP.from_patterns([hidden, output], PiecewiseLinear(), dtype=np.float64)
 network.params[: network.n_weights] = [1.0, -1.0, 0.5, 2.0, -0.5, 0.5, 1.0, -1.0, 1.5]
 
 print("A layer stores its weights row by row (CSR): row j holds what flows into unit j.")
@@ -52,7 +52,8 @@ target = np.array([0, 1])
 show("Two samples, as columns:", x)
 
 workspace = network.workspace(batch_size=2)
-z = network.forward(x, workspace)
+workspace.set_inputs(x)
+z = network.forward(workspace)
 a = np.maximum(dense[0] @ x, 0)
 show("Hidden activations, max(W₁x, 0):", a)
 show("Sums of the output layer, W₂a:", z)
@@ -63,12 +64,13 @@ assert np.allclose(z, dense[1] @ a)
 # --------
 # The gradient of the hidden layer is computed at the stored pairs only.
 
-loss, delta = SoftmaxCrossEntropy(), np.empty_like(z)
-value = loss(z, target, delta)
+loss = SoftmaxCrossEntropy()
+value = loss(z, target, z)
+delta = z.copy()
 print(f"\nLoss: {value:.4f}, the mean of −log softmax(z) at the right classes, {target[0]} and {target[1]}")
-show("Its gradient with respect to the sums, (softmax(z) − target) / 2 samples:", delta)
+show("Its gradient with respect to the sums, (softmax(z) − target) / 2 samples, takes their place:", delta)
 
-network.backward(delta, workspace)
+network.backward(workspace)
 delta_hidden = (dense[1].T @ delta) * (a > 0)
 show("The dense gradient of the hidden layer would have 12 numbers:", delta_hidden @ x.T)
 show("The library computes the 5 that are stored:", network.layers[0].data_gradient)
@@ -82,10 +84,11 @@ assert np.allclose(network.layers[0].data_gradient, (delta_hidden @ x.T)[hidden.
 sgd = SGD(momentum=0.9, nesterov=False)
 state = sgd.init(network.params)
 before = network.params.copy()
-sgd.step(network.params, network.gradient, state, learning_rate=0.1, n_weights=network.n_weights, n_steps=1)
+sgd.step(network.params, network.gradient, state, learning_rate=0.1, alpha=0.0, n_weights=network.n_weights, n_steps=1)
 print("\nAll parameters are one vector: W₁, W₂, then the biases. One step moves it by −0.1 · gradient:")
 names = ("W₁", "W₂", "hidden biases", "output biases")
 for name, part in zip(names, [*network.weight_slices(), *network.bias_slices()], strict=True):
     print(f"  {name:<14} {np.array2string(network.params[part], precision=4, suppress_small=True)}")
 assert np.allclose(network.params, before - 0.1 * network.gradient)
-print(f"\nLoss after the step: {loss(network.forward(x, workspace), target, delta):.4f}")
+workspace.set_inputs(x)
+print(f"\nLoss after the step: {loss(network.forward(workspace), target, z):.4f}")

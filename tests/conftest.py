@@ -1,27 +1,10 @@
-"""Settings that must be made before numba is imported, and what several tests share.
+"""What several tests share."""
 
-Numba's on-disk cache does not notice an edit of a kernel in another file, nor of shared flags: the cache directory is
-named after a hash of all kernel sources and of numba's own settings.
-"""
-
-import hashlib
 import os
-import tempfile
-from pathlib import Path
 
-_KERNELS = Path(__file__).parents[1] / "truesparse" / "kernels"
-_state = hashlib.sha256()
-for _path in sorted(_KERNELS.glob("*.py")):
-    _state.update(_path.read_bytes())
-for _name in sorted(name for name in os.environ if name.startswith("NUMBA_") and name != "NUMBA_CACHE_DIR"):
-    _state.update(f"{_name}={os.environ[_name]}".encode())
-os.environ.setdefault(
-    "NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"truesparse-kernels-{_state.hexdigest()[:16]}")
-)
-
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+import numpy as np
+import pytest
+from hypothesis import settings
 
 settings.register_profile("truesparse", deadline=None, max_examples=50)
 settings.register_profile("nightly", deadline=None, max_examples=5000)

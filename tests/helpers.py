@@ -9,8 +9,10 @@ from scipy.sparse import csr_array
 
 from truesparse.evolution import PRESETS
 from truesparse.network.activations import PiecewiseLinear
-from truesparse.network.layers import SparseLinear
+from truesparse.network.initial_weights import FanIn, draw
+from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
+from truesparse.runtime.plugins import resolve
 from truesparse.topology import Pattern
 
 # Every method as parameters of an estimator; two of them are first topologies.
@@ -60,10 +62,61 @@ def two_layers(w, slope, dtype, dropout=0.0):
     return network
 
 
+def forward(network, x, workspace, rng=None, **options):
+    """The sums for an array of inputs, (n_features, batch)."""
+    workspace.set_inputs(x)
+    return network.forward(workspace, rng, **options)
+
+
+def backward(network, delta, workspace):
+    """The backward pass for an array of errors, (n_outputs, batch)."""
+    workspace.z[:] = delta
+    network.backward(workspace)
+
+
+def make(rng, activation="relu", sizes=(6, 9, 8, 3), density=0.4, dense=(2,), **options):
+    """A network whose last layer is full; the layers numbered in `dense` run on BLAS."""
+    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+    patterns = [Pattern.sample(shape, max(1, round(density * shape[0] * shape[1])), rng) for shape in shapes[:-1]]
+    patterns.append(Pattern.from_keys(np.arange(shapes[-1][0] * shapes[-1][1]), shapes[-1]))
+    layers = [DenseLinear(p.shape) if i in dense else SparseLinear(p) for i, p in enumerate(patterns)]
+    network = MLP(layers, resolve("activation", activation), **{"dtype": np.float64, **options})
+    for layer, pattern in zip(network.layers, patterns, strict=True):
+        layer.data[:] = draw(FanIn(1.0), pattern, slice(None), rng)
+        layer.bias[:] = rng.standard_normal(layer.shape[0])
+    learnt = network.params[network.bias_slices()[-1].stop :]
+    learnt[:] = rng.normal(0, 0.5, learnt.size)
+    return network
+
+
+def loss_and_gradient(network, loss, x, target, rng=None):
+    workspace = network.workspace(x.shape[1])
+    z = forward(network, x, workspace, rng)
+    value = loss(z, target, z)
+    network.backward(workspace)
+    return value, network.gradient.copy()
+
+
+def gradient_by_differences(network, loss, h=1e-6):
+    """The slope of a function of the network's parameters."""
+    gradient = np.empty_like(network.params)
+    for i, kept in enumerate(network.params.copy()):
+        network.params[i] = kept + h
+        above = loss()
+        network.params[i] = kept - h
+        gradient[i] = (above - loss()) / (2 * h)
+        network.params[i] = kept
+    return gradient
+
+
+def dense_of(layer):
+    return layer.weight if isinstance(layer, DenseLinear) else layer.weight.toarray()
+
+
 def assert_same_run(model, other):
     """Two fitted estimators have the same connections, parameters, moments and history, to the last byte."""
     for a, b in zip(model._network.layers, other._network.layers, strict=True):
-        assert a.is_sparse == b.is_sparse
+        assert a.in_kernels == b.in_kernels
         np.testing.assert_array_equal(a.pattern.indptr, b.pattern.indptr)
         np.testing.assert_array_equal(a.pattern.indices, b.pattern.indices)
     assert model._network.params.tobytes() == other._network.params.tobytes()
@@ -78,11 +131,11 @@ def assert_same_run(model, other):
         np.testing.assert_array_equal(history[name], other_history[name])
 
 
-def benchmark_modules(*names):
-    """Scripts of the benchmarks, imported; they import each other."""
-    benchmarks = str(Path(__file__).parents[1] / "benchmarks")
-    sys.path.insert(0, benchmarks)
+def benchmark_modules(room, *names):
+    """Scripts of a folder of `benchmarks/`, imported with that folder on the path, as when they are run."""
+    before = sys.path.copy()
+    sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks" / room))
     try:
         return [import_module(name) for name in names]
     finally:
-        sys.path.remove(benchmarks)
+        sys.path[:] = before

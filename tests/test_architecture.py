@@ -141,7 +141,7 @@ def test_no_kernel_calls_a_kernel_of_another_file(name):
 
     What all kernels are made of is excepted, and so are files that compile nothing.
     """
-    shared = {f"truesparse.kernels.{module}" for module in ("jit", "lanes", "table")}
+    shared = {f"truesparse.kernels.{module}" for module in ("cache", "jit", "lanes", "table")}
     imported = set(imports(MODULES[name]))
     if "numba" in imported or "truesparse.kernels.jit" in imported:
         assert not {module for module in imported if module.startswith("truesparse.")} - shared

@@ -1,7 +1,7 @@
 """The claim of CTRE's paper, at the size of a test: Madelon, epsilon 1, the published settings.
 
-``benchmarks/madelon.py`` measures the same over three seeds. The data are not part of the project; without them, these
-tests are skipped.
+``benchmarks/study/madelon.py`` measures the same over three seeds. The data are not part of the project; without them,
+these tests are skipped.
 """
 
 import numpy as np

@@ -11,6 +11,7 @@ from truesparse.estimators import (
     warmup,
 )
 from truesparse.evolution import Evolution, paper_settings, preset, recommended_settings
+from truesparse.runtime.plugins import plugin
 
 __all__ = [
     "Evolution",
@@ -21,6 +22,7 @@ __all__ = [
     "inspection",
     "load",
     "paper_settings",
+    "plugin",
     "preset",
     "recommended_settings",
     "save",

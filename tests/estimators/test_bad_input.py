@@ -12,8 +12,9 @@ from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import EpochPrinter
 from truesparse.evolution import ImportancePruning, Random
 from truesparse.evolution.snip import SNIP
+from truesparse.network.activations import Tanh
 from truesparse.network.initial_weights import FanIn
-from truesparse.network.losses import SquaredError
+from truesparse.network.losses import SoftmaxCrossEntropy, SquaredError
 from truesparse.training import SGD, Adam
 from truesparse.training.lr_schedules import Step
 
@@ -26,7 +27,7 @@ PARAMETERS = {
     "update_every": [0, -1, 1.5, "step"],
     "topology_init": ["random", SNIP],
     "weight_init": ["he", 3, FanIn],
-    "activation": ["gelu", 1],
+    "activation": ["gelu", 1, Tanh],
     "solver": ["lbfgs", None, SGD, Adam],
     "alpha": [-1, None],
     "batch_size": [0, -5, 1.5, "auto"],
@@ -49,7 +50,7 @@ PARAMETERS = {
     "callbacks": ["print", 3, [None], [EpochPrinter]],
 }
 OF_CLASSIFIER = {"class_weight": ["even", [1, 2], 2.0]}
-OF_REGRESSOR = {"loss": ["deviance", 3, None, SquaredError()]}
+OF_REGRESSOR = {"loss": ["deviance", 3, None, SquaredError, SoftmaxCrossEntropy()]}
 
 
 @pytest.fixture(scope="module")

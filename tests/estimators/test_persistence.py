@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import pickle
+import re
 import warnings
 import zipfile
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from helpers import METHODS, assert_same_run
 from scipy.sparse import csr_array
 from sklearn.datasets import make_classification, make_regression
+from sklearn.metrics import accuracy_score, make_scorer
 
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
@@ -158,14 +160,23 @@ def test_the_weights_can_be_read_by_numpy_alone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("batch_transform", lambda X, rng: X), ("random_state", np.random.RandomState(0))],
+    ("name", "value", "named"),
+    [
+        ("batch_transform", lambda X, rng: X, r"<missing: .*\.<lambda>>"),
+        ("scoring", make_scorer(accuracy_score), r"<missing: sklearn\..*Scorer>"),
+        ("random_state", np.random.RandomState(0), r"<missing: numpy\..*RandomState>"),
+    ],
 )
-def test_code_in_parameters_is_refused(name, value, tmp_path):
+def test_code_in_parameters_is_named(name, value, named):
     model = SparseMLPClassifier(**SMALL | {name: value}).fit(X, y)
-    with pytest.raises(ModelFormatError, match=f"{name}="):
-        truesparse.save(model, tmp_path / "model.npz")
-    assert list(tmp_path.iterdir()) == []
+    with pytest.warns(UserWarning, match=rf"could only name {name} \(.*\): the model predicts"):
+        loaded = through_a_file(model)
+    assert re.search(named, repr(loaded))
+    assert loaded.predict(X).tobytes() == model.predict(X).tobytes()
+    assert saved(loaded) == saved(model)
+    with pytest.raises(ValueError, match=rf"{name}=<missing: .*set_params\({name}=…\)"):
+        loaded.partial_fit(X, y)
+    assert_same_run(loaded.set_params(**{name: value}).partial_fit(X, y), model.partial_fit(X, y))
 
 
 def test_a_parameter_that_fit_refuses_is_not_saved():
@@ -226,14 +237,19 @@ def set_entry(*path_and_value):
         set_entry("parameters", "callbacks", []),
         set_entry("parameters", "epsilon", -1),
         set_entry("parameters", "batch_transform", {"type": "evolution.Magnitude", "fields": {}}),
-        set_entry("parameters", "evolution", "no such method"),
         set_entry("parameters", "evolution", {"type": "os.system", "fields": {}}),
         set_entry("parameters", []),
         set_entry("fitted", "seed", -1),
         set_entry("fitted", "seed", True),
         set_entry("fitted", "seed", 2**62),
         set_entry("parameters", "evil", {"type": "not stored", "name": "a"}),
-        set_entry("parameters", "batch_transform", {"type": "not stored", "name": "a"}),
+        set_entry("parameters", "n_jobs", {"type": "not stored", "name": "a"}),
+        set_entry("parameters", "evolution", {"type": "not stored", "name": ""}),
+        set_entry("parameters", "evolution", {"type": "not stored", "name": "a", "fields": []}),
+        set_entry("parameters", "evolution", {"type": "not stored", "name": "a", "more": 1}),
+        set_entry("parameters", "topology_init", "no such topology"),
+        set_entry("fitted", "shape", "activation", {"type": "not stored", "name": "a", "fields": {}}),
+        set_entry("fitted", "shape", "activation", {"type": "activation.Own", "fields": {}}),
         set_entry("fitted", "learnt", "classes_are_objects", True),
         set_entry("fitted", "network", "dropout", 10**400),
         set_entry("fitted", "run", "progress", "best", 10**400),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
-
 from truesparse.data.batches import BatchReader
+
 from truesparse.evolution import (
     MEST,
     OMP,

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import dense_of, make
 from numpy.testing import assert_allclose
 from streams import Errors, Stream, best_keys, keys_of, no_subset, similarity, vacancies_for, with_dropped
-from test_network import dense_of, make
 
 from truesparse import SparseMLPClassifier
 from truesparse.evolution import (

@@ -34,5 +34,5 @@ def test_each_name_is_the_method_of_its_paper():
 
 @pytest.mark.parametrize("function", [preset, paper_settings, recommended_settings])
 def test_unknown_name(function):
-    with pytest.raises(ValueError, match=r"'ctre' is not a preset; there are \['cte', 'ctre_seq'"):
+    with pytest.raises(ValueError, match=r"'ctre' is not registered; there are \['cte', 'ctre_seq'"):
         function("ctre")

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from helpers import dense_of, loss_and_gradient, make
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from scipy.sparse import csr_array
-from test_network import dense_of, loss_and_gradient, make
-
 from truesparse.data.batches import BatchReader
+
 from truesparse.evolution import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.signals import ErrorStream
 from truesparse.kernels import reference

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from helpers import dense_of, loss_and_gradient, make
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
-from test_network import dense_of, loss_and_gradient, make
-
 from truesparse.data.batches import BatchReader
+
 from truesparse.evolution.signals import ActivationStream, ErrorStream, draw_samples
 from truesparse.network.losses import SoftmaxCrossEntropy, SquaredError
 

@@ -9,13 +9,15 @@ from scipy.sparse import csr_array
 from scipy.special import expit, softmax
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.evolution import snip
 from truesparse.evolution.snip import SNIP, draw_as_in_dense
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import Activation
 from truesparse.network.initial_weights import Dense, FanIn, Glorot, draw
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError
+from truesparse.runtime.plugins import names, resolve
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.runtime.threads import threads
-from truesparse.topology import Pattern, snip
+from truesparse.topology import Pattern
 
 SHAPES = [(30, 20), (25, 30), (4, 25)]
 COUNTS = [60, 50, 20]
@@ -31,7 +33,7 @@ def data(rng, dtype=np.float64):
 
 def choose(X, target, method, *, activation="relu", loss=None, initializer=None, counts=COUNTS, shapes=SHAPES):
     return method.choose(
-        X, target, shapes, counts, activation=ACTIVATIONS.get(activation, activation),
+        X, target, shapes, counts, activation=resolve("activation", activation),
         loss=loss or SoftmaxCrossEntropy(), initializer=initializer or Dense(), streams=STREAMS,
     )  # fmt: skip
 
@@ -213,12 +215,7 @@ def test_full_layers_are_full_and_the_others_chosen(rng):
 
 
 def test_smooth_activations_of_ones_own(rng):
-    class Softplus:
-        is_smooth = True
-
-        def at_layer(self, layer):
-            return self
-
+    class Softplus(Activation):
         def apply(self, z):
             np.logaddexp(0, z, out=z)
 
@@ -259,7 +256,7 @@ def test_peak_memory(per_layer, rng):
 
 
 @pytest.mark.parametrize("snip_or_dense", ["snip", "dense"])
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize("activation", sorted(names("activation")))
 def test_digits_are_learnt(snip_or_dense, activation, digits):
     X_train, X_test, y_train, y_test = digits
     model = SparseMLPClassifier(

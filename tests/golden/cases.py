@@ -41,9 +41,8 @@ from truesparse.evolution import (
     Random,
     neuron_evolution,
 )
-from truesparse.network.activations import ACTIVATIONS
 from truesparse.network.initial_weights import Dense
-from truesparse.network.losses import OF_NUMBERS
+from truesparse.runtime.plugins import names
 from truesparse.training import SGD
 from truesparse.training.lr_schedules import Step
 
@@ -239,14 +238,14 @@ OTHERS = {
     "counts": lambda n_jobs: fit(regressor(loss="poisson"), np.floor(np.abs(OUTPUTS)), n_jobs),
     **{
         f"loss {name}": lambda n_jobs, name=name: fit(regressor(loss=name), np.abs(NUMBERS), n_jobs)
-        for name in OF_NUMBERS
+        for name in names("loss")
     },
     "sample_weight": lambda n_jobs: fit(classifier(), CLASSES, n_jobs, sample_weight=SAMPLE_WEIGHT),
     "sample_weight regressor": lambda n_jobs: fit(regressor(), NUMBERS, n_jobs, sample_weight=SAMPLE_WEIGHT),
     "class_weight balanced": of_classes(class_weight="balanced"),
     "class_weight dict": of_classes(class_weight={0: 2.0, 2: 0.5}),
     # Networks.
-    **{f"activation {name}": of_classes(activation=name) for name in ACTIVATIONS},
+    **{f"activation {name}": of_classes(activation=name) for name in names("activation")},
     "srelu csr sgd": lambda n_jobs: fit(
         classifier(activation="srelu", **sgd(0.9, nesterov=True)), CLASSES, n_jobs, X=csr_array(X)
     ),

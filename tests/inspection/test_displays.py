@@ -24,7 +24,7 @@ from truesparse.inspection import (
     TopologyChangeDisplay,
     TopologyRecorder,
 )
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
@@ -49,7 +49,7 @@ def _no_figure_stays():
 
 @pytest.fixture
 def small():
-    network = MLP([SparseLinear(pattern_of(matrix)) for matrix in SMALL], ACTIVATIONS["relu"])
+    network = MLP([SparseLinear(pattern_of(matrix)) for matrix in SMALL], PiecewiseLinear())
     network.layers[0].data[:] = [1, -2, 3, -4]
     return network
 
@@ -226,7 +226,7 @@ def test_connections_of_a_network_worked_by_hand(small):
 
 
 def test_connections_of_a_full_layer():
-    network = MLP([DenseLinear((3, 2))], ACTIVATIONS["relu"])
+    network = MLP([DenseLinear((3, 2))], PiecewiseLinear())
     network.layers[0].data[:] = [1, -2, 3, -4, 5, -6]
     assert_array_equal(ConnectivityDisplay.from_estimator(network).values, [3, 3])
     assert_array_equal(ConnectivityDisplay.from_estimator(network, by="strength").values, [9, 12])

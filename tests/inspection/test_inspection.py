@@ -22,7 +22,7 @@ from truesparse.inspection import (
     paths,
     total,
 )
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern, Rewiring
@@ -36,7 +36,7 @@ def network_from(*layers, dtype=np.float32):
         else SparseLinear(layer if isinstance(layer, Pattern) else pattern_of(layer))
         for layer in layers
     ]
-    return MLP(layers, ACTIVATIONS["relu"], dtype=dtype)
+    return MLP(layers, PiecewiseLinear(), dtype=dtype)
 
 
 # Features a b c d, hidden units x y z, outputs p q. a → x, b → x, b → y; x → p, z → p, y → nothing.
@@ -142,7 +142,7 @@ def test_training_bytes_are_those_of_the_arrays(digits, solver, n_moments, activ
     model.fit(X[:300], y[:300])
     network = model._network
     vectors = [network.params, network.gradient, *model._run.state.optimizer_state.values()]
-    patterns = [layer.pattern for layer in network.layers if layer.is_sparse]
+    patterns = [layer.pattern for layer in network.layers if layer.stored_pattern is not None]
     indices = [array for pattern in patterns for array in (pattern.indices, pattern.indptr)]
     by_columns = [array for pattern in patterns for array in vars(pattern).get("transposed_index", ())]
     assert by_columns

@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 from helpers import BATCHED_SHAPES as SHAPES
-from helpers import random_csr, tolerance, two_layers
+from helpers import backward, forward, random_csr, tolerance, two_layers
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from truesparse.data.batches import BatchReader
+from truesparse.data import array_source
 from truesparse.kernels import reference
+from truesparse.kernels.forward import activate
 from truesparse.kernels.jit import threads
+from truesparse.kernels.lanes import width_of
+from truesparse.kernels.table import FAN_OUT, empty_table
 from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import SparseLinear
 from truesparse.network.mlp import MLP
@@ -31,7 +34,7 @@ def test_forward_is_the_dense_product(shape, density, slope, dtype, rng):
     network.layers[0].bias[:] = rng.standard_normal(fan_out)
     x = rng.standard_normal((fan_in, batch)).astype(dtype)
     workspace = full_of_nan(network, batch)
-    z = network.forward(x, workspace)
+    z = forward(network, x, workspace)
     expected, signs = reference.forward(w.data, w.indices, w.indptr, network.layers[0].bias, x, slope)
     assert_allclose(workspace.outputs_of(0), expected, **tolerance(dtype))
     assert_array_equal(z, workspace.outputs_of(0))
@@ -44,7 +47,7 @@ def test_factors_multiply_what_went_through_the_activation(dtype, rng):
     network = two_layers(w, 0.5, dtype, dropout=0.4)
     x = rng.standard_normal((7, 20)).astype(dtype)
     workspace = full_of_nan(network, 20)
-    network.forward(x, workspace, rng)
+    forward(network, x, workspace, rng)
     factors = workspace.factors[:9, :20]
     expected, _ = reference.forward(w.data, w.indices, w.indptr, network.layers[0].bias, x, 0.5, factors)
     assert_allclose(workspace.outputs_of(0), expected, **tolerance(dtype))
@@ -60,14 +63,44 @@ def test_sparse_inputs_give_the_same_bytes(batch, dtype, rng):
     samples = rng.integers(400, size=batch)
     results = []
     for data in (X, X.toarray()):
-        reader = BatchReader(data)
-        workspace = network.workspace(batch, dense_inputs=not reader.is_sparse)
-        z = network.forward(workspace.read(reader, samples), workspace)
+        source = array_source(data)
+        workspace = network.workspace(batch, dense_inputs=not source.is_sparse)
+        source.read(samples, workspace)
+        z = network.forward(workspace)
         results.append((z.copy(), workspace.masks[:300].copy()))
     assert_array_equal(results[0][0], results[1][0])
     real = -(-batch // 16)
     if batch % 16 == 0:
         assert_array_equal(results[0][1][:, :real], results[1][1][:, :real])
+
+
+@pytest.mark.parametrize("batch", [5, 100])
+def test_sparse_inputs_are_the_dense_product(batch, dtype, rng):
+    X, w = random_csr((400, 50), 0.01, rng, dtype), random_csr((30, 50), 0.2, rng, dtype)
+    network = two_layers(w, 0.1, dtype)
+    network.layers[0].bias[:] = rng.standard_normal(30)
+    source, workspace = array_source(X), network.workspace(batch, dense_inputs=False)
+    source.read(rng.integers(400, size=batch), workspace)
+    z = network.forward(workspace)
+    features, x = workspace.sparse_inputs.features, workspace.sparse_inputs.values[:, :batch]
+    assert features.size < 50 or batch == 100
+    expected, _ = reference.forward_sparse_inputs(
+        w.data, w.indices, w.indptr, network.layers[0].bias, features, x, 50, 0.1
+    )
+    assert_allclose(z, expected, **tolerance(dtype))
+
+
+@pytest.mark.parametrize("drops", [False, True])
+def test_activate_is_the_reference(drops, dtype, rng):
+    z = rng.standard_normal((7, 48)).astype(dtype)
+    layer = empty_table(1)[0]
+    layer[FAN_OUT] = 7
+    factors = rng.integers(3, size=z.size if drops else 0).astype(dtype)
+    a, masks = z.copy(), np.zeros((7, 3), np.uint16)
+    activate(layer, dtype(-0.3), a.reshape(-1), masks.reshape(-1), factors, 48, width_of(16), 3)
+    expected, signs = reference.activate(z, dtype(-0.3), factors.reshape(z.shape) if drops else 1)
+    assert_array_equal(a, expected)
+    assert_array_equal(np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little"), signs)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 20), st.integers(1, 40), st.floats(0, 1))
@@ -80,8 +113,8 @@ def test_the_products_of_both_passes_are_adjoint(seed, fan_out, fan_in, batch, d
     network.layers[0].data[:], network.layers[1].data[:] = 1, w.data
     x, y = rng.standard_normal((fan_in, batch)), rng.standard_normal((fan_out, batch))
     workspace = network.workspace(batch)
-    wx = network.forward(x, workspace, all_units=True).copy()
-    network.backward(y, workspace)
+    wx = forward(network, x, workspace, all_units=True).copy()
+    backward(network, y, workspace)
     errors = np.where(np.isin(np.arange(fan_in), w.indices)[:, None], workspace.outputs_of(0), 0)
     assert_allclose(np.sum(y * wx), np.sum(errors * x), rtol=1e-9, atol=1e-9)
 
@@ -91,15 +124,15 @@ def test_int64_indices(rng):
     network = two_layers(w, 0.0, np.float32)
     x = rng.standard_normal((50, 7)).astype(np.float32)
     workspace = network.workspace(7)
-    narrow = network.forward(x, workspace).copy()
-    network.backward(narrow, workspace)
+    narrow = forward(network, x, workspace).copy()
+    backward(network, narrow, workspace)
     gradient = network.gradient.copy()
     pattern = network.layers[0].pattern
     network.layers[0].pattern = Pattern(
         pattern.shape, pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64)
     )
-    assert_array_equal(network.forward(x, workspace), narrow)
-    network.backward(narrow, workspace)
+    assert_array_equal(forward(network, x, workspace), narrow)
+    backward(network, narrow, workspace)
     assert_array_equal(network.gradient, gradient)
 
 
@@ -112,17 +145,17 @@ def test_units_that_nothing_reads_are_left_out_unless_asked_for(rng):
     network.params[:] = rng.uniform(1, 2, network.params.size)
     x, workspace = rng.uniform(1, 2, (4, 5)), full_of_nan(network, 5)
     for _ in range(2):  # from the first backward pass on, the network knows who reads whom
-        z = network.forward(x, workspace).copy()
+        z = forward(network, x, workspace).copy()
         network.gradient[:] = np.nan
-        network.backward(np.ones((2, 5)), workspace)
+        backward(network, np.ones((2, 5)), workspace)
         assert_array_equal(network.layers[0].data_gradient != 0, [True, True, False, True])
         assert_array_equal(network.layers[1].data_gradient != 0, [True, False, False, True])
         assert_array_equal(network.layers[0].bias_gradient != 0, [True, False, True])
         assert_array_equal(network.layers[1].bias_gradient != 0, [True, False, True])
         workspace.a[:8] = np.nan
-    assert_array_equal(network.forward(x, workspace), z)
+    assert_array_equal(forward(network, x, workspace), z)
     assert np.isnan(workspace.outputs_of(1)[1]).all()
-    assert_array_equal(network.forward(x, workspace, all_units=True), z)
+    assert_array_equal(forward(network, x, workspace, all_units=True), z)
     expected = network.layers[1].weight @ workspace.outputs_of(0) + network.layers[1].bias[:, None]
     assert_allclose(workspace.outputs_of(1), expected)
 
@@ -135,8 +168,8 @@ def test_same_bytes_for_every_number_of_threads(rng):
     for n in (1, 2):
         with threads(n):
             workspace = network.workspace(200)
-            z = network.forward(x, workspace).copy()
-            network.backward(z, workspace)
+            z = forward(network, x, workspace).copy()
+            backward(network, z, workspace)
             results.append((z, network.gradient.copy(), workspace.outputs_of(0).copy()))
     for one, two in zip(*results, strict=True):
         assert_array_equal(one, two)
@@ -148,5 +181,5 @@ def test_nan_reaches_only_what_it_touches():
     network = two_layers(w, 1.0, np.float32)
     x = np.ones((3, 4), dtype=np.float32)
     x[1, 2] = np.nan
-    z = network.forward(x, network.workspace(4))
+    z = forward(network, x, network.workspace(4))
     assert_array_equal(np.isnan(z), [[False, False, True, False]] * 3)

@@ -24,6 +24,7 @@ def test_sparse_samples_become_columns_of_the_features_they_store(dtype, rng):
     seen, found = np.zeros(33, np.int32), np.full(40, -1)
     n = present_features(*arrays[1:], samples, seen, found)
     features, expected = reference.gather_csr(x.data, x.indices, x.indptr, samples, 33)
+    assert_array_equal(found[:n], reference.present_features(x.indices, x.indptr, samples))
     assert_array_equal(np.sort(found[:n]), features)
     assert not seen.any()
     out = np.full((n, 16), np.nan, dtype)

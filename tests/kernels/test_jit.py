@@ -1,7 +1,11 @@
+import os
+import subprocess
+import sys
+
 import numba
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels.jit import current_threads, max_threads, threads
 from truesparse.kernels.similarity import add_to_sketch
@@ -53,3 +57,36 @@ def test_sums_of_one_and_of_several_threads_have_the_same_bytes(batch, dtype, rn
         results.append((sketch, total, squares, errors, gradient, of_bias))
     for of_one, of_several in zip(*results, strict=True):
         assert_array_equal(of_one, of_several)
+
+
+FIT = """
+import numpy as np
+from scipy.sparse import csr_array
+from truesparse import SparseMLPClassifier
+rng = np.random.default_rng(0)
+X, y = rng.standard_normal((40, 6)) * rng.integers(2, size=(40, 6)), np.arange(40) % 3
+parameters = []
+for data, solver, activation, n_jobs in (
+    (X, "adam", "all_relu", 1), (csr_array(X), "sgd", "srelu", 1), (X, "sgd", "tanh", 2)
+):
+    model = SparseMLPClassifier(
+        (8,), epsilon=2, dropout=0.1, max_iter=2, batch_size=20, evolution="cte", update_every=1, solver=solver,
+        activation=activation, random_state=0, n_jobs=n_jobs,
+    ).fit(data, y)
+    parameters += [*(coef.data for coef in model.coefs_), *model.intercepts_, model.predict_proba(data).ravel()]
+print(*np.concatenate(parameters))
+"""
+
+
+def test_kernels_run_as_python_code_without_compilation():
+    compiled, python = (
+        np.array(
+            subprocess.run(
+                [sys.executable, "-c", FIT], env={**os.environ, "NUMBA_DISABLE_JIT": disabled},
+                capture_output=True, text=True, check=True,
+            ).stdout.split(),
+            dtype=float,
+        )
+        for disabled in ("0", "1")
+    )  # fmt: skip
+    assert_allclose(python, compiled, rtol=1e-5, atol=1e-5)

@@ -60,21 +60,22 @@ def test_the_order_of_sums(dtype, rng):
 
 PROGRAM = """
 import numpy as np
-from truesparse.network.activations import ACTIVATIONS
 from truesparse.kernels.lanes import PLAIN
 from truesparse.network.layers import SparseLinear
 from truesparse.network.mlp import MLP
+from truesparse.runtime.plugins import resolve
 from truesparse.topology import Pattern
 rng = np.random.default_rng(0)
 shapes, bytes = [(30, 9), (20, 30), (40, 20)], b""
 for activation in ("all_relu", "tanh"):
     layers = [SparseLinear(Pattern.sample(shape, 200, rng)) for shape in shapes]
-    network = MLP(layers, ACTIVATIONS[activation], dropout=0.2)
+    network = MLP(layers, resolve("activation", activation), dropout=0.2)
     network.params[:] = rng.standard_normal(network.params.size)
     workspace = network.workspace(30)
-    z = network.forward(rng.standard_normal((9, 30)), workspace, rng)
+    workspace.set_inputs(rng.standard_normal((9, 30)))
+    z = network.forward(workspace, rng)
     bytes += z.tobytes()
-    network.backward(z, workspace)
+    network.backward(workspace)
     bytes += network.gradient.tobytes()
 print(PLAIN, bytes.hex())
 """

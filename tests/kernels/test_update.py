@@ -83,8 +83,10 @@ def test_nan_stays_nan():
 def test_all_finite(n, dtype, rng):
     values = rng.standard_normal(n).astype(dtype)
     assert all_finite(values)
+    assert reference.all_finite(values)
     for bad in (np.nan, np.inf, -np.inf):
         for i in (0, n // 2, n - 1) if n else ():
             kept, values[i] = values[i], bad
             assert not all_finite(values)
+            assert not reference.all_finite(values)
             values[i] = kept

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
-from truesparse.data.batches import BatchReader
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.data import array_source
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
+from truesparse.runtime.plugins import resolve
 from truesparse.topology import Pattern
 
 
@@ -29,13 +29,13 @@ def test_full_sparse_layers_and_dense_ones_are_the_same(rng):
                     DenseLinear((n, m)) if i in dense else SparseLinear(Pattern.full((n, m)))
                     for i, (m, n) in enumerate(pairwise(sizes))
                 ]
-                network = MLP(layers, ACTIVATIONS[activation], dropout=0.3, dtype=np.float64)
+                network = MLP(layers, resolve("activation", activation), dropout=0.3, dtype=np.float64)
                 network.params[:] = np.random.default_rng(1).standard_normal(network.params.size)
-                reader = BatchReader(data)
-                workspace = network.workspace(11, dense_inputs=not reader.is_sparse)
-                x = workspace.read(reader, np.arange(11))
-                z = network.forward(x, workspace, np.random.default_rng(2)).copy()
-                network.backward(z, workspace)
+                source = array_source(data)
+                workspace = network.workspace(11, dense_inputs=not source.is_sparse)
+                source.read(np.arange(11), workspace)
+                z = network.forward(workspace, np.random.default_rng(2)).copy()
+                network.backward(workspace)
                 results.append((z, network.gradient.copy()))
             for z, gradient in results[1:]:
                 assert_allclose(z, results[0][0], rtol=1e-10, atol=1e-12)
@@ -44,8 +44,8 @@ def test_full_sparse_layers_and_dense_ones_are_the_same(rng):
 
 def test_large_full_layers_are_dense():
     patterns = [Pattern.full((64, 70)), Pattern.full((10, 64))]
-    network = MLP.from_patterns(patterns, ACTIVATIONS["relu"])
-    assert [layer.is_sparse for layer in network.layers] == [False, True]
+    network = MLP.from_patterns(patterns, resolve("activation", "relu"))
+    assert [layer.in_kernels for layer in network.layers] == [False, True]
     assert not any(layer.can_change for layer in network.layers)
     assert_array_equal(network.layers[0].pattern.keys, patterns[0].keys)
     assert np.shares_memory(network.layers[0].weight, network.params)

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from scipy.sparse import csr_array, csr_matrix, dia_array
+from scipy.sparse import csr_array, csr_matrix
 
 from truesparse.data.checks import sound_csr
 from truesparse.runtime.checks import LARGEST, check_count, check_number, refuse_masked
@@ -72,75 +72,6 @@ def test_damaged_index_arrays(fmt, attribute, change, message):
 def test_damaged_coordinates(attribute, change, message):
     with pytest.raises(ValueError, match=f"X is a damaged sparse matrix: .*{message}"):
         sound_csr("X", damaged("coo", attribute, change))
-
-
-def test_damaged_lists():
-    matrix = csr_matrix(DENSE).tolil()
-    matrix.rows[0] = [1, 10**6]
-    with pytest.raises(ValueError, match=r"X is a damaged .* indices must lie in \[0, 4\)"):
-        sound_csr("X", matrix)
-
-
-def lists(*rows):
-    array = np.empty(len(rows), dtype=object)
-    array[:] = rows
-    return array
-
-
-@pytest.mark.parametrize(
-    ("attribute", "change", "message"),
-    [
-        ("data", put(0, [1.0] * 3_000_000), "row 0 has 2 indices for 3000000 values"),  # SciPy writes all of them
-        ("data", put(0, [1.0]), "row 0 has 2 indices for 1 values"),  # and leaves places as they were in memory
-        ("rows", put(1, list(range(100_000))), "row 1 has 100000 indices for 1 values"),
-        ("rows", put(1, [-1]), r"indices must lie in \[0, 4\), got -1 to 3"),
-        ("rows", put(1, [2**70]), "indices must be integers"),
-        ("rows", put(1, [0.5]), "indices must be integers"),
-        ("rows", put(1, [[0]]), "inhomogeneous|integers"),
-        ("rows", put(1, None), "rows must hold 3 lists"),
-        ("data", put(1, "a"), "data must hold 3 lists"),
-        ("data", put(1, ["a"]), "must be real number|float"),
-        ("rows", lambda a: a[:-1], "rows must hold 3 lists"),
-        ("data", lambda a: np.append(a, lists([1.0])), "data must hold 3 lists"),
-        ("rows", lambda a: a[:, None], "rows must hold 3 lists"),
-        ("data", lambda a: None, "NoneType"),
-    ],
-)
-def test_damaged_lists_of_any_length(attribute, change, message):
-    with pytest.raises(ValueError, match=f"X is a damaged sparse matrix: .*({message})"):
-        sound_csr("X", damaged("lil", attribute, change))
-
-
-@pytest.mark.parametrize(
-    ("attribute", "change", "message"),
-    [
-        ("offsets", lambda a: a[:-1], "offsets array must hold"),
-        ("offsets", lambda a: a + 0.5, "offsets array must hold .* float64"),
-        ("offsets", lambda a: np.zeros_like(a), "duplicate"),
-        ("data", lambda a: a[:-1], "offsets array must hold"),
-        ("data", lambda a: a[0], "must have 2 axes"),
-    ],
-)
-def test_damaged_diagonals(attribute, change, message):
-    with pytest.raises(ValueError, match=f"X is a damaged sparse matrix: .*{message}"):
-        sound_csr("X", damaged("dia", attribute, change))
-
-
-def test_diagonals_outside_are_empty():
-    matrix = csr_matrix(DENSE).todia()
-    matrix.offsets = matrix.offsets.astype(np.int64)
-    for offset in (2**32, 4, -3):  # as int32 the first would be the main diagonal
-        matrix.offsets[matrix.offsets.argmax() if offset > 0 else matrix.offsets.argmin()] = offset
-        assert sound_csr("X", matrix).nnz < 5
-    assert sound_csr("X", dia_array((np.ones((1, 4)), [2**31 - 1]), shape=(3, 4))).nnz == 0
-
-
-@pytest.mark.parametrize("key", [(0, 4), (-1, 0), (2**70, 0), (0.5, 0), (0, 1, 2), 3])
-def test_damaged_keys(key):
-    matrix = csr_matrix(DENSE).todok()
-    matrix._dict[key] = 1.0
-    with pytest.raises(ValueError, match="X is a damaged sparse matrix"):
-        sound_csr("X", matrix)
 
 
 @pytest.mark.parametrize("fmt", ["csr", "csc", "coo", "bsr"])

@@ -23,9 +23,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import truesparse
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import SparseMLPClassifier, SparseMLPRegressor, preset
 from truesparse.callbacks import Checkpoint
-from truesparse.evolution import ImportancePruning, preset
+from truesparse.evolution import ImportancePruning
+from truesparse.runtime import interrupts
 from truesparse.runtime.interrupts import stop_on_interrupt
 
 X, y = make_classification(96, 12, n_informative=6, n_classes=3, random_state=0)  # 3 steps an epoch
@@ -40,6 +41,7 @@ SMALL = {
 def default_handler():
     """Python's own, whatever runs the tests has installed; there must be no other one afterwards."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    later()
     yield
     after = signal.signal(signal.SIGINT, before)
     assert after is signal.default_int_handler
@@ -79,7 +81,13 @@ def interrupted(steps, cls=SparseMLPClassifier, **options):
     best = ", or was in its best epoch" if model.early_stopping else ""
     with pytest.warns(UserWarning, match=f"Interrupted with .*with the network as it is{best}[.]"):
         model.fit(X, y)
+    later()
     return model
+
+
+def later():
+    """Some seconds have passed."""
+    interrupts._stopped = None
 
 
 def test_stops_after_the_batch_and_leaves_a_fitted_model():
@@ -174,7 +182,7 @@ def test_with_early_stopping_the_best_network_is_kept():
 
         def on_epoch_end(self, network, record):
             if record.validation_score > self.best:
-                self.best, self.params = record.validation_score, self.network.params.tobytes()
+                self.best, self.params = record.validation_score, network.params.tobytes()
 
     best = Best()
     model = interrupted([14], early_stopping=True, callbacks=[best])
@@ -231,6 +239,7 @@ def test_a_pipeline_is_fitted():
         model.fit(X, y)
     assert model[-1].n_iter_ == 2
     assert model.predict(X).shape == y.shape
+    later()
     regressor = TransformedTargetRegressor(
         SparseMLPRegressor(**SMALL, batch_transform=CtrlC(8)), transformer=StandardScaler()
     )
@@ -252,11 +261,25 @@ def test_a_pipeline_is_fitted():
     ids=["search", "search of a pipeline", "cross-validation", "bagging", "one against the rest", "elimination"],
 )
 def test_what_fits_many_is_ended_by_the_first_one(fit_many):
-    """A fit that was only stopped would let the search go on."""
+    """The fit that comes next is not begun."""
     ctrl_c = CtrlC(8)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.warns(UserWarning, match="Interrupted"), pytest.raises(KeyboardInterrupt):
         fit_many(SparseMLPClassifier(**SMALL, batch_transform=ctrl_c))
     assert ctrl_c.step == 8
+
+
+def test_a_fit_of_another_estimator_is_not_begun_at_once_but_later(monkeypatch):
+    model, other = SparseMLPClassifier(**SMALL, batch_transform=CtrlC(8, 16)), SparseMLPClassifier(**SMALL)
+    with pytest.warns(UserWarning, match="Interrupted"):
+        model.fit(X, y)
+    with pytest.raises(KeyboardInterrupt):
+        other.fit(X, y)
+    assert not hasattr(other, "coefs_")
+    assert other.fit(X, y).n_iter_ == 6  # it was ended once, and may begin now
+    with pytest.warns(UserWarning, match="Interrupted"):
+        model.fit(X, y)
+    monkeypatch.setattr(interrupts, "_SOON", 0.0)
+    assert other.fit(X, y).n_iter_ == 6
 
 
 def test_the_best_candidate_of_a_search_is_kept():
@@ -310,8 +333,9 @@ def test_the_handler_is_restored_after_an_error():
 
 
 def test_one_within_another():
-    calls = []
-    with stop_on_interrupt(lambda: calls.append("outer")), stop_on_interrupt(lambda: calls.append("inner")):
+    calls, owner = [], SparseMLPClassifier()
+    outer, inner = (lambda: calls.append("outer")), (lambda: calls.append("inner"))
+    with stop_on_interrupt(outer, owner), stop_on_interrupt(inner, owner):
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -372,5 +396,6 @@ def test_while_a_scorer_of_scikit_learn_is_at_work():
         model.fit(X, y, X_val=X, y_val=y)
     assert model.n_iter_ == 2
     calls.clear()
+    later()
     with pytest.warns(UserWarning, match="nterrupt"):
         SelectFromModel(model).fit(X, y, X_val=X, y_val=y)

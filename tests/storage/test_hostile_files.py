@@ -1,4 +1,4 @@
-"""Files that were made to do harm, with correct checksums, are refused in words; `benchmarks/faults.py` makes more."""
+"""Files made to do harm, with right checksums, are refused; `benchmarks/stress/damaged_files.py` makes more of them."""
 
 import io
 import json

@@ -12,7 +12,8 @@ from sklearn.exceptions import NotFittedError
 
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.network.activations import ACTIVATIONS, AllReLU
+from truesparse.network.activations import AllReLU
+from truesparse.runtime.plugins import names
 from truesparse.storage import predictor
 
 SMALL = {"hidden_layer_sizes": (30, 20, 10), "epsilon": 3, "max_iter": 3, "update_every": 3, "random_state": 0}
@@ -68,7 +69,7 @@ def test_all_targets(data, tmp_path, kind):
     assert_predicts_the_same(model, exported(model, tmp_path), data[0])
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, AllReLU(0.3)], ids=str)
+@pytest.mark.parametrize("activation", [*names("activation"), AllReLU(0.3)], ids=str)
 @pytest.mark.parametrize("kind", ["classes", "numbers"])
 def test_all_activations(data, tmp_path, activation, kind, dtype):
     model = fitted(data, kind, activation=activation, dtype=dtype.__name__)
@@ -80,7 +81,7 @@ def test_all_activations(data, tmp_path, activation, kind, dtype):
 def test_layers_with_all_weights(data, tmp_path, sizes, activation):
     """Large ones run on BLAS, small ones on our kernels."""
     model = fitted(data, "classes", hidden_layer_sizes=sizes, **METHODS["dense"], activation=activation)
-    assert [layer.is_sparse for layer in model._network.layers].count(False) == (sizes == (70, 80))
+    assert [layer.in_kernels for layer in model._network.layers].count(False) == (sizes == (70, 80))
     assert_predicts_the_same(model, exported(model, tmp_path), data[0])
 
 

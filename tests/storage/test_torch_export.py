@@ -10,7 +10,8 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.network.activations import ACTIVATIONS, AllReLU
+from truesparse.network.activations import AllReLU
+from truesparse.runtime.plugins import names
 
 SMALL = {"hidden_layer_sizes": (30, 20, 10), "epsilon": 3, "max_iter": 3, "update_every": 3, "random_state": 0}
 
@@ -49,7 +50,7 @@ def test_all_targets(torch, data, kind):
     assert_predicts_the_same(torch, model, model.to_torch(), data[0])
 
 
-@pytest.mark.parametrize("activation", [*ACTIVATIONS, AllReLU(0.3)], ids=str)
+@pytest.mark.parametrize("activation", [*names("activation"), AllReLU(0.3)], ids=str)
 def test_all_activations(torch, data, activation, dtype):
     model = fitted(data, activation=activation, dtype=dtype.__name__)
     assert_predicts_the_same(torch, model, model.to_torch(), data[0])
@@ -151,12 +152,12 @@ import resource, numpy as np, torch
 torch.set_num_threads(1)
 from truesparse.storage import Head
 from truesparse.storage.torch_export import as_module
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 n, rng = 30_000, np.random.default_rng(0)
 patterns = [Pattern.sample((n, n), 2 * n, rng) for _ in range(2)]
-network = MLP.from_patterns(patterns, ACTIVATIONS["relu"])
+network = MLP.from_patterns(patterns, PiecewiseLinear())
 network.params[:] = 1e-3
 module = as_module(network, Head("identity"))
 reserved = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

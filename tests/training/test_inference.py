@@ -1,7 +1,6 @@
 import numpy as np
-from helpers import random_csr
+from helpers import make, random_csr
 from numpy.testing import assert_allclose, assert_array_equal
-from test_network import make
 
 from truesparse.training import inference
 from truesparse.training.inference import forward_all
@@ -28,7 +27,7 @@ def test_dense_and_sparse_data_in_batches_of_any_size(rng):
 
 def test_a_large_network_takes_few_samples_at_a_time_for_the_same_bytes(rng, monkeypatch):
     network = make(rng, sizes=(6, 50, 50, 3), dtype=np.float32, dense=())
-    assert all(layer.is_sparse for layer in network.layers)
+    assert network.is_batch_invariant
     X = rng.standard_normal((300, 6)).astype(np.float32)
     whole = forward_all(network, X)
     sizes, workspace = [], network.workspace

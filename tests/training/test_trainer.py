@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from helpers import loss_and_gradient, make
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
-from test_network import loss_and_gradient, make
+from truesparse.data.batches import BatchReader
 
 from truesparse import SparseMLPClassifier
-from truesparse.data.batches import BatchReader
 from truesparse.evolution import Constant as EveryStep
 from truesparse.evolution import Evolution, Random, preset
 from truesparse.network.initial_weights import Dense, FanIn

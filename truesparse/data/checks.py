@@ -1,16 +1,15 @@
 """Checks of features before a kernel sees them: kernels check neither indices nor masks."""
 
-from itertools import chain
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, dia_array, issparse
+from scipy.sparse import csr_array, issparse
 
 from truesparse.runtime.checks import refuse_masked
 
 
 def sound_features(name: str, X: Any) -> Any:
-    """Features as they are, or if they are sparse and have two dimensions, what `sound_csr` makes of them.
+    """Return features as they are, or as sound CSR if they are sparse and have two dimensions.
 
     Raises
     ------
@@ -22,11 +21,11 @@ def sound_features(name: str, X: Any) -> Any:
 
 
 def sound_csr(name: str, matrix: Any) -> csr_array:
-    """A two-dimensional SciPy sparse matrix or array as CSR, once its indices are known to lie within its shape.
+    """Return a two-dimensional SciPy sparse matrix or array as CSR, with indices that lie within its shape.
 
-    SciPy's conversions follow an index wherever it leads, write lists of any length into arrays that others of another
-    length have sized, and its ``check_format`` overlooks NaN among the indices, as well as everything in a matrix whose
-    index pointer ends with 0.
+    SciPy's conversions of CSR, CSC, BSR and COO follow an index wherever it leads, and its ``check_format`` overlooks
+    NaN among the indices, as well as everything in a matrix whose index pointer ends with 0. LIL, DOK and DIA, which
+    hold Python objects and diagonals, are left to SciPy.
 
     Raises
     ------
@@ -35,13 +34,7 @@ def sound_csr(name: str, matrix: Any) -> csr_array:
     """
     refuse_masked(name, matrix)
     try:
-        if matrix.format == "lil":
-            _check_lists(matrix)
-        elif matrix.format == "dok":
-            _check_keys(matrix)
-        elif matrix.format == "dia":
-            matrix = _sound_diagonals(matrix)
-        else:
+        if matrix.format in ("csr", "csc", "bsr", "coo"):
             _check_indices(matrix)
         matrix = csr_array(matrix)
         _check_indices(matrix)
@@ -73,41 +66,6 @@ def _check_indices(matrix):
     if indptr[0] != 0 or np.any(indptr[1:] < indptr[:-1]):
         raise ValueError("indptr must begin with 0 and never fall.")
     _check_range("indices", indices[: indptr[-1]], n_columns)  # what lies behind is not used
-
-
-def _check_lists(matrix):
-    n_rows, n_columns = matrix.shape
-    for what, lists in (("rows", matrix.rows), ("data", matrix.data)):
-        if lists.shape != (n_rows,) or not all(isinstance(row, list) for row in lists):
-            raise ValueError(f"{what} must hold {n_rows} lists.")
-    for place, (columns, values) in enumerate(zip(matrix.rows, matrix.data, strict=True)):
-        if len(columns) != len(values):
-            raise ValueError(f"row {place} has {len(columns)} indices for {len(values)} values.")
-    _check_range("indices", _integers("indices", chain.from_iterable(matrix.rows)), n_columns)
-
-
-def _check_keys(matrix):
-    keys = _integers("keys", chain.from_iterable(matrix.keys())).reshape(len(matrix.keys()), 2)
-    for what, indices, end in zip(("row", "column"), keys.T, matrix.shape, strict=True):
-        _check_range(what, indices, end)
-
-
-def _sound_diagonals(matrix):
-    """The same without the diagonals that lie outside, which are allowed, but which conversions cast to int32."""
-    n_rows, n_columns = matrix.shape
-    if matrix.data.ndim != 2:
-        raise ValueError(f"the data array must have 2 axes, got shape {matrix.data.shape}.")
-    offsets = _checked_vector("offsets", matrix.offsets, len(matrix.data))
-    within = (offsets > -n_rows) & (offsets < n_columns)
-    return dia_array((matrix.data[within], offsets[within]), shape=matrix.shape)
-
-
-def _integers(what, values):
-    """Numbers out of lists, (n,); NumPy would cut off the decimals of those that are no integers."""
-    array = np.array(list(values))
-    if array.size and (array.ndim != 1 or array.dtype.kind not in "iu"):
-        raise ValueError(f"{what} must be integers, got dtype {array.dtype}.")
-    return array
 
 
 def _checked_vector(what, values, size):

@@ -25,6 +25,7 @@ from truesparse.runtime.checks import refuse_masked, refuse_sparse
 from truesparse.runtime.interrupts import stop_on_interrupt
 from truesparse.runtime.threads import threads
 from truesparse.runtime.warnings import warn
+from truesparse.storage import refuse_missing
 from truesparse.training.events import Callback, watching
 from truesparse.training.recipe import new_network
 from truesparse.training.trainer import Start, Trainer, Validation
@@ -125,7 +126,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         with unchanged_on_error(self):
             if in_parts:
                 self._validate_params()  # scikit-learn leaves that out in all calls of partial_fit but the first
-            self._check_objects()
+            self._check_objects(goes_on=start is not Start.NEW and self.__sklearn_is_fitted__())
             stored_data = None if resume_from is None else self._take_over(resume_from)
             goes_on = start is not Start.NEW and self.__sklearn_is_fitted__()
             samples = self._samples("", X, y, sample_weight, classes, first=not goes_on)
@@ -151,7 +152,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 trainer.validation = self._validation(aside, run)
                 trainer.callbacks, done = self._watchers(trainer, run, (X, y, sample_weight), start)
                 write_checkpoint = CheckpointWriter(self, run, trainer, data) if watched else None
-                with stop_on_interrupt(trainer.stop), watching(trainer.callbacks, write_checkpoint):
+                with stop_on_interrupt(trainer.stop, self), watching(trainer.callbacks, write_checkpoint):
                     trainer.train(start)
             self._run = run
         self._warn_if_interrupted(trainer, done, in_parts)
@@ -199,9 +200,12 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         self._check_enough_to_score(f"X_val holds {samples.size} samples", samples)
         return samples
 
-    def _check_objects(self):
+    def _check_objects(self, goes_on):
         """Refuse what the constraints let pass: classes in place of instances, and callbacks that are none."""
-        for name in ("weight_init", "learning_rate", "solver", "topology_init"):
+        for name, value in self.get_params(deep=False).items():
+            if not (goes_on and name == "topology_init"):
+                refuse_missing(name, value)
+        for name in ("weight_init", "learning_rate", "solver", "topology_init", "activation"):
             if isinstance(getattr(self, name), type):
                 raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
         for callback in self.callbacks or ():

@@ -12,9 +12,9 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from truesparse.estimators.run import Run
-from truesparse.estimators.storing import name_only, restore, store, versions
+from truesparse.estimators.storing import restore, store, versions
 from truesparse.runtime.warnings import warn
-from truesparse.storage import ModelFormatError, decode, encode, naming, read_archive, write_archive
+from truesparse.storage import encode, naming, read_archive, write_archive
 from truesparse.training.trainer import Trainer
 
 # What watches a training, and says how many threads and lines it takes, changes none of its bytes.
@@ -75,8 +75,8 @@ def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[
     """
     with naming(path):
         metadata, arrays = read_archive(path)
-        parameters, libraries = metadata.get("parameters"), metadata.get("libraries")
-        saved, _, data = restore(metadata, arrays, {type(estimator).__name__: type(estimator)})
+        libraries = metadata.get("libraries")
+        saved, data = restore(metadata, arrays, {type(estimator).__name__: type(estimator)})
     if data is None or not hasattr(saved, "_run") or saved._run.state.progress.in_parts:
         raise ValueError(
             f"resume_from={str(path)!r} holds no checkpoint of a fit that can go on; truesparse.load reads it, and "
@@ -85,11 +85,11 @@ def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[
     for name, value in estimator.get_params(deep=False).items():
         if name in _FREE_TO_CHANGE:
             continue
-        found, wanted = _comparable(parameters.get(name)), _comparable(encode(value, name, name_only))
-        if found != wanted:
+        found = getattr(saved, name)
+        if _comparable(encode(found, name)) != _comparable(encode(value, name)):
             raise ValueError(
-                f"resume_from={str(path)!r} is a checkpoint of a fit with {name}={_readable(found)}, not "
-                f"{_readable(wanted)}; only {', '.join(_FREE_TO_CHANGE)} can change."
+                f"resume_from={str(path)!r} is a checkpoint of a fit with {name}={found!r}, not "
+                f"{value!r}; only {', '.join(_FREE_TO_CHANGE)} can change."
             )
     if libraries != versions():
         warn(
@@ -109,10 +109,3 @@ def _comparable(content):
     if isinstance(content, dict) and content.get("type") == "tuple":
         content = content["items"]
     return content[0] if isinstance(content, list) and len(content) == 1 else content
-
-
-def _readable(content):
-    try:
-        return repr(decode(content, "parameter"))
-    except ModelFormatError:
-        return repr(content)

@@ -6,15 +6,34 @@ from typing import ClassVar
 
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
-from truesparse.evolution import PRESETS, Evolution
-from truesparse.evolution.first import FIRST_TOPOLOGIES
-from truesparse.evolution.presets import preset
-from truesparse.network.activations import ACTIVATIONS
-from truesparse.network.initial_weights import INITIALIZERS
-from truesparse.training.lr_schedules import LEARNING_RATES
-from truesparse.training.optimizers import OPTIMIZERS
+from truesparse.evolution import Evolution
+from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
+from truesparse.network.activations import Activation
+from truesparse.runtime.plugins import names
+from truesparse.storage.parameters import Missing
+
+
+class Named(StrOptions):
+    """The short names of a kind of plug-in, those that are registered when a parameter is checked."""
+
+    def __init__(self, kind: str):
+        super().__init__(set())
+        self.kind = kind
+
+    def is_satisfied_by(self, value):
+        """Whether it is one of them."""
+        return isinstance(value, str) and value in names(self.kind)
+
+    def __str__(self):
+        return f"a str among {names(self.kind)}"
 
 
 class Parameters(BaseEstimator):
@@ -22,19 +41,19 @@ class Parameters(BaseEstimator):
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "evolution": [StrOptions(set(PRESETS)), Evolution, None],
+        "evolution": [Named("method"), Evolution, None],
         "epsilon": [Interval(Real, 0, None, closed="neither"), None],
         "density": [Interval(Real, 0, 1, closed="right"), None],
         "drop_fraction": [Interval(Real, 0, 1, closed="both"), None],
         "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
-        "topology_init": [StrOptions(set(FIRST_TOPOLOGIES)), callable],
-        "activation": [StrOptions(set(ACTIVATIONS)), HasMethods("at_layer"), None],
-        "weight_init": [StrOptions(set(INITIALIZERS)), HasMethods("bounds"), None],
+        "topology_init": [Named("topology"), callable],
+        "activation": [Named("activation"), Activation, None],
+        "weight_init": [Named("initializer"), HasMethods("bounds"), None],
         "dropout": [Interval(Real, 0, 1, closed="left"), None],
-        "solver": [StrOptions(set(OPTIMIZERS)), HasMethods(["init", "step"])],
+        "solver": [Named("optimizer"), HasMethods(["init", "step"])],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions(set(LEARNING_RATES)), HasMethods("factor")],
+        "learning_rate": [Named("learning_rate"), HasMethods("factor")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "batch_transform": [callable, None],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -53,6 +72,10 @@ class Parameters(BaseEstimator):
     }
 
     def _validate_params(self):
-        if self.evolution in ("snip", "dense"):  # say what to write instead
-            preset(self.evolution)
-        super()._validate_params()
+        """Check all parameters but those that a file could only name, which predictions do without."""
+        if isinstance(self.evolution, str) and self.evolution in FIRST_TOPOLOGIES:
+            preset(self.evolution)  # says what to write instead
+        parameters = {
+            name: value for name, value in self.get_params(deep=False).items() if not isinstance(value, Missing)
+        }
+        validate_parameter_constraints(self._parameter_constraints, parameters, caller_name=type(self).__name__)

@@ -1,8 +1,8 @@
 """Saving and loading models: files that can be kept for years, and read without trusting who made them.
 
-A file holds JSON and plain arrays (`truesparse.storage` has the layout), never code: `load` looks classes up in
-a table of its own, imports nothing by name, checks every size before it reads and every connection before a kernel sees
-it. ``numpy.load`` reads the arrays too.
+A file holds JSON and plain arrays (`truesparse.storage` has the layout), never code: `load` looks classes up among the
+registered plug-ins (`truesparse.runtime.plugins`), imports nothing by name, checks every size before it reads and every
+connection before a kernel sees it. ``numpy.load`` reads the arrays too.
 """
 
 import os
@@ -13,7 +13,7 @@ from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.storing import restore, store
-from truesparse.storage import ModelFormatError, naming, read_archive, write_archive
+from truesparse.storage import ModelFormatError, missing_in, naming, read_archive, write_archive
 
 __all__ = ["ModelFormatError", "load", "save"]
 
@@ -22,6 +22,9 @@ _CLASSES = {cls.__name__: cls for cls in (SparseMLPClassifier, SparseMLPRegresso
 
 def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: bool = True) -> None:
     """Store a model, fitted or not, in a file.
+
+    Code is only named: a `batch_transform`, a scorer, a rule of your own. The loaded model predicts without them, but
+    it needs its activation and its loss. `callbacks` are left out.
 
     Parameters
     ----------
@@ -36,8 +39,7 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     Raises
     ------
     ModelFormatError
-        If a parameter is code, such as a `batch_transform` or a rule of your own, or the model is of a class of your
-        own. `callbacks` are left out.
+        If the model is of a class of your own, or its classes are neither numbers nor text.
     ValueError
         If a parameter has a value that `fit` refuses.
     OSError
@@ -75,21 +77,25 @@ def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
     Raises
     ------
     ModelFormatError
-        If the file is damaged, is no model, or is of a newer major version. Nothing in it is executed, and the memory
-        that is used is bounded by its size.
+        If the file is damaged, is no model, or is of a newer major version, or if the network has an activation or a
+        loss of your own that is not registered by `truesparse.plugin` before. Nothing in the file is executed, and the
+        memory that is used is bounded by its size.
     OSError
         If the file cannot be opened or read.
 
     Warns
     -----
     UserWarning
-        If the file is a checkpoint of a fit with parameters that could only be named; they have their defaults then.
+        If parameters are missing because the file could only name them, or names a plug-in that is not registered. The
+        model predicts and can be saved again; before more training, set them by ``set_params``.
     """
     with naming(file):
-        model, omitted, _ = restore(*read_archive(file), _CLASSES)
-    if omitted:
+        model, _ = restore(*read_archive(file), _CLASSES)
+    missing = {name: ", ".join(missing_in(value)) for name, value in model.get_params(deep=False).items()}
+    missing = [f"{name} ({needed:.300})" for name, needed in missing.items() if needed]
+    if missing:
         warnings.warn(
-            f"The checkpoint could only name what {', '.join(omitted)} were, so they have their defaults.",
+            f"The file could only name {', '.join(missing)}: the model predicts, and needs that for more training.",
             UserWarning,
             stacklevel=2,
         )

@@ -6,13 +6,18 @@ from numbers import Integral
 from typing import Any
 
 from truesparse.evolution import Evolution, preset, suited_settings
-from truesparse.evolution.first import FIRST_TOPOLOGIES
-from truesparse.network.activations import ACTIVATIONS
-from truesparse.network.initial_weights import INITIALIZERS
 from truesparse.network.losses import Loss
-from truesparse.training.lr_schedules import LEARNING_RATES
-from truesparse.training.optimizers import OPTIMIZERS
+from truesparse.runtime.plugins import resolve
 from truesparse.training.recipe import Recipe
+
+# The parameters that may be short names, and their kinds of plug-ins.
+_KINDS = {
+    "activation": "activation",
+    "weight_init": "initializer",
+    "topology_init": "topology",
+    "learning_rate": "learning_rate",
+    "solver": "optimizer",
+}
 
 
 def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
@@ -30,20 +35,14 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
         If parameters contradict each other.
     """
     given = dict(parameters)
+    given["activation"] = resolve("activation", given["activation"])
     if given["epsilon"] is not None and given["density"] is not None:
         raise ValueError(
             f"epsilon={given['epsilon']!r} and density={given['density']!r} both say how many weights there are; leave "
             "one of them None."
         )
-    for name, objects in (
-        ("activation", ACTIVATIONS),
-        ("weight_init", INITIALIZERS),
-        ("topology_init", FIRST_TOPOLOGIES),
-        ("learning_rate", LEARNING_RATES),
-        ("solver", OPTIMIZERS),
-    ):
-        if isinstance(given[name], str):
-            given[name] = objects[given[name]]
+    for name, kind in _KINDS.items():
+        given[name] = resolve(kind, given[name])
     suited = suited_settings(given["evolution"], given["topology_init"])
     given |= {name: suited[name] for name in ("activation", "weight_init") if given[name] is None}
     if given["dropout"] is None:

@@ -5,12 +5,13 @@ from typing import ClassVar
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.parameters import Named
 from truesparse.kernels.update import all_finite
-from truesparse.network.losses import OF_NUMBERS, Huber, Loss, Poisson, values_and_weights
+from truesparse.network.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, values_and_weights
+from truesparse.runtime.plugins import names, resolve
 from truesparse.storage import ModelFormatError, decode, encode
 from truesparse.storage.head import Head
 from truesparse.training.trainer import Start
@@ -172,7 +173,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseSparseMLP._parameter_constraints,
-        "loss": [StrOptions(set(OF_NUMBERS)), Huber],
+        "loss": [Named("loss"), Loss],
     }
 
     def __init__(
@@ -288,7 +289,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        loss = OF_NUMBERS[self.loss] if isinstance(self.loss, str) else self.loss
+        loss = resolve("loss", self.loss)
+        if isinstance(loss, SoftmaxCrossEntropy | BinaryCrossEntropy):
+            raise ValueError(f"loss={loss!r} is for classification; {names('loss')} or a Loss of your own are allowed.")
         columns = y.reshape(-1, n_outputs).astype(np.float64, copy=False)
         if first:
             self._single_output, self._loss = y.ndim == 1, loss
@@ -300,8 +303,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
                 f"loss={self.loss!r} cannot change while training goes on with a network made with {self._loss!r}; fit "
                 "with warm_start=False makes a new one."
             )
-        if isinstance(loss, Poisson) and columns.min() < 0:
-            raise ValueError(f"loss='poisson' needs numbers that are not below 0 in y, got {columns.min():g}.")
+        if loss.not_below_0 and columns.min() < 0:
+            raise ValueError(f"loss={self.loss!r} needs numbers that are not below 0 in y, got {columns.min():g}.")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
             if first:
                 self._learn_scale(columns, weights)
@@ -315,7 +318,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     def _learn_scale(self, columns, weights):
         weights = None if weights is None else weights / weights.max()
         mean = np.average(columns, axis=0, weights=weights)
-        if isinstance(self._loss, Poisson):  # counts stay above 0, and what they are in relation to their mean
+        if self._loss.not_below_0:  # counts stay above 0, and what they are in relation to their mean
             scale = mean
         else:
             self.target_mean_ = mean

@@ -3,7 +3,6 @@
 import importlib.metadata
 import platform
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
@@ -11,10 +10,13 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from truesparse._version import __version__
+from truesparse.estimators.parameters import Named
 from truesparse.estimators.run import SHAPED_BY, Run
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import Activation
+from truesparse.runtime.plugins import resolve
 from truesparse.storage import (
     Arrays,
+    Missing,
     ModelFormatError,
     Section,
     decode,
@@ -26,7 +28,8 @@ from truesparse.storage import (
 )
 
 _NOT_STORED = ("callbacks",)  # what watches a training is no part of the model
-_CODE = ("batch_transform", "scoring")  # rules of the library can be called as well, but not as these are
+_CODE = ("batch_transform", "scoring")  # rules can be called as well, but not as these are
+_NEEDED = ("n_jobs", "verbose")  # by predictions, or by every method
 _LIBRARIES = ("numpy", "scipy", "numba", "scikit-learn")
 
 
@@ -41,19 +44,17 @@ def store(
     training : bool
         Whether to store the moments of the solver too.
     data : str, optional
-        The fingerprint of the data of a fit that has not ended: this makes a checkpoint, in which parameters that
-        cannot be stored are named only.
+        The fingerprint of the data of a fit that has not ended: this makes a checkpoint.
 
     Raises
     ------
     ModelFormatError
         If a parameter or the classes cannot be stored.
     """
-    unknown = None if data is None else name_only
     metadata = {
         "class": type(estimator).__name__,
         "parameters": {
-            name: encode(value, name, unknown)
+            name: encode(value, name)
             for name, value in estimator.get_params(deep=False).items()
             if name not in _NOT_STORED
         },
@@ -81,15 +82,17 @@ def store(
 
 def restore(
     metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]
-) -> tuple[BaseEstimator, list[str], str | None]:
-    """The estimator of `store`, the parameters in it that were named only, and the fingerprint.
+) -> tuple[BaseEstimator, str | None]:
+    """The estimator of `store`, and the fingerprint.
 
-    Parameters that are not there have their defaults: they came into the library after the file was written.
+    Parameters that are not there have their defaults: they came into the library after the file was written. Those that
+    the file only names, or that name a plug-in which this program has not registered, are a `Missing`.
 
     Raises
     ------
     ModelFormatError
-        If anything else is missing, or anything is unknown or not what it must be.
+        If anything else is missing, or anything is unknown or not what it must be; if predictions need a plug-in that
+        this program has not registered.
     """
     section, arrays = Section(metadata, "metadata.json"), Arrays(arrays)
     name = section.take("class", str)
@@ -97,23 +100,13 @@ def restore(
         raise ModelFormatError(f"class={name!r:.100} is none of {sorted(classes)}.")
     section.take("libraries", dict)
     data = section.take("data", str, type(None))
-    estimator, omitted = _make(classes[name], section.take("parameters", dict), is_checkpoint=data is not None)
+    estimator = _make(classes[name], section.take("parameters", dict))
     if not section.is_null("fitted"):
         with np.errstate(over="ignore"):  # a slope may be beyond float32; sums that overflow are refused in words
             _restore_fitted(estimator, section.section("fitted"), arrays)
     section.close()
     arrays.close()
-    return estimator, omitted, data
-
-
-def name_only(value: Any, name: str) -> dict[str, Any]:
-    """What stands for code in a checkpoint: its name and, of a dataclass, its fields."""
-    kind = value if hasattr(value, "__qualname__") else type(value)
-    content = {"type": "not stored", "name": f"{getattr(kind, '__module__', None)}.{kind.__qualname__}"}
-    if is_dataclass(value) and not isinstance(value, type):
-        parts = {field.name: getattr(value, field.name) for field in fields(value)}
-        content["fields"] = {part: encode(item, f"{name}.{part}", name_only) for part, item in parts.items()}
-    return content
+    return estimator, data
 
 
 @cache
@@ -123,32 +116,32 @@ def versions() -> dict[str, str]:
     return {"truesparse": __version__, "python": platform.python_version()} | found
 
 
-def _make(cls, parameters, *, is_checkpoint):
-    """An estimator that is not fitted, and the names of the parameters that the file only names."""
+def _make(cls, parameters):
+    """An estimator that is not fitted."""
     unknown = parameters.keys() - (cls().get_params(deep=False).keys() - set(_NOT_STORED))
     if unknown:
         raise ModelFormatError(f"{cls.__name__} has no parameters {sorted(unknown)!r:.200} that a file could hold.")
-    omitted = sorted(name for name, content in parameters.items() if is_checkpoint and _is_named_only(content))
-    estimator = cls(**{name: decode(content, name) for name, content in parameters.items() if name not in omitted})
+    parameters = {name: decode(content, name, may_miss=name not in _NEEDED) for name, content in parameters.items()}
+    for name, value in parameters.items():
+        named = [constraint for constraint in cls._parameter_constraints[name] if isinstance(constraint, Named)]
+        if isinstance(value, str) and not all(constraint.is_satisfied_by(value) for constraint in named):
+            parameters[name] = Missing(value, content=value)
+    estimator = cls(**parameters)
     if any(callable(getattr(estimator, name)) for name in _CODE):
         raise ModelFormatError(f"{' and '.join(_CODE)} cannot be code in a file.")
     try:
         estimator._validate_params()
     except (TypeError, ValueError) as error:
         raise ModelFormatError(f"A parameter is not allowed: {error}") from error
-    return estimator, omitted
-
-
-def _is_named_only(content):
-    """Whether a parameter is, or has a part that is, what `name_only` made."""
-    if isinstance(content, dict):
-        return content.get("type") == "not stored" or any(map(_is_named_only, content.values()))
-    return isinstance(content, list) and any(map(_is_named_only, content))
+    return estimator
 
 
 def _restore_fitted(estimator, section, arrays):
     seed = section.count("seed", most=2**31 - 1)
-    shape = {name: decode(content, name) for name, content in section.take("shape", dict).items()}
+    shape = {
+        name: decode(content, name, may_miss=name == "topology_init")
+        for name, content in section.take("shape", dict).items()
+    }
     activation, dtype = _network_options(shape)
     network = restore_network(section.section("network"), arrays, activation, dtype)
     estimator._restore_learnt(section.section("learnt"), arrays)
@@ -167,10 +160,11 @@ def _network_options(shape):
     """Activation and dtype of a network, out of the parameters that shaped it."""
     if shape.keys() != set(SHAPED_BY):
         raise ModelFormatError(f"shape must hold {SHAPED_BY}, got {sorted(shape)!r:.200}.")
-    activation, dtype = shape["activation"], shape["dtype"]
-    if isinstance(activation, str):
-        activation = ACTIVATIONS.get(activation)
-    if not hasattr(activation, "at_layer"):
+    try:
+        activation, dtype = resolve("activation", shape["activation"]), shape["dtype"]
+    except ValueError as error:
+        raise ModelFormatError(f"The network needs an activation that this program has not: {error}") from error
+    if not isinstance(activation, Activation):
         raise ModelFormatError(f"activation={shape['activation']!r:.100} is no activation.")
     if dtype not in ("float32", "float64"):
         raise ModelFormatError(f"dtype={dtype!r:.100} must be 'float32' or 'float64'.")

@@ -2,7 +2,7 @@
 
 from truesparse.evolution.combine import AfterStall, Confirmed, Mixed
 from truesparse.evolution.evolve import Evolution, due_fraction, evolve
-from truesparse.evolution.first import FIRST_TOPOLOGIES, Balanced, Full, Given
+from truesparse.evolution.first import Balanced, Full, Given
 from truesparse.evolution.grow import (
     OMP,
     Cosine,
@@ -13,7 +13,7 @@ from truesparse.evolution.grow import (
     SensitivityGrow,
 )
 from truesparse.evolution.input_removal import InputRemoval, NeuronGrow, NeuronPrune, input_strength, neuron_evolution
-from truesparse.evolution.presets import PRESETS, preset
+from truesparse.evolution.presets import PRESETS, method, preset
 from truesparse.evolution.prune import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.rules import Vacancy
 from truesparse.evolution.schedule import Constant, CosineAnnealing, Linear
@@ -22,7 +22,6 @@ from truesparse.evolution.snip import SNIP
 from truesparse.evolution.unit_removal import ImportancePruning
 
 __all__ = [
-    "FIRST_TOPOLOGIES",
     "MEST",
     "OMP",
     "PRESETS",
@@ -55,6 +54,7 @@ __all__ = [
     "due_fraction",
     "evolve",
     "input_strength",
+    "method",
     "neuron_evolution",
     "paper_settings",
     "preset",

@@ -9,10 +9,12 @@ from truesparse.evolution.grow import OMP, Cosine, Random
 from truesparse.evolution.rules import Grow
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.plugins import plugin
 from truesparse.topology import Pattern
 from truesparse.topology.pattern import not_among
 
 
+@plugin("grow", mixed={})
 @dataclass(frozen=True)
 class Mixed:
     """A share of the pairs is picked by one rule, the rest by another, which does not see the picks of the first.
@@ -55,6 +57,7 @@ class Mixed:
         ]
 
 
+@plugin("grow", confirmed={})
 @dataclass(frozen=True)
 class Confirmed:
     """Pairs picked by errors in layers where other samples confirm what they promise, and by another rule elsewhere.
@@ -118,6 +121,7 @@ class Confirmed:
         return pairs
 
 
+@plugin("grow", after_stall={})
 @dataclass(frozen=True)
 class AfterStall:
     """A rule that is followed until training stalls, and another one that is followed from then on (CTRE-seq).

@@ -30,14 +30,16 @@ from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy, Within
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.evolution.unit_removal import ImportancePruning
 from truesparse.network.initial_weights import Initializer
-from truesparse.network.layers import Layer
+from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import LARGEST, is_number
+from truesparse.runtime.plugins import plugin, resolve
 from truesparse.topology import Pattern, Rewiring
 from truesparse.topology.pattern import not_among
 
 _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(drop_fraction=0.2)"}
 
 
+@plugin("evolution")
 @dataclass(frozen=True)
 class Evolution:
     """How the topology changes during training.
@@ -49,11 +51,11 @@ class Evolution:
 
     Parameters
     ----------
-    prune : Prune
+    prune : Prune or str
         Which weights go.
-    grow : Grow
+    grow : Grow or str
         Which pairs become connections.
-    schedule : Schedule
+    schedule : Schedule or str
         When, and what share of the weights.
     grow_init : "zeros", float or Initializer
         Values of grown weights: zero; drawn as the network's first weights, times this factor; or drawn by an
@@ -66,13 +68,14 @@ class Evolution:
     Examples
     --------
     A rule of one's own is a dataclass with ``needs`` and ``__call__``. This one connects the output units to the
-    first inputs that they have no connection from:
+    first inputs that they have no connection from. `truesparse.plugin` gives it a short name, and lets files hold it:
 
     >>> from dataclasses import dataclass
     >>> from typing import ClassVar
     >>> import numpy as np
-    >>> from truesparse import Evolution, SparseMLPClassifier
-    >>> @dataclass(frozen=True)
+    >>> from truesparse import Evolution, SparseMLPClassifier, plugin
+    >>> @plugin("grow", first_absent={})
+    ... @dataclass(frozen=True)
     ... class FirstAbsent:
     ...     needs: ClassVar = ()
     ...     def __call__(self, vacancies, *, rng):
@@ -82,7 +85,7 @@ class Evolution:
     ...             keys = np.setdiff1d(np.arange(size), vacancy.pattern.keys)[: vacancy.n_grow]
     ...             edges.append(np.divmod(keys, vacancy.pattern.shape[1]))
     ...         return edges
-    >>> classifier = SparseMLPClassifier((50,), evolution=Evolution(grow=FirstAbsent()), max_iter=10)
+    >>> classifier = SparseMLPClassifier((50,), evolution=Evolution(grow="first_absent"), max_iter=10)
     """
 
     prune: Prune = field(default_factory=Magnitude)
@@ -100,6 +103,7 @@ class Evolution:
                 f"grow_init={grow_init!r} must be 'zeros', a number in [0, {LARGEST:.3g}], or an initializer."
             )
         for name in ("prune", "grow", "schedule"):
+            object.__setattr__(self, name, resolve(name, getattr(self, name)))  # so that a short name is enough
             check_rule(name, getattr(self, name), _EXAMPLES[name])
         if self.within is not None and (isinstance(self.within, type) or not hasattr(self.within, "allowed")):
             raise ValueError(f"within={self.within!r} must have a method 'allowed', as truesparse.evolution.Given has.")

@@ -32,6 +32,7 @@ from truesparse.evolution.grow import Random
 from truesparse.evolution.rules import Grow, Vacancy
 from truesparse.evolution.snip import SNIP
 from truesparse.network.initial_weights import Initializer, draw
+from truesparse.runtime.plugins import plugin, register_value
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density
 
@@ -39,6 +40,7 @@ Shapes = list[tuple[int, int]]
 """(fan_out, fan_in) of every layer."""
 
 
+@plugin("topology", balanced={})
 @dataclass(frozen=True)
 class Balanced:
     """Random connections, equally many for all units of a side, give or take one.
@@ -53,6 +55,7 @@ class Balanced:
         return [Pattern.sample(empty.pattern.shape, empty.n_grow, rng, balanced=True) for empty in vacancies]
 
 
+@plugin("topology", full={})
 @dataclass(frozen=True)
 class Full:
     """All connections: a dense network."""
@@ -79,6 +82,7 @@ class Full:
         return [Pattern.full(empty.pattern.shape) for empty in vacancies]
 
 
+@plugin("topology")
 @dataclass(frozen=True, eq=False)
 class Given:
     """The user's own topology, such as that of a network that was trained and pruned elsewhere.
@@ -177,13 +181,7 @@ class Given:
 
 FirstTopology = Grow | Balanced | Full | Given | SNIP
 
-FIRST_TOPOLOGIES: dict[str, FirstTopology] = {
-    "balanced": Balanced(),
-    "erdos_renyi": Random(),
-    # With few weights and many outputs, the paper's scores leave some outputs without any connection.
-    "snip": SNIP(centred=True, connected=True),
-    "full": Full(),
-}
+register_value("topology", "erdos_renyi", Random())
 
 
 def first_patterns(

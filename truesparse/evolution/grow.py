@@ -57,9 +57,11 @@ from truesparse.evolution.search import (
 from truesparse.kernels.products import top_absent_products
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.plugins import plugin
 from truesparse.topology.pattern import not_among
 
 
+@plugin("grow", random={})
 @dataclass(frozen=True)
 class Random:
     """Absent pairs chosen uniformly at random (SET; Mocanu et al., 2018)."""
@@ -71,6 +73,7 @@ class Random:
         return _edges([vacancy.sample(vacancy.n_grow, rng) for vacancy in vacancies], vacancies)
 
 
+@plugin("grow", cosine={})
 @dataclass(frozen=True)
 class Cosine:
     """The absent pairs whose units' activations have the highest absolute cosine similarity (CTRE).
@@ -124,6 +127,7 @@ class Cosine:
         return _edges(picks, vacancies, self.regrow)
 
 
+@plugin("grow", omp={})
 @dataclass(frozen=True)
 class OMP:
     """The absent pairs whose input explains most of the output's error: the rule of orthogonal matching pursuit.
@@ -159,6 +163,7 @@ class OMP:
         return _edges(picks, vacancies, self.regrow)
 
 
+@plugin("grow", gradient={})
 @dataclass(frozen=True)
 class Gradient:
     """The absent pairs with the largest |∂L/∂w| (RigL; Evci et al., 2020).
@@ -196,6 +201,7 @@ class Gradient:
         return _edges(picks, vacancies, self.regrow)
 
 
+@plugin("grow", guided_stochastic={})
 @dataclass(frozen=True)
 class GuidedStochastic:
     """The largest |∂L/∂w| among absent pairs that are drawn at random (guided stochastic exploration, GSE).
@@ -250,6 +256,7 @@ class GuidedStochastic:
         return _edges(picks, vacancies, self.regrow)
 
 
+@plugin("grow", sensitivity={})
 @dataclass(frozen=True)
 class SensitivityGrow:
     """The absent pairs with the largest E|a_i| · E|δ_j|: their sensitivity at weight one if the two were independent.
@@ -282,6 +289,7 @@ class SensitivityGrow:
         return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
 
 
+@plugin("grow", path_weight={})
 @dataclass(frozen=True)
 class PathWeightGrow:
     """The absent pairs that would open the paths with the largest weight, in_i · out_j (see `evolution.paths`).

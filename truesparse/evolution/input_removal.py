@@ -46,6 +46,7 @@ from truesparse.evolution.rules import Grow
 from truesparse.evolution.schedule import Constant
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.plugins import plugin
 
 _SIGNALS = ("activations", "errors", "progress")  # what can be told of some of the inputs only
 
@@ -73,6 +74,7 @@ def input_strength(weight) -> np.ndarray:
     return np.abs(weight).sum(axis=0, dtype=np.float64)
 
 
+@plugin("evolution")
 @dataclass(frozen=True)
 class InputRemoval:
     """How many inputs are connected at a time: all at first, and in the end so many as are wanted.
@@ -108,6 +110,7 @@ class InputRemoval:
         return fewest + int((fan_in - fewest) * to_go)
 
 
+@plugin("prune")
 @dataclass(frozen=True)
 class NeuronPrune:
     """Drop the connections of the first layer's weakest inputs, then the smallest; in other layers the smallest.
@@ -154,6 +157,7 @@ class NeuronPrune:
         return places
 
 
+@plugin("grow")
 @dataclass(frozen=True)
 class NeuronGrow:
     """Grow a rule's picks, in the first layer only from inputs that are connected, or that come back for its sake.

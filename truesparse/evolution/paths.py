@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from truesparse.network.layers import Layer
+from truesparse.network.protocol import Layer
 
 
 def path_weights(layers: Sequence[Layer]) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -28,8 +28,10 @@ from truesparse.evolution.paths import path_weights
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.plugins import plugin
 
 
+@plugin("prune", magnitude={})
 @dataclass(frozen=True)
 class Magnitude:
     """Drop the smallest |w|; among equals the first in CSR order.
@@ -49,6 +51,7 @@ class Magnitude:
         return [k_smallest(np.abs(weight.data), n) for weight, n in zip(weights, n_drop, strict=True)]
 
 
+@plugin("prune", signed_magnitude={})
 @dataclass(frozen=True)
 class SignedMagnitude:
     """Drop the smallest positive and the largest negative weights, in proportion to their numbers.
@@ -82,6 +85,7 @@ class SignedMagnitude:
         return dropped
 
 
+@plugin("prune", mest={})
 @dataclass(frozen=True)
 class MEST:
     """Drop the smallest |w| + λ |∂L/∂w|: a small weight stays if the loss still moves it (Yuan et al., 2021).
@@ -112,6 +116,7 @@ class MEST:
         ]
 
 
+@plugin("prune", sensitivity={})
 @dataclass(frozen=True)
 class SensitivityPrune:
     """Drop the weights that the losses of single samples are least sensitive to: the smallest E |w · ∂L_s/∂w|.
@@ -142,6 +147,7 @@ class SensitivityPrune:
         ]
 
 
+@plugin("prune", path_weight={})
 @dataclass(frozen=True)
 class PathWeightPrune:
     """Drop the weights whose paths from the features to the outputs carry least, by in_i · |w_ji| · out_j.

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from truesparse.runtime.checks import check_number, is_count, is_number
+from truesparse.runtime.plugins import plugin
 
 
+@plugin("schedule", constant={})
 @dataclass(frozen=True)
 class Constant:
     """The same share at every update.
@@ -74,6 +76,7 @@ class Constant:
         return 1.0
 
 
+@plugin("schedule", cosine={})
 @dataclass(frozen=True)
 class CosineAnnealing(Constant):
     """From ``drop_fraction`` to 0 along half a cosine; parameters as for `Constant`."""
@@ -85,6 +88,7 @@ class CosineAnnealing(Constant):
         return 0.5 * (1 + math.cos(math.pi * progress))
 
 
+@plugin("schedule", linear={})
 @dataclass(frozen=True)
 class Linear(Constant):
     """From ``drop_fraction`` to 0 along a line; parameters as for `Constant`."""

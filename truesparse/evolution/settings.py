@@ -13,10 +13,10 @@ from truesparse.evolution.combine import AfterStall
 from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.first import FirstTopology, Full
 from truesparse.evolution.grow import Cosine, Random
-from truesparse.evolution.presets import preset
+from truesparse.evolution.presets import FIRST_TOPOLOGIES, SUITED, preset
 from truesparse.evolution.schedule import Constant, CosineAnnealing
 from truesparse.evolution.snip import SNIP
-from truesparse.network.activations import AllReLU, PiecewiseLinear
+from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.initial_weights import Dense, FanIn
 
 _PAPER_COSINE = Cosine(centred=False, n_samples=None)
@@ -37,10 +37,6 @@ _PAPER = {
     "path_weight": _EVERY_EPOCH,
     "sensitivity": _EVERY_EPOCH,
 }
-
-# Methods that are known by their first topology.
-_FIRST = {"snip": "snip", "dense": "full"}
-
 
 _PAPER_TOPOLOGIES = {"snip": SNIP(n_samples=100, per_layer=False), "dense": "full"}
 
@@ -80,7 +76,7 @@ def paper_settings(name: str) -> dict[str, Any]:
     >>> classifier = SparseMLPClassifier(**paper_settings("cte"), epsilon=1, max_iter=150)
     >>> smaller = SparseMLPClassifier(**paper_settings("cte") | {"hidden_layer_sizes": (100,)}, epsilon=1)
     """
-    evolution = None if name in _FIRST else preset(name)
+    evolution = None if name in FIRST_TOPOLOGIES else preset(name)
     if evolution is not None:
         if name not in _PAPER:
             raise ValueError(
@@ -122,22 +118,6 @@ _RECOMMENDED = {
 # A dense network needs no small batches, and diverges at the sparse ones' learning rate.
 _RECOMMENDED_DENSE = {"batch_size": 100, "learning_rate_init": 0.001}
 
-_PLAIN = {"activation": PiecewiseLinear(0.0), "weight_init": FanIn()}  # scaled for a dense layer, signals vanish
-# Without growth between similar units, ReLU passes nothing on through most units that have two inputs.
-_STEEP = {"activation": AllReLU(0.6), "weight_init": FanIn(1.0)}
-_SLANTED = {"activation": AllReLU(0.25), "weight_init": FanIn()}
-_DENSE = {"activation": PiecewiseLinear(0.0), "weight_init": FanIn(1.0)}
-
-_SUITED = {
-    "static": _STEEP,
-    "set": _STEEP,
-    "rigl": _SLANTED,
-    "gse": _SLANTED,
-    "omp": _SLANTED,
-    "path_weight": _SLANTED,
-    "sensitivity": _SLANTED,
-}
-
 
 def suited_settings(evolution: str | Evolution | None, topology: FirstTopology | None = None) -> dict[str, Any]:
     """Return the activation and the initial weights that suit a method.
@@ -160,10 +140,10 @@ def suited_settings(evolution: str | Evolution | None, topology: FirstTopology |
     {'activation': AllReLU(slope=0.6), 'weight_init': FanIn(gain=1.0)}
     """
     if isinstance(topology, Full):
-        return dict(_DENSE)
-    if isinstance(evolution, Evolution):
-        return dict(_PLAIN)
-    return dict(_SUITED.get("static" if evolution is None else evolution, _PLAIN))
+        return {"activation": PiecewiseLinear(), "weight_init": FanIn(1.0)}
+    name = "static" if evolution is None else "cte" if isinstance(evolution, Evolution) else evolution
+    activation, weight_init = SUITED[name]
+    return {"activation": activation, "weight_init": weight_init}
 
 
 def recommended_settings(name: str) -> dict[str, Any]:
@@ -193,10 +173,10 @@ def recommended_settings(name: str) -> dict[str, Any]:
     >>> from truesparse import SparseMLPClassifier, recommended_settings
     >>> classifier = SparseMLPClassifier(**recommended_settings("set"), epsilon=5)
     """
-    if name not in _FIRST:
+    if name not in FIRST_TOPOLOGIES:
         preset(name)
         return {"evolution": name} | _RECOMMENDED | suited_settings(name)
-    first = {"evolution": "static", "topology_init": _FIRST[name]}
+    first = {"evolution": "static", "topology_init": FIRST_TOPOLOGIES[name]}
     if name == "dense":
         return _RECOMMENDED | first | suited_settings("static", Full()) | _RECOMMENDED_DENSE
     return _RECOMMENDED | first | suited_settings("static")

@@ -73,6 +73,7 @@ from truesparse.network.activations import Activation
 from truesparse.network.initial_weights import Dense, FanIn, Initializer, checked_bounds
 from truesparse.network.losses import Loss
 from truesparse.runtime.checks import check_count
+from truesparse.runtime.plugins import plugin
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology.pattern import Pattern
 
@@ -80,6 +81,8 @@ _TILE = 2**18  # weights that are drawn at a time; a tile of one row may have mo
 _STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
 
 
+# With few weights and many outputs, the paper's scores leave some outputs without any connection.
+@plugin("topology", snip={"centred": True, "connected": True})
 @dataclass(frozen=True)
 class SNIP:
     """The first topology by connection sensitivity.
@@ -313,13 +316,15 @@ def _mean(a, n_samples, reduce):
 
 def _apply(activation, z):
     """f(z) and f′(z), of the dtype of `z`."""
-    if hasattr(activation, "apply"):
+    # Before it has learnt anything, an activation with parameters counts as ReLU.
+    slope = 0 if activation.n_params else getattr(activation, "slope", None)
+    if slope is None:
         a, exact = z.copy(), z.astype(np.float64)
         above, below = exact + _STEP, exact - _STEP
         for values in (a, above, below):
             activation.apply(values)
         return a, ((above - below) / (2 * _STEP)).astype(z.dtype)
-    slope = np.where(z > 0, 1, getattr(activation, "slope", 0)).astype(z.dtype)
+    slope = np.where(z > 0, 1, slope).astype(z.dtype)
     return slope * z, slope
 
 

@@ -29,10 +29,12 @@ from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.select import k_smallest
-from truesparse.network.layers import Layer
+from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.plugins import plugin
 
 
+@plugin("evolution")
 @dataclass(frozen=True)
 class ImportancePruning:
     """Removes the least important units of every hidden layer, a share of those that are left at a time.
@@ -85,11 +87,12 @@ def importance(layers: Sequence[Layer]) -> list[FloatArray]:
 
     Parameters
     ----------
-    layers : list of SparseLinear or DenseLinear
+    layers : sequence of Layer
     """
     scores = []
     for layer, above in pairwise(layers):
         strength = np.asarray(abs(layer.weight).sum(axis=1), dtype=np.float64)
-        is_read = np.bincount(above.pattern.indices, minlength=layer.shape[0]) > 0 if above.is_sparse else True
+        pattern = above.stored_pattern  # None where every unit is read
+        is_read = True if pattern is None else np.bincount(pattern.indices, minlength=layer.shape[0]) > 0
         scores.append(strength * is_read)
     return scores

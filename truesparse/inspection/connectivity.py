@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truesparse.inspection.tables import Row, network_of
-from truesparse.network.layers import Layer
+from truesparse.network.protocol import Layer
 from truesparse.runtime.caching import cached_property
 
 
@@ -98,7 +98,7 @@ class Paths:
 
     def __init__(self, layers: Sequence[Layer]):
         self._shapes = [layer.shape for layer in layers]
-        self._patterns = [layer.pattern if layer.is_sparse else None for layer in layers]
+        self._patterns = [layer.stored_pattern for layer in layers]
         self._from_inputs = [_Counts.ones(self._shapes[0][1])]
         for shape, pattern in zip(self._shapes, self._patterns, strict=True):
             below = self._from_inputs[-1]
@@ -175,12 +175,12 @@ def paths(model) -> Paths:
     --------
     The second hidden unit has no input, so that its way to the output begins nowhere:
 
-    >>> from truesparse.network.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import PiecewiseLinear
     >>> from truesparse.inspection import paths
     >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> patterns = [Pattern.from_edges([0, 0], [0, 2], shape=(2, 3)), Pattern.full((1, 2))]
-    >>> counted = paths(MLP.from_patterns(patterns, ACTIVATIONS["relu"]))
+    >>> counted = paths(MLP.from_patterns(patterns, PiecewiseLinear()))
     >>> counted.n_paths
     2.0
     >>> counted.through_units(1)
@@ -241,12 +241,12 @@ def layer_connectivity(model) -> list[LayerConnectivity]:
 
     Examples
     --------
-    >>> from truesparse.network.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import PiecewiseLinear
     >>> from truesparse.inspection import layer_connectivity, total
     >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> patterns = [Pattern.from_edges([0, 0], [0, 2], shape=(2, 3)), Pattern.full((1, 2))]
-    >>> everything = total(layer_connectivity(MLP.from_patterns(patterns, ACTIVATIONS["relu"])))
+    >>> everything = total(layer_connectivity(MLP.from_patterns(patterns, PiecewiseLinear())))
     >>> everything.density, everything.effective_density, everything.dead_share
     (0.5, 0.375, 0.25)
     """

@@ -6,7 +6,7 @@ import numpy as np
 
 from truesparse._typing import IndexArray
 from truesparse.inspection.tables import network_of
-from truesparse.network.layers import Layer
+from truesparse.network.protocol import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +60,12 @@ def layer_degrees(model) -> list[LayerDegrees]:
 
     Examples
     --------
-    >>> from truesparse.network.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import PiecewiseLinear
     >>> from truesparse.inspection import layer_degrees
     >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> pattern = Pattern.from_edges([0, 0], [0, 2], shape=(2, 3))
-    >>> degrees = layer_degrees(MLP.from_patterns([pattern], ACTIVATIONS["relu"]))[0]
+    >>> degrees = layer_degrees(MLP.from_patterns([pattern], PiecewiseLinear()))[0]
     >>> degrees.in_degrees, degrees.out_degrees
     (array([2, 0]), array([1, 0, 1]))
     >>> degrees.in_histogram  # one unit without inputs, none with one, one with two
@@ -76,7 +76,7 @@ def layer_degrees(model) -> list[LayerDegrees]:
 
 def _degrees(layer: Layer):
     fan_out, fan_in = layer.shape
-    if not layer.is_sparse:
+    if layer.stored_pattern is None:
         return np.full(fan_out, fan_in, dtype=np.int64), np.full(fan_in, fan_out, dtype=np.int64)
     # Not from the transposed index: the pattern would keep it, and the first layer may never need it.
     return (

@@ -60,12 +60,12 @@ class TopologyRecorder:
     Examples
     --------
     >>> import numpy as np
-    >>> from truesparse.network.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import PiecewiseLinear
     >>> from truesparse.inspection import TopologyRecorder
     >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern, Rewiring
     >>> old = Pattern.from_edges([0, 1], [0, 1], shape=(2, 2))
-    >>> network = MLP.from_patterns([old], ACTIVATIONS["relu"])
+    >>> network = MLP.from_patterns([old], PiecewiseLinear())
     >>> recorder = TopologyRecorder()
     >>> recorder.on_train_begin(network)
     >>> recorder.exploration_rate

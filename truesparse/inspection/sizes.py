@@ -52,12 +52,12 @@ def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
 
     Examples
     --------
-    >>> from truesparse.network.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import PiecewiseLinear
     >>> from truesparse.inspection import layer_summaries
     >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> pattern = Pattern.from_edges([0, 0, 1], [0, 2, 1], shape=(2, 3))
-    >>> row = layer_summaries(MLP.from_patterns([pattern], ACTIVATIONS["relu"]))[0]
+    >>> row = layer_summaries(MLP.from_patterns([pattern], PiecewiseLinear()))[0]
     >>> row.units, row.weights, row.density
     (2, 3, 0.5)
     >>> row.bytes == 4 * (3 + 2) + 4 * (3 + 3)  # parameters; column indices and where rows begin
@@ -69,8 +69,8 @@ def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
     for index, (layer, of_activation) in enumerate(zip(network.layers, [*learned, 0], strict=True)):
         parameters = layer.data.nbytes + layer.bias.nbytes + of_activation
         positions = by_columns = 0
-        if layer.is_sparse:
-            pattern = layer.pattern
+        pattern = layer.stored_pattern
+        if pattern is not None:
             positions = pattern.indices.nbytes + pattern.indptr.nbytes
             if index > 0:  # only errors run through columns, and none are computed for the features
                 by_columns = pattern.indices.itemsize * (2 * pattern.nnz + pattern.shape[1] + 1)
@@ -122,12 +122,12 @@ def layer_flops(model) -> list[LayerFlops]:
 
     Examples
     --------
-    >>> from truesparse.network.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import PiecewiseLinear
     >>> from truesparse.inspection import layer_flops, total
     >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> patterns = [Pattern.from_edges([0, 0, 1], [0, 2, 1], shape=(2, 3)), Pattern.full((1, 2))]
-    >>> rows = layer_flops(MLP.from_patterns(patterns, ACTIVATIONS["relu"]))
+    >>> rows = layer_flops(MLP.from_patterns(patterns, PiecewiseLinear()))
     >>> [(row.inference, row.training) for row in rows]
     [(6, 12), (4, 12)]
     >>> total(rows).inference, total(rows).dense_inference

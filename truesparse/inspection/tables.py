@@ -72,12 +72,12 @@ def total(rows: Sequence[AnyRow]) -> AnyRow:
     Examples
     --------
     >>> import numpy as np
-    >>> from truesparse.network.activations import ACTIVATIONS
+    >>> from truesparse.network.activations import PiecewiseLinear
     >>> from truesparse.inspection import layer_summaries, total
     >>> from truesparse.network.mlp import MLP
     >>> from truesparse.topology import Pattern
     >>> rng = np.random.default_rng(0)
-    >>> network = MLP.from_patterns([Pattern.sample((8, 4), 10, rng), Pattern.full((2, 8))], ACTIVATIONS["relu"])
+    >>> network = MLP.from_patterns([Pattern.sample((8, 4), 10, rng), Pattern.full((2, 8))], PiecewiseLinear())
     >>> everything = total(layer_summaries(network))
     >>> everything.weights, everything.pairs, round(everything.density, 3)
     (26, 48, 0.542)

@@ -11,7 +11,8 @@ Two kinds of kernels differ in what the compiler may do to their arithmetic:
 Rules that every file of this package keeps:
 
 - A kernel calls no kernel of another file: numba's on-disk cache sees only changes of the file it belongs to. What all
-  kernels are made of (this file, `lanes` and `table`) is excepted.
+  kernels are made of (this file, `lanes` and `table`) is excepted: a hash of it is in the name of every kernel, see
+  `cache`.
 - Signatures are lazy, so that read-only and strided arrays are accepted and only what is used is compiled.
 - Each output element has one writer and a fixed order of operations, so results are the same bytes for every
   number of threads, though the code for one is compiled apart. A parallel loop runs over rows or over blocks of a fixed
@@ -19,17 +20,33 @@ Rules that every file of this package keeps:
 - Scalars become the arrays' own dtype before they meet an array; a Python float would turn the arithmetic of
   a float32 kernel into float64.
 - Bounds are not checked: whoever calls a kernel with indices from outside has validated them.
+
+``NUMBA_DISABLE_JIT=1`` in the environment runs all kernels as Python code, so that a debugger can step through them and
+coverage can be measured; results are the same up to the last bits, and a step takes some hundred times as long.
 """
 
 import os
 import threading
 from contextlib import contextmanager
 from functools import cache, partial, wraps
-from types import FunctionType
 
 import numba
 
-serial = partial(numba.njit, cache=True, nogil=True)
+from truesparse.kernels.cache import KernelCache, named_for_cache
+
+
+def serial(**flags):
+    """Compile a kernel, or a part of one, without threads of its own."""
+    return partial(_compile, **flags)
+
+
+def _compile(kernel, variant="", **flags):
+    if numba.config.DISABLE_JIT:
+        return kernel
+    kernel = named_for_cache(kernel, variant)
+    compiled = numba.njit(nogil=True, **flags)(kernel)
+    compiled._cache = KernelCache(kernel)  # what `cache=True` does with Numba's own, which fails without a directory
+    return compiled
 
 
 class _ThisThread(threading.local):
@@ -45,7 +62,8 @@ def parallel(**flags):
     """Compile a kernel twice, where it is used so: without threads for one thread, with Numba's for several."""
 
     def compiled(kernel):
-        of_one, of_several = serial(**flags)(_renamed(kernel)), serial(parallel=True, **flags)(kernel)
+        # Numba's cache knows functions by name, not by flags, so the two need different names.
+        of_one, of_several = _compile(kernel, "_of_one_thread", **flags), _compile(kernel, parallel=True, **flags)
 
         @wraps(kernel)
         def launch(*args):
@@ -101,13 +119,6 @@ def threads(n_threads):
         _this_thread.n_threads = before
         if n_threads > 1:
             numba.set_num_threads(numbas)
-
-
-def _renamed(kernel):
-    """The same function for numba to compile in another way: its cache knows functions by name, but no flags."""
-    copy = FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__, kernel.__defaults__, kernel.__closure__)
-    copy.__qualname__ = f"{kernel.__qualname__}_of_one_thread"
-    return copy
 
 
 @cache

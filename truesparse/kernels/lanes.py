@@ -26,20 +26,21 @@ Sums have a fixed order, so that all machines and all kernels agree: chunks of 1
 product rounded and all others fused; then the halves of the chunk, down to one number.
 
 Where vector instructions cannot be emitted, ``TRUESPARSE_PLAIN_KERNELS=1`` in the environment makes the same functions
-out of loops over NumPy arrays: the same bytes, many times slower.
+out of loops over NumPy arrays: the same bytes, many times slower. Without compilation (``NUMBA_DISABLE_JIT=1``) these
+run as Python code; there, `_plain_fma` may round the last bit of a sum differently.
 """
 
 import os
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, register_model
 
 CHUNK = 16  # lanes per vector: a register of 512 bits as float32; the compiler takes several where they are smaller
-PLAIN = os.environ.get("TRUESPARSE_PLAIN_KERNELS", "0") not in ("", "0")
+PLAIN = bool(config.DISABLE_JIT) or os.environ.get("TRUESPARSE_PLAIN_KERNELS", "0") not in ("", "0")
 
 
 def width_of(n_lanes):
@@ -268,6 +269,22 @@ def _scalar_fma(typing, x, y, z):
 
 
 @njit
+def _plain_fma(x, y, z):
+    out = np.empty_like(z)
+    for lane in range(z.size):
+        out[lane] = _scalar_fma(x[lane], y[lane], z[lane])
+    return out
+
+
+if config.DISABLE_JIT:
+
+    def _plain_fma(x, y, z):
+        """Return x · y + z, by way of the next wider type, in which it is rounded a first time."""
+        wide = np.float64 if z.dtype == np.float32 else np.longdouble
+        return (x.astype(wide) * y + z).astype(z.dtype)
+
+
+@njit
 def _plain_load(array, offset, width):
     return array[offset : offset + CHUNK * len(width)].copy()
 
@@ -286,10 +303,7 @@ def _plain_full(value, width):
 
 @njit
 def _plain_axpy(scalar, x, row):
-    out = np.empty_like(row)
-    for lane in range(row.size):
-        out[lane] = _scalar_fma(row.dtype.type(scalar), x[lane], row[lane])
-    return out
+    return _plain_fma(np.full_like(row, scalar), x, row)
 
 
 @njit
@@ -302,24 +316,23 @@ def _plain_fold(acc):
     useful = CHUNK
     while useful > 1:
         useful //= 2
-        for lane in range(useful):
-            acc[lane] += acc[lane + useful]
+        acc = acc[:useful] + acc[useful:]
     return acc[0]
 
 
 @njit
 def _plain_total(x):
-    acc = x[:CHUNK].copy()
-    for lane in range(CHUNK, x.size):
-        acc[lane % CHUNK] += x[lane]
+    acc = x[:CHUNK]
+    for start in range(CHUNK, x.size, CHUNK):
+        acc = acc + x[start : start + CHUNK]
     return _plain_fold(acc)
 
 
 @njit
 def _plain_dot(x, y):
     acc = x[:CHUNK] * y[:CHUNK]
-    for lane in range(CHUNK, x.size):
-        acc[lane % CHUNK] = _scalar_fma(x[lane], y[lane], acc[lane % CHUNK])
+    for start in range(CHUNK, x.size, CHUNK):
+        acc = _plain_fma(x[start : start + CHUNK], y[start : start + CHUNK], acc)
     return _plain_fold(acc)
 
 

@@ -25,11 +25,43 @@ def rows_of(indptr):
 
 def forward(data, indices, indptr, bias, x, slope, factors=1):
     """factors · f(W · x + bias) for a piecewise-linear f, and where the sums are positive; (fan_out, batch) each."""
-    z = dense_weight(data, indices, indptr, x.shape[0]) @ x + bias[:, None]
+    return activate(dense_weight(data, indices, indptr, x.shape[0]) @ x + bias[:, None], slope, factors)
+
+
+def forward_sparse_inputs(data, indices, indptr, bias, features, x, fan_in, slope, factors=1):
+    """`forward`, for inputs whose rows are zero but for those of the given features."""
+    return forward(data, indices, indptr, bias, _all_rows(features, x, fan_in), slope, factors)
+
+
+def activate(z, slope, factors=1):
+    """factors · f(z) for a piecewise-linear f, and where z is positive."""
     return factors * np.where(z > 0, z, slope * z), z > 0
 
 
+def _all_rows(features, x, fan_in):
+    inputs = np.zeros((fan_in, x.shape[1]), dtype=x.dtype)
+    inputs[features] = x
+    return inputs
+
+
 # backward.py
+
+
+def backward(data, indices, indptr, delta, x, derivative, factors=1):
+    """The gradients of the stored weights and of the biases, and the errors of the inputs x of one layer."""
+    errors = input_errors(data, indices, indptr, delta, derivative, factors)
+    return weight_gradient(indices, indptr, delta, x), delta.sum(axis=1), errors
+
+
+def backward_sparse_inputs(indices, indptr, delta, features, x, fan_in):
+    """The gradient of the stored weights, for inputs whose rows are zero but for those of the given features."""
+    return weight_gradient(indices, indptr, delta, _all_rows(features, x, fan_in))
+
+
+def errors_of_products(d, derivative, factors=1):
+    """d · factors · derivative, and its sum over the batch, which is the gradient of the biases."""
+    errors = d * factors * derivative
+    return errors, errors.sum(axis=1)
 
 
 def weight_gradient(indices, indptr, delta, x):
@@ -39,7 +71,8 @@ def weight_gradient(indices, indptr, delta, x):
 
 def input_errors(data, indices, indptr, delta, derivative, factors=1):
     """(Wᵀ · delta) · factors · derivative, for the derivative of what the inputs have gone through."""
-    return dense_weight(data, indices, indptr, derivative.shape[0]).T @ delta * factors * derivative  # (fan_in, batch)
+    products = dense_weight(data, indices, indptr, derivative.shape[0]).T @ delta  # (fan_in, batch)
+    return errors_of_products(products, derivative, factors)[0]
 
 
 # srelu.py
@@ -75,6 +108,11 @@ def dropout_factors(bits, threshold, kept):
 
 
 # update.py
+
+
+def all_finite(values):
+    """Whether there is neither NaN nor infinity."""
+    return np.isfinite(values).all()
 
 
 def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny):
@@ -113,6 +151,44 @@ def nth_absent(ranks, keys, n_pairs):
     return np.setdiff1d(np.arange(n_pairs), keys)[ranks]
 
 
+# rewire.py
+
+FINE, TWICE, PRESENT = range(3)
+
+
+def without(indptr, indices, dropped):
+    """``indptr`` and ``indices`` of the pattern without the marked slots."""
+    n_kept = np.bincount(rows_of(indptr)[~dropped], minlength=indptr.size - 1)
+    return np.append(0, np.cumsum(n_kept)), indices[~dropped]
+
+
+def keys_of(indptr, indices, chosen, fan_in):
+    """row · fan_in + column of the chosen slots."""
+    return (rows_of(indptr) * fan_in + indices)[chosen]
+
+
+def clash(indptr, indices, fan_in, keys):
+    """What is wrong with the first of some sorted keys that cannot be added to a pattern."""
+    present = np.isin(keys, keys_of(indptr, indices, slice(None), fan_in))
+    wrong = np.flatnonzero(present | (np.diff(keys, prepend=-1) == 0))
+    if wrong.size == 0:
+        return FINE
+    return PRESENT if present[wrong[0]] else TWICE
+
+
+def replace(indptr, indices, dropped, fan_in, grown_keys):
+    """``indptr`` and ``indices`` after slots were dropped and pairs grown, and the old slot of each new one, or −1."""
+    keys = keys_of(indptr, indices, slice(None), fan_in)
+    new = np.union1d(keys[~dropped], grown_keys)
+    source = np.where(np.isin(new, keys), np.searchsorted(keys, new), -1)
+    return np.searchsorted(new, np.arange(indptr.size) * fan_in), new % fan_in, source
+
+
+def carry(values, source):
+    """The values at `source`, zero where it is negative."""
+    return np.where(source < 0, 0, values[source])
+
+
 # losses.py
 
 
@@ -132,6 +208,13 @@ def softmax_cross_entropy(z, target):
 def gather_dense(x, samples):
     """The chosen samples as columns."""
     return x[samples].T
+
+
+def present_features(indices, indptr, samples):
+    """The features that the chosen samples of a CSR matrix store, in the order of their appearance."""
+    stored = np.concatenate([indices[indptr[s] : indptr[s + 1]] for s in samples])
+    _, first = np.unique(stored, return_index=True)
+    return stored[np.sort(first)]
 
 
 def gather_csr(data, indices, indptr, samples, n_features):
@@ -163,6 +246,14 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
     best = np.argsort(-scores, kind="stable")[:k]
     best = best[scores[best] > 0]
     return best, scores[best]
+
+
+# cells.py
+
+
+def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr, k):
+    """All the pairs of which the kernel may miss a few: those of `top_absent_pairs`."""
+    return top_absent_pairs(row_signatures, column_signatures, indices, indptr, k)
 
 
 # products.py

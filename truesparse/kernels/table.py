@@ -17,9 +17,11 @@ table, which says where its arrays are:
 Whoever makes a table keeps the arrays alive that it points to.
 """
 
+import ctypes
+
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, config, njit, types
 from numba.extending import intrinsic
 
 FAN_OUT, FAN_IN, NNZ, WEIGHTS, BIASES, INPUTS, OUTPUTS = range(7)
@@ -48,6 +50,15 @@ def _pointer(typing, number):
 def array_at(number, size, like):
     """The vector of `size` numbers at an address, of the dtype of the vector `like`."""
     return carray(_pointer(number), size, like.dtype)
+
+
+if config.DISABLE_JIT:
+
+    def array_at(number, size, like):
+        """Return the same in Python, without an intrinsic."""
+        if size == 0:
+            return np.empty(0, dtype=like.dtype)
+        return np.frombuffer((ctypes.c_char * int(size * like.dtype.itemsize)).from_address(int(number)), like.dtype)
 
 
 @njit

@@ -1,4 +1,4 @@
-"""What a hidden unit makes of its input, and the derivative that the backward pass needs.
+"""Activations of hidden units, and their derivatives for the backward pass.
 
 | name | f(z) |
 |---|---|
@@ -12,8 +12,22 @@
 
 The first three and the last are one piecewise-linear function with different slopes, and part of the kernels
 (see `truesparse.kernels.forward`): they are *fused*. All-ReLU lets a unit with two inputs pass on something in half of
-the cases where ReLU passes nothing, and costs no parameter. The others are applied in a pass of their own, the smooth
-ones by NumPy and SciPy, while the kernels know their derivatives; SReLU has kernels of its own.
+the cases where ReLU passes nothing, and costs no parameter. The others are applied in a pass of their own. The kernels
+know the derivatives of tanh and logistic; any other derivative is a pass of its own, too.
+
+A new activation is a frozen dataclass that inherits from `Activation`::
+
+    @plugin("activation", swish={})  # a short name, if you want one
+    @dataclass(frozen=True)
+    class Swish(Activation):  # f(z) = z · σ(z), with σ(z) = 1 / (1 + exp(−z))
+        def apply(self, z):
+            z *= expit(z)
+
+        def times_derivative(self, errors, sums):
+            s = expit(sums)
+            errors *= s * (1 + sums * (1 - s))
+
+Estimators then take ``activation="swish"`` or ``activation=Swish()``.
 """
 
 from dataclasses import dataclass
@@ -23,28 +37,124 @@ import numpy as np
 from scipy.special import expit
 
 from truesparse._typing import FloatArray
+from truesparse.kernels.srelu import srelu, srelu_errors
 from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
+from truesparse.network.workspace import Workspace
 from truesparse.runtime.checks import check_number
+from truesparse.runtime.plugins import names, plugin, resolve
 
 
+class Activation:
+    """The activation protocol; a smooth activation defines `apply` and `times_derivative`.
+
+    Attributes
+    ----------
+    kind : int
+        How the kernels take errors through the derivative. By default they leave it to `times_derivative`.
+    keeps_sums : bool
+        Whether `times_derivative` is given the sums z; otherwise the outputs f(z).
+    n_params : int
+        Number of parameters that each unit learns.
+    """
+
+    kind: ClassVar[int] = LEARNED
+    keeps_sums: ClassVar[bool] = True
+    n_params: ClassVar[int] = 0
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether the kernels apply it."""
+        return self.kind == PIECEWISE_LINEAR
+
+    @property
+    def has_own_derivative(self) -> bool:
+        """Whether the kernels leave its derivative to `backward`."""
+        return self.kind == LEARNED
+
+    def at_layer(self, layer: int) -> "Activation":
+        """Return the activation of the hidden layer with this index, counted from 0."""
+        return self
+
+    def apply(self, z: FloatArray) -> None:
+        """z ← f(z), elementwise."""
+        raise NotImplementedError
+
+    def times_derivative(self, errors: FloatArray, saved: FloatArray) -> None:
+        """errors ← errors · f′, elementwise, from the sums or, without `keeps_sums`, from the outputs."""
+        raise NotImplementedError
+
+    def first_params(self, n_units: int, rng: np.random.Generator) -> FloatArray:
+        """Draw the parameters that a layer begins with, (n_params, n_units)."""
+        return np.empty((0, n_units))
+
+    def forward(self, workspace: Workspace, layer: int, params: FloatArray) -> None:
+        """Apply it to a layer's sums, and save what the derivative is computed from.
+
+        An activation with parameters brings a `forward` and a `backward` of its own.
+
+        Parameters
+        ----------
+        workspace : Workspace
+        layer : int
+        params : (n_params, n_units)
+        """
+        a = workspace.lanes_of(layer)  # (n_units, lanes)
+        if self.has_own_derivative and self.keeps_sums:
+            workspace.saved_of(layer)[:] = a
+        self.apply(a)
+        if self.has_own_derivative and not self.keeps_sums:
+            workspace.saved_of(layer)[:] = a
+
+    def backward(
+        self, workspace: Workspace, layer: int, params: FloatArray, gradient: FloatArray, bias_gradient: FloatArray
+    ) -> None:
+        """Take the errors of a layer from ∂L/∂f to ∂L/∂z, in place.
+
+        Parameters
+        ----------
+        workspace, layer, params
+            As for `forward`.
+        gradient : (n_params, n_units), overwritten
+        bias_gradient : (n_units,), overwritten
+        """
+        errors = workspace.lanes_of(layer)
+        self.times_derivative(errors, workspace.saved_of(layer))
+        np.sum(errors, axis=1, out=bias_gradient)
+
+    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
+        """Return the name of the function for exports, and its arguments besides the sums.
+
+        Functions are those of `truesparse.storage.predictor`. An argument is a number, or (n_units, 1).
+
+        Raises
+        ------
+        ValueError
+            If none of them is this activation.
+        """
+        raise ValueError(
+            f"activation={self!r} cannot be exported: its method `exported` must name a function of "
+            "truesparse.storage.predictor. To keep the model, pickle it."
+        )
+
+
+@plugin("activation", relu={}, leaky_relu={"slope": 0.01}, identity={"slope": 1.0})
 @dataclass(frozen=True)
-class PiecewiseLinear:
+class PiecewiseLinear(Activation):
     """z where z > 0, else slope · z."""
 
     slope: float = 0.0
 
     kind: ClassVar[int] = PIECEWISE_LINEAR
-    is_fused: ClassVar[bool] = True
-    n_params: ClassVar[int] = 0
 
     def __post_init__(self):
         check_number("slope", self.slope)
 
-    def at_layer(self, layer: int) -> "PiecewiseLinear":
-        """The activation of the hidden layer with this index, counted from 0."""
-        return self
+    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
+        """Return ``"piecewise_linear"`` and the slope."""
+        return "piecewise_linear", np.array([self.slope])
 
 
+@plugin("activation", all_relu={})
 @dataclass(frozen=True)
 class AllReLU(PiecewiseLinear):
     """Leaky ReLU whose slope changes its sign from layer to layer: −slope in the first, +slope in the second."""
@@ -52,55 +162,52 @@ class AllReLU(PiecewiseLinear):
     slope: float = 0.6
 
     def at_layer(self, layer: int) -> PiecewiseLinear:
-        """The activation of the hidden layer with this index, counted from 0."""
+        """Return the activation of the hidden layer with this index, counted from 0."""
         slope = float(self.slope)  # unsigned integers have no negatives
         return PiecewiseLinear(slope if layer % 2 else -slope)
 
 
+@plugin("activation", tanh={})
 @dataclass(frozen=True)
-class Tanh:
+class Tanh(Activation):
     """tanh z."""
 
     kind: ClassVar[int] = TANH
-    is_fused: ClassVar[bool] = False
-    n_params: ClassVar[int] = 0
 
     def apply(self, z: FloatArray) -> None:
-        """z ← f(z), elementwise."""
+        """z ← tanh z, elementwise."""
         np.tanh(z, out=z)
 
-    def at_layer(self, layer: int) -> "Tanh":
-        """The activation of the hidden layer with this index, counted from 0."""
-        return self
+    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
+        """Return ``"tanh"``, which takes the sums only."""
+        return "tanh", np.empty(0)
 
 
+@plugin("activation", logistic={})
 @dataclass(frozen=True)
-class Logistic:
+class Logistic(Activation):
     """1 / (1 + exp(−z))."""
 
     kind: ClassVar[int] = LOGISTIC
-    is_fused: ClassVar[bool] = False
-    n_params: ClassVar[int] = 0
 
     def apply(self, z: FloatArray) -> None:
-        """z ← f(z), elementwise."""
+        """z ← 1 / (1 + exp(−z)), elementwise."""
         expit(z, out=z)
 
-    def at_layer(self, layer: int) -> "Logistic":
-        """The activation of the hidden layer with this index, counted from 0."""
-        return self
+    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
+        """Return ``"logistic"``, which takes the sums only."""
+        return "logistic", np.empty(0)
 
 
+@plugin("activation", srelu={})
 @dataclass(frozen=True)
-class SReLU:
+class SReLU(Activation):
     """Three straight pieces, whose two thresholds and two outer slopes every unit learns (Jin et al., 2016).
 
     At first it is close to ReLU, as in the experiments of SET: left threshold 0, left slope and distance between the
     thresholds uniform in ±√(3 / n_units), right slope 1. `truesparse.kernels.srelu` has the equations.
     """
 
-    kind: ClassVar[int] = LEARNED
-    is_fused: ClassVar[bool] = False
     n_params: ClassVar[int] = 4
 
     def first_params(self, n_units: int, rng: np.random.Generator) -> FloatArray:
@@ -109,19 +216,23 @@ class SReLU:
         left_slope, distance = rng.uniform(-bound, bound, (2, n_units))
         return np.stack([np.zeros(n_units), left_slope, distance, np.ones(n_units)])
 
-    def at_layer(self, layer: int) -> "SReLU":
-        """The activation of the hidden layer with this index, counted from 0."""
-        return self
+    def forward(self, workspace: Workspace, layer: int, params: FloatArray) -> None:
+        """Apply it to a layer's sums, and save these."""
+        srelu(workspace.a.reshape(-1), workspace.saved.reshape(-1), params, *workspace.place_of(layer))
+
+    def backward(
+        self, workspace: Workspace, layer: int, params: FloatArray, gradient: FloatArray, bias_gradient: FloatArray
+    ) -> None:
+        """Take the errors of a layer from ∂L/∂f to ∂L/∂z, and fill the gradient of the parameters."""
+        srelu_errors(
+            workspace.a.reshape(-1), workspace.saved.reshape(-1), params, gradient, bias_gradient,
+            *workspace.place_of(layer),
+        )  # fmt: skip
+
+    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
+        """Return ``"srelu"``, with thresholds and slopes below and above of every unit, (4, n_units, 1)."""
+        low, left, distance, right = params
+        return "srelu", np.stack([low, low + abs(distance), left, right])[:, :, None]
 
 
-Activation = PiecewiseLinear | Tanh | Logistic | SReLU
-
-ACTIVATIONS = {
-    "relu": PiecewiseLinear(0.0),
-    "leaky_relu": PiecewiseLinear(0.01),
-    "all_relu": AllReLU(),
-    "tanh": Tanh(),
-    "logistic": Logistic(),
-    "srelu": SReLU(),
-    "identity": PiecewiseLinear(1.0),
-}
+ACTIVATIONS = {name: resolve("activation", name) for name in names("activation")}

@@ -17,9 +17,11 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.runtime.checks import LARGEST, check_number
+from truesparse.runtime.plugins import plugin
 from truesparse.topology import Pattern
 
 
+@plugin("initializer", fan_in={})
 @dataclass(frozen=True)
 class FanIn:
     """Bound gain · √(6 / actual number of inputs of the unit)."""
@@ -35,6 +37,7 @@ class FanIn:
         return self.gain * np.sqrt(6 / np.maximum(fan_in, 1)) * (fan_in > 0)
 
 
+@plugin("initializer", dense={})
 @dataclass(frozen=True)
 class Dense:
     """Bound gain · √(6 / fan_in), whatever the unit's actual number of inputs."""
@@ -50,6 +53,7 @@ class Dense:
         return np.full(fan_out, self.gain * np.sqrt(6 / fan_in))
 
 
+@plugin("initializer", glorot={})
 @dataclass(frozen=True)
 class Glorot:
     """Bound gain · √(6 / (fan_in + fan_out))."""
@@ -66,8 +70,6 @@ class Glorot:
 
 
 Initializer = FanIn | Dense | Glorot
-
-INITIALIZERS = {"fan_in": FanIn(), "dense": Dense(), "glorot": Glorot()}
 
 
 def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:

@@ -2,8 +2,10 @@
 
 A layer owns no numbers. The network holds all parameters in one flat vector and all gradients in another; ``bind``
 gives a layer its part of both. Sparse layers are computed by kernels that take many layers in one call (see
-`truesparse.network.mlp`), so they have no methods for that; full ones have.
+`truesparse.network.passes`), so they have no methods for that; full ones have.
 """
+
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -13,15 +15,18 @@ from truesparse.topology import Pattern
 
 
 class _Layer:
-    """What both kinds share: the shape, and the views that ``bind`` hands over."""
+    """The views that ``bind`` hands over; copies and pickles leave them out."""
 
-    shape: tuple[int, int]
     nnz: int
 
     def bind(self, data: FloatArray, bias: FloatArray, data_gradient: FloatArray, bias_gradient: FloatArray) -> None:
         """Use these views, (nnz,) and (fan_out,), for the parameters and their gradients."""
         self.data, self.bias = data, bias
         self.data_gradient, self.bias_gradient = data_gradient, bias_gradient
+
+    def __getstate__(self) -> dict[str, Any]:
+        views = ("data", "bias", "data_gradient", "bias_gradient")
+        return {name: value for name, value in vars(self).items() if name not in views}
 
 
 class SparseLinear(_Layer):
@@ -30,32 +35,59 @@ class SparseLinear(_Layer):
     Parameters
     ----------
     pattern : Pattern, shape (fan_out, fan_in)
+
+    Attributes
+    ----------
+    version : int
+        How often the pattern has been replaced.
     """
 
-    is_sparse = True
+    in_kernels: ClassVar[bool] = True
+    n_scratch_rows: ClassVar[int] = 0
 
     def __init__(self, pattern: Pattern):
-        self.pattern = pattern
+        self._pattern = pattern
+        self.version = 0
+
+    @property
+    def pattern(self) -> Pattern:
+        """The layer's connections; another pattern of the same shape and number of weights may take their place."""
+        return self._pattern
+
+    @pattern.setter
+    def pattern(self, pattern: Pattern) -> None:
+        """Replace the pattern."""
+        self._pattern = pattern
+        self.version += 1
+
+    @property
+    def stored_pattern(self) -> Pattern:
+        """The pattern."""
+        return self._pattern
 
     @property
     def shape(self) -> tuple[int, int]:
         """(fan_out, fan_in)."""
-        return self.pattern.shape
+        return self._pattern.shape
 
     @property
     def nnz(self) -> int:
         """Number of weights."""
-        return self.pattern.nnz
+        return self._pattern.nnz
 
     @property
     def can_change(self) -> bool:
         """Whether there are pairs without a connection."""
-        return self.pattern.nnz < self.pattern.n_pairs
+        return self._pattern.nnz < self._pattern.n_pairs
 
     @property
     def weight(self) -> csr_array:
         """W as ``csr_array`` of shape (fan_out, fan_in); its ``data`` are the layer's own parameters, not a copy."""
-        return csr_array((self.data, self.pattern.indices, self.pattern.indptr), shape=self.shape, copy=False)
+        return csr_array((self.data, self._pattern.indices, self._pattern.indptr), shape=self.shape, copy=False)
+
+    def with_pattern(self, pattern: Pattern) -> Self:
+        """Return a new layer of this kind, which is not bound yet."""
+        return type(self)(pattern)
 
 
 class DenseLinear(_Layer):
@@ -66,7 +98,10 @@ class DenseLinear(_Layer):
     shape : (fan_out, fan_in)
     """
 
-    is_sparse = can_change = False
+    in_kernels: ClassVar[bool] = False
+    can_change: ClassVar[bool] = False
+    stored_pattern: ClassVar[None] = None
+    version: ClassVar[int] = 0
 
     def __init__(self, shape: tuple[int, int]):
         self.shape = shape
@@ -81,6 +116,15 @@ class DenseLinear(_Layer):
     def weight(self) -> FloatArray:
         """W, shape (fan_out, fan_in), a view of the layer's own parameters."""
         return self.data.reshape(self.shape)
+
+    @property
+    def n_scratch_rows(self) -> int:
+        """Rows that `input_products` fills."""
+        return self.shape[1]
+
+    def with_pattern(self, pattern: Pattern) -> Self:
+        """Return a new layer of this kind with the shape of a full pattern, which is not bound yet."""
+        return type(self)(pattern.shape)
 
     def sums(self, x: FloatArray, out: FloatArray, features=slice(None)) -> None:
         """out = W · x + b, (fan_out, batch), for inputs x, (fan_in, batch), or for those features that are not zero."""
@@ -100,6 +144,3 @@ class DenseLinear(_Layer):
     def input_products(self, delta: FloatArray, out: FloatArray) -> None:
         """out = Wᵀ · delta, (fan_in, batch)."""
         np.matmul(self.weight.T, delta, out=out)
-
-
-Layer = SparseLinear | DenseLinear

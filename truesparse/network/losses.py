@@ -26,6 +26,7 @@ from scipy.special import expit, xlogy
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.kernels.losses import softmax_cross_entropy
 from truesparse.runtime.checks import check_number
+from truesparse.runtime.plugins import plugin
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ class Loss(ABC):
 
     out_activation = "identity"
     of_classes = False  # whether targets are classes or labels
+    not_below_0 = False  # whether targets must be so, and are scaled by their mean alone
 
     def predictions(self, z: FloatArray) -> FloatArray:
         """What the sums stand for, same shape as `z`: themselves, unless a subclass says otherwise."""
@@ -133,6 +135,7 @@ class BinaryCrossEntropy(Loss):
         return losses
 
 
+@plugin("loss", squared_error={})
 @dataclass(frozen=True)
 class SquaredError(Loss):
     """Numbers, of which the mean is to be predicted."""
@@ -143,6 +146,7 @@ class SquaredError(Loss):
         return 0.5 * np.sum(np.square(gradient, dtype=np.float64), axis=0)
 
 
+@plugin("loss", absolute_error={})
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
     """Numbers, of which the median is to be predicted."""
@@ -155,6 +159,7 @@ class AbsoluteError(Loss):
         return losses
 
 
+@plugin("loss", huber={})
 @dataclass(frozen=True)
 class Huber(Loss):
     """Numbers, of which some are far off: squared error up to `delta`, from there on absolute error.
@@ -184,11 +189,13 @@ class Huber(Loss):
         return np.sum(within * (residuals - 0.5 * within), axis=0)
 
 
+@plugin("loss", poisson={})
 @dataclass(frozen=True)
 class Poisson(Loss):
     """Counts, or other numbers not below 0 whose variance grows with their mean."""
 
     out_activation = "exp"
+    not_below_0 = True
 
     def predictions(self, z):
         """exp z, same shape as `z`."""
@@ -202,11 +209,3 @@ class Poisson(Loss):
         losses = np.sum(p - t + (xlogy(t, t) - t * z), axis=0, dtype=np.float64)
         np.subtract(p, t, out=gradient)
         return losses
-
-
-OF_NUMBERS: dict[str, Loss] = {
-    "squared_error": SquaredError(),
-    "absolute_error": AbsoluteError(),
-    "huber": Huber(),
-    "poisson": Poisson(),
-}

@@ -66,8 +66,8 @@ class Workspace:
     dtype : float32 or float64
     dense_inputs : bool
         Whether there are rows for the features.
-    keeps_sums : bool
-        Whether there is room for the sums that activations were made of.
+    saves : bool
+        Whether there is room for what derivatives of activations are computed from.
 
     Attributes
     ----------
@@ -79,14 +79,19 @@ class Workspace:
         The share of units that dropout keeps.
     masks : (n_rows, stride / 16) uint16
         One bit for every activation: whether its sum was positive.
-    sums : (n_hidden_rows, stride)
-        What activations with parameters were made of; of shape (0, 0) if there are none.
+    saved : (n_hidden_rows, stride)
+        Sums or outputs of hidden units, from which their activation computes its derivative; of shape (0, 0) if the
+        kernels know the derivative.
+    batch : int
+        Number of samples of the batch.
     z : (n_outputs, batch)
-        View of the rows of the outputs.
+        View of the rows of the outputs: the sums after the forward pass; a loss puts their errors in their place.
+    sparse_inputs : SparseInputs or None
+        Inputs of the batch, if they are sparse.
     """
 
     def __init__(
-        self, layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True, keeps_sums: bool = False
+        self, layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True, saves: bool = False
     ):
         self.shape = BatchShape.of(batch_size)
         self.width = width_of(self.shape.n_lanes)
@@ -102,10 +107,9 @@ class Workspace:
         self._nothing = np.empty((0, 0), dtype=dtype)
         self.no_factors()
         n_hidden = self._rows[-1].start
-        self.sums = _aligned_zeros((n_hidden, self.shape.stride), dtype) if keeps_sums else self._nothing
-        self.sparse_inputs: SparseInputs | None = None
+        self.saved = _aligned_zeros((n_hidden, self.shape.stride), dtype) if saves else self._nothing
         self._factors = self._scratch = None
-        self._set_batch(batch_size)
+        self.begin(batch_size)
 
     @staticmethod
     def bytes_needed(
@@ -115,35 +119,57 @@ class Workspace:
         *,
         dense_inputs=True,
         dropout=False,
-        keeps_sums=False,
+        saves=False,
         scratch=0,
     ) -> int:
         """Bytes that a workspace holds while a network trains, with `scratch` rows for products."""
         n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
         shape, size = BatchShape.of(batch_size), np.dtype(dtype).itemsize
         activations = n_rows * (shape.stride * size * (2 if dropout else 1) + shape.stride // CHUNK * 2)
-        if keeps_sums:
+        if saves:
             activations += sum(layer_sizes[1:-1]) * shape.stride * size
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
 
     def begin(self, batch: int) -> None:
-        """Expect a batch of so many samples."""
-        self._set_batch(batch)
+        """Prepare for a batch of so many samples, whose inputs a source will put into `features` or `sparse_inputs`.
 
-    def set_inputs(self, x: FloatArray) -> None:
-        """Take the features of a batch, (n_features, batch)."""
-        self.begin(x.shape[1])
-        self._x[:] = x
+        Raises
+        ------
+        ValueError
+            If they do not fit.
+        """
+        if batch > self._batch_size:
+            raise ValueError(f"A batch of {batch} samples does not fit a workspace for {self._batch_size}.")
+        self.batch = batch
+        self.sparse_inputs: SparseInputs | None = None
+        self.z = self.a[self._rows[-1], :batch]
 
     @property
     def features(self) -> FloatArray:
-        """The rows of the features with all columns, (n_features, stride)."""
+        """Rows for the features of dense data, (n_features, stride), with the columns behind the batch."""
         return self.a[self._features]
 
     @property
     def x(self) -> FloatArray:
-        """The features of a batch of dense data, (n_features, batch)."""
-        return self._x
+        """Features of the samples of this batch, (n_features, batch), for dense data."""
+        return self.a[self._features, : self.batch]
+
+    def set_inputs(self, x: FloatArray) -> None:
+        """Begin a batch with a copy of the inputs x, (n_features, batch)."""
+        self.begin(x.shape[1])
+        self.x[:] = x
+
+    def check_inputs(self, n_features: int) -> None:
+        """Refuse a batch without inputs, before a kernel reads behind the array.
+
+        Raises
+        ------
+        ValueError
+            If there are neither sparse inputs nor rows for so many features.
+        """
+        n_rows = self._features.stop - self._features.start
+        if self.sparse_inputs is None and n_rows != n_features:
+            raise ValueError(f"The workspace has no inputs of {n_features} features: it has {n_rows} rows for them.")
 
     def flat(self):
         """What kernels are given: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
@@ -157,6 +183,10 @@ class Workspace:
         """Rows of a layer with all columns that kernels work on, of `a` or of another array of its shape."""
         return (self.a if array is None else array)[self._rows[layer], self._lanes]
 
+    def saved_of(self, layer: int) -> FloatArray:
+        """Rows of `saved` of a layer, with the same columns."""
+        return self.saved[self._rows[layer], self._lanes]
+
     def place_of(self, layer: int) -> tuple[int, int, int]:
         """A layer's first row, numbers from one row to the next, and columns that kernels work on."""
         return self._rows[layer].start, self.shape.stride, self._lanes.stop
@@ -169,10 +199,9 @@ class Workspace:
             return self.a[self._features, self._lanes], slice(None)
         return self.sparse_inputs.values[:, self._lanes], self.sparse_inputs.features
 
-    def close_errors(self) -> None:
-        """Let columns behind the batch add nothing to the gradient."""
-        if self.batch < self.shape.stride:
-            self.a[self._rows[-1], self.batch :] = 0
+    def clear_padding(self) -> None:
+        """Set the errors of the outputs to zero in the columns behind the batch."""
+        self.a[self._rows[-1], self.batch :] = 0
 
     def draw_factors(self, probability: float, rng: np.random.Generator) -> FloatArray:
         """What the hidden units' activations are multiplied by: 0 with some probability, else 1 / (1 − probability).
@@ -204,15 +233,6 @@ class Workspace:
         if self._scratch is None or self._scratch.size < n_units * n_lanes:
             self._scratch = np.empty(n_units * n_lanes, dtype=self.a.dtype)
         return self._scratch[: n_units * n_lanes].reshape(n_units, n_lanes)
-
-    def _set_batch(self, batch: int) -> None:
-        if batch > self._batch_size:
-            raise ValueError(f"A batch of {batch} samples does not fit a workspace for {self._batch_size}.")
-        self.sparse_inputs = None
-        if batch != getattr(self, "batch", None):
-            self.batch = batch
-            self._x = self.a[self._features, :batch]
-            self.z = self.a[self._rows[-1], :batch]
 
 
 def _aligned_zeros(shape, dtype):

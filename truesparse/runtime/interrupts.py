@@ -1,35 +1,43 @@
 """Ctrl-C as a wish to stop soon, where there is something to keep.
 
-The first Ctrl-C asks to stop, a second one raises `KeyboardInterrupt` at once. It does so the first time where the fit
-is one of many, as in a search, which would go on with the next one and is what the user wants to end.
+The first Ctrl-C asks a fit to stop after the batch; a second one raises `KeyboardInterrupt` at once. Where fits follow
+each other, as those of a search, the user wants to end them all: the fit of another estimator that begins within
+two seconds after one was stopped raises `KeyboardInterrupt` as well. Whoever types or calls the next command by hand is
+slower than that, and may go on with the same estimator at any time.
 """
 
 import signal
-import sys
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from typing import Any
 
-# Whoever in scikit-learn calls one fit and is done; all else in it, and joblib, calls many.
-_ONE_FIT = (
-    "sklearn.base",
-    "sklearn.callback",
-    "sklearn.compose._target",
-    "sklearn.feature_selection._from_model",
-    "sklearn.model_selection._search",  # the candidates are fitted by way of joblib, the best one is not
-    "sklearn.model_selection._search_successive_halving",
-    "sklearn.pipeline",
-    "sklearn.utils",
-)
+_SOON = 2.0  # seconds
+
+# The estimator whose fit was stopped last, and when that fit ended.
+_stopped: tuple[weakref.ref, float] | None = None
 
 
 @contextmanager
-def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
+def stop_on_interrupt(stop: Callable[[], None], owner: Any) -> Iterator[None]:
     """Call `stop` at a first Ctrl-C within the ``with`` block, which goes on.
 
     Nothing changes in threads other than the main one, which alone may handle signals, nor where Python's own handler
     is not in charge, for then somebody else is.
+
+    Parameters
+    ----------
+    stop : callable
+    owner : object
+        The estimator that is fitted.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At a second Ctrl-C, or at the beginning if Ctrl-C has just stopped the fit of another estimator.
     """
+    global _stopped
     asked = False
 
     def handle(number, frame):
@@ -39,18 +47,21 @@ def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
         asked = True
         stop()
 
-    # Who calls the fit, not where it is interrupted: metrics and transformers of scikit-learn may be at work within it.
-    if _is_one_of_many(sys._getframe()) or not _take_over(handle):
+    if not _take_over(handle):
         yield
         return
     try:
+        if _is_next_of_many(owner):
+            raise KeyboardInterrupt
         yield
+        if asked:
+            _stopped = weakref.ref(owner), time.monotonic()
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _take_over(handler):
-    """Whether that can be."""
+    """Install a handler; returns whether that is possible."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return False
     try:
@@ -60,13 +71,9 @@ def _take_over(handler):
     return True
 
 
-def _is_one_of_many(frame: FrameType | None) -> bool:
-    """Whether the code that is running was called by what fits many estimators."""
-    while frame is not None:
-        name = frame.f_globals.get("__name__") or ""
-        if name.split(".")[0] == "joblib":
-            return True
-        if name.split(".")[0] == "sklearn" and not any(name == one or name.startswith(f"{one}.") for one in _ONE_FIT):
-            return True
-        frame = frame.f_back
-    return False
+def _is_next_of_many(owner):
+    global _stopped
+    if _stopped is None:
+        return False
+    (estimator, ended), _stopped = _stopped, None
+    return estimator() is not owner and time.monotonic() - ended < _SOON

@@ -36,9 +36,3 @@ class Head:
     def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """Both, or one and zero that leave outputs in the network's `dtype`."""
         return (np.ones(1, dtype), np.zeros(1, dtype)) if self.scale is None else (self.scale, self.shift)
-
-
-def srelu_pieces(params: np.ndarray) -> np.ndarray:
-    """Thresholds, and slopes below and above, of every unit, (4, n_units), out of what `SReLU` learns."""
-    low, left, distance, right = params
-    return np.stack([low, low + abs(distance), left, right])

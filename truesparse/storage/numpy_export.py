@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
 from truesparse.network.mlp import MLP
 from truesparse.storage.archive import replaced_when_whole
-from truesparse.storage.head import Head, srelu_pieces
+from truesparse.storage.head import Head
+from truesparse.storage.predictor import FUNCTIONS
 
 FORMAT = 1  # which predictor.py names as well
 _PREDICTOR, _WEIGHTS = "predictor.py", "weights.npz"
@@ -59,24 +59,24 @@ def arrays_of(network: MLP, head: Head) -> dict[str, np.ndarray]:
     }
     if head.classes is not None:
         arrays["classes"] = head.classes
-    functions = [*map(_function, network.activations, network.activation_params), ("identity", [])]
+    functions = [*map(_function, network.activations, network.activation_params), ("identity", np.empty(0))]
     for i, (layer, (name, params)) in enumerate(zip(network.layers, functions, strict=True)):
-        if layer.is_sparse:
-            parts = {"weights": layer.data, "indices": layer.pattern.indices, "indptr": layer.pattern.indptr}
-        else:
+        pattern = layer.stored_pattern
+        if pattern is None:
             parts = {"weights": layer.weight}
+        else:
+            parts = {"weights": layer.data, "indices": pattern.indices, "indptr": pattern.indptr}
         parts |= {"bias": layer.bias, "activation": name, "activation_params": np.asarray(params, dtype=network.dtype)}
         arrays |= {f"{part}_{i}": array for part, array in parts.items()}
     return {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def _function(activation, params):
-    """An activation's name in ``predictor.py``, and what that function takes besides the sums."""
-    if activation.kind == PIECEWISE_LINEAR:
-        return "piecewise_linear", [activation.slope]
-    if activation.kind == LEARNED:
-        return "srelu", srelu_pieces(params)[:, :, None]
-    return {TANH: "tanh", LOGISTIC: "logistic"}[activation.kind], []
+    """The function in ``predictor.py`` that an activation is, and its arguments besides the sums."""
+    name, arguments = activation.exported(params)
+    if name not in FUNCTIONS:
+        raise ValueError(f"activation={activation!r} cannot be exported: {name!r} is none of {sorted(FUNCTIONS)}.")
+    return name, arguments
 
 
 def _refuse_others(directory, program):

@@ -1,53 +1,86 @@
 """Parameters of estimators as JSON, and back.
 
-Numbers, text, lists, tuples, dicts and the library's own rules are stored; a rule is a frozen dataclass, so its name
-and its fields say all. Names are looked up in the table below, never imported. Other objects, above all functions,
-cannot be stored without pickling them.
+Numbers, text, lists, tuples, dicts and registered plug-ins are stored; a plug-in is a frozen dataclass, so its name and
+its fields say all. Code and other objects are named only:
+
+| value | JSON |
+|---|---|
+| a plug-in, such as a rule | ``{"type": "evolution.Cosine", "fields": {…}}`` |
+| a rule that is not registered | ``{"type": "not stored", "name": "module.Class", "fields": {…}}`` |
+| a function | ``{"type": "not stored", "name": "module.function"}`` |
+
+Names are looked up among the registered plug-ins (`truesparse.runtime.plugins`), and nothing is imported. Where a file
+names one that this program does not have, a `Missing` takes its place.
 """
 
 import math
 import sys
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
 from numbers import Real
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
 
 import numpy as np
 
-import truesparse.evolution as evolution
-import truesparse.network.activations as activations
-import truesparse.network.initial_weights as initializers
-import truesparse.network.losses as losses
-import truesparse.training.lr_schedules as lr_schedules
-from truesparse.evolution.snip import SNIP
+from truesparse.runtime.plugins import IN_FILES, find, name_in_files
 from truesparse.storage.archive import ModelFormatError
 
-_GROUPS = {
-    "activation": (
-        activations.AllReLU, activations.Logistic, activations.PiecewiseLinear, activations.SReLU, activations.Tanh,
-    ),
-    "evolution": (
-        evolution.AfterStall, evolution.Confirmed,
-        evolution.Constant, evolution.Cosine, evolution.CosineAnnealing, evolution.Evolution,
-        evolution.Gradient, evolution.GuidedStochastic, evolution.ImportancePruning, evolution.InputRemoval,
-        evolution.Linear, evolution.Magnitude, evolution.MEST, evolution.Mixed, evolution.NeuronGrow,
-        evolution.NeuronPrune, evolution.OMP, evolution.PathWeightGrow,
-        evolution.PathWeightPrune, evolution.Random, evolution.SensitivityGrow, evolution.SensitivityPrune,
-        evolution.SignedMagnitude,
-    ),
-    "initializer": (initializers.Dense, initializers.FanIn, initializers.Glorot),
-    "loss": tuple(map(type, losses.OF_NUMBERS.values())),
-    "learning_rate": (lr_schedules.Constant, lr_schedules.Cosine, lr_schedules.Step),
-    "topology": (SNIP,),
-}  # fmt: skip
-_CLASSES = {f"{group}.{cls.__name__}": cls for group, classes in _GROUPS.items() for cls in classes}
-_NAMES = {cls: name for name, cls in _CLASSES.items()}
 _KEYS = (bool, int, float, str)
 _LARGEST_INT = int(sys.float_info.max)  # whoever compares it with a float can
 
 
-def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = None) -> Any:
+@dataclass(frozen=True)
+class Missing:
+    """A parameter that a file could only name, or names a plug-in for that this program has not registered.
+
+    Parameters
+    ----------
+    name : str
+        As files have it, ``"evolution.MyRule"`` or ``"my_module.MyRule"``; or a short name.
+    fields : dict or None
+        Of a dataclass. It may have been registered itself, but hold another one that is missing.
+    content : JSON
+        As it stands in the file.
+    """
+
+    name: str
+    fields: dict[str, Any] | None = None
+    content: Any = field(default=None, repr=False)
+
+    def __repr__(self):
+        listed = ", ".join(f"{key}={value!r}" for key, value in (self.fields or {}).items())
+        called = self.name if self.fields is None else f"{self.name.rpartition('.')[2]}({listed})"
+        return called if any(missing_in(self.fields)) else f"<missing: {called}>"
+
+
+def missing_in(value: Any) -> Iterator[str]:
+    """The names of what is missing in a parameter."""
+    if isinstance(value, Missing):
+        within = list(missing_in(value.fields))
+        yield from within or [value.name]
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from missing_in(item)
+
+
+def refuse_missing(name: str, value: Any) -> None:
+    """Refuse to train with a parameter that a file could only name.
+
+    Raises
+    ------
+    ValueError
+        If it is, or has a part that is, `Missing`.
+    """
+    found = ", ".join(dict.fromkeys(missing_in(value)))
+    if found:
+        raise ValueError(
+            f"{name}={value!r:.300} needs {found:.300}, which the loaded file could only name: set_params({name}=…) "
+            "before training. A class with the decorator truesparse.plugin, defined before loading, is restored whole."
+        )
+
+
+def encode(value: Any, name: str) -> Any:
     """A parameter as JSON.
 
     Parameters
@@ -55,66 +88,80 @@ def encode(value: Any, name: str, unknown: Callable[[Any, str], Any] | None = No
     value : object
     name : str
         Of the parameter, for messages.
-    unknown : callable, optional
-        What to make of an object that cannot be stored, from it and its name; by default that is an error.
 
     Raises
     ------
     ModelFormatError
-        If it cannot be stored.
+        If it is an integer that no float can hold.
     """
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
-    if value is None or type(value) in (bool, str) or (type(value) is int and abs(value) <= _LARGEST_INT):
+    if type(value) is int and abs(value) > _LARGEST_INT:
+        raise ModelFormatError(f"{name} cannot be stored: it is an integer that no float can hold.")
+    if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"type": "float", "value": str(value)}
     if type(value) in (list, np.ndarray, range):
-        return [encode(item, f"{name}[{index}]", unknown) for index, item in enumerate(value)]
+        return [encode(item, f"{name}[{index}]") for index, item in enumerate(value)]
     if type(value) is tuple:
-        return {"type": "tuple", "items": encode(list(value), name, unknown)}
+        return {"type": "tuple", "items": encode(list(value), name)}
     if type(value) is dict:
-        items = [encode(list(item), name, unknown) for item in value.items()]
+        items = [encode(list(item), name) for item in value.items()]
         if all(type(key) in _KEYS for key, _ in items):
             return {"type": "dict", "items": items}
-    if type(value) in _NAMES:
-        content = {
-            field.name: encode(getattr(value, field.name), f"{name}.{field.name}", unknown) for field in fields(value)
-        }
-        return {"type": _NAMES[type(value)], "fields": content}
-    if unknown is not None:
-        return unknown(value, name)
-    raise ModelFormatError(
-        f"{name}={value!r:.200} cannot be stored: a file holds numbers, text and the rules of truesparse, no code. "
-        f"Set it to something else before saving, or pickle the model for your own use."
-    )
+    if type(value) is Missing:
+        return value.content
+    kind = value if hasattr(value, "__qualname__") else type(value)
+    stored = name_in_files(type(value))
+    not_stored = {"type": "not stored", "name": f"{getattr(kind, '__module__', None)}.{kind.__qualname__}"}
+    content: dict[str, Any] = {"type": stored} if stored else not_stored
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = [part.name for part in fields(value) if part.init]
+        content["fields"] = {part: encode(getattr(value, part), f"{name}.{part}") for part in parts}
+    return content
 
 
-def decode(content: Any, name: str) -> Any:
+def decode(content: Any, name: str, *, may_miss: bool = False) -> Any:
     """What `encode` made.
+
+    Parameters
+    ----------
+    content : JSON
+    name : str
+        Of the parameter, for messages.
+    may_miss : bool
+        Whether what this program has not is replaced by a `Missing`.
 
     Raises
     ------
     ModelFormatError
-        If that names a class that is not one of the library's rules, or is not what it should be.
+        If a class is named that this program has not registered, or if anything is not what it should be.
     """
     if content is None or type(content) in (bool, float, str):
         return content
     if type(content) is int and abs(content) <= _LARGEST_INT:
         return content
     if type(content) is list:
-        return [decode(item, f"{name}[{index}]") for index, item in enumerate(content)]
+        return [decode(item, f"{name}[{index}]", may_miss=may_miss) for index, item in enumerate(content)]
     if type(content) is dict:
         kind = content.get("type")
         if kind == "float" and content.keys() == {"type", "value"} and content["value"] in ("inf", "-inf", "nan"):
             return float(content["value"])
         if kind == "tuple" and content.keys() == {"type", "items"} and type(content["items"]) is list:
-            return tuple(decode(content["items"], name))
+            return tuple(decode(content["items"], name, may_miss=may_miss))
         if kind == "dict" and content.keys() == {"type", "items"} and type(content["items"]) is list:
-            return _make_dict(decode(content["items"], name), name)
-        if type(kind) is str and kind in _CLASSES and content.keys() == {"type", "fields"}:
-            return _make(_CLASSES[kind], content["fields"], name)
+            return _make_dict(decode(content["items"], name, may_miss=may_miss), name)
+        called = content.get("name") if kind == "not stored" else kind
+        if type(called) is str and called and _names_a_plugin(content):
+            return _make(called, content, name, may_miss)
     raise ModelFormatError(f"{name}={content!r:.200} is nothing that this version can read.")
+
+
+def _names_a_plugin(content):
+    if content["type"] == "not stored":
+        return content.keys() in ({"type", "name"}, {"type", "name", "fields"})
+    return content.keys() == {"type", "fields"} and content["type"].partition(".")[0] in IN_FILES.values()
 
 
 def _make_dict(items, name):
@@ -123,17 +170,28 @@ def _make_dict(items, name):
     return dict(items)
 
 
-def _make(cls, content, name):
-    known = {field.name for field in fields(cls)}
-    if type(content) is not dict or not content.keys() <= known:
-        raise ModelFormatError(f"{name}={content!r:.200} must hold fields of {cls.__name__}: {sorted(known)}.")
-    values = {field: decode(value, f"{name}.{field}") for field, value in content.items()}
-    for field in fields(cls):
-        if field.name in values and not _fits(values[field.name], field.type):
-            raise ModelFormatError(f"{name}.{field.name}={values[field.name]!r:.200} is not {field.type}.")
+def _make(called, content, name, may_miss):
+    cls = find(called) if "fields" in content else None
+    if cls is None and not may_miss:
+        raise ModelFormatError(
+            f"{name} needs {called}, and this program has not registered it: define that class with the decorator "
+            "truesparse.plugin, or import the module that does, before loading."
+        )
+    if "fields" not in content:
+        return Missing(called, None, content)
+    described, known = content["fields"], None if cls is None else {part.name: part for part in fields(cls)}
+    if type(described) is not dict or not (known is None or described.keys() <= known.keys()):
+        of = "a class" if cls is None else f"{cls.__name__}: {sorted(known)}"
+        raise ModelFormatError(f"{name}={described!r:.200} must hold fields of {of}.")
+    values = {key: decode(value, f"{name}.{key}", may_miss=may_miss) for key, value in described.items()}
+    if cls is None or any(missing_in(values)):
+        return Missing(called, values, content)
+    for key, value in values.items():
+        if not _fits(value, known[key].type):
+            raise ModelFormatError(f"{name}.{key}={value!r:.200} is not {known[key].type}.")
     try:
         return cls(**values)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # a user's own class may raise anything
         raise ModelFormatError(f"{name} cannot be {cls.__name__}({values!r:.200}): {error}") from error
 
 

@@ -22,24 +22,22 @@ from truesparse.network.mlp import MLP
 from truesparse.storage.archive import ModelFormatError
 from truesparse.storage.sections import Arrays, Section, restore_float, store_float
 from truesparse.topology import Pattern
-from truesparse.training.optimizers import SGD, Adam
 from truesparse.training.state import BestEpoch, EpochRecord, History, Progress, TrainingState
 
 Stored = tuple[dict[str, Any], dict[str, np.ndarray]]
 """Metadata and arrays."""
-
-_MOMENTS = [sorted(optimizer().init(np.empty(0))) for optimizer in (SGD, Adam)]
 
 
 def store_network(network: MLP) -> Stored:
     """The layers, their weights, biases and what activations have learnt."""
     arrays, layers = {}, []
     for index, layer in enumerate(network.layers):
-        layers.append({"shape": list(layer.shape), "dense": not layer.is_sparse})
-        if layer.is_sparse:
-            arrays |= _store_pattern(f"layer{index}", layer.pattern) | {f"layer{index}.data": layer.data}
-        else:
+        pattern = layer.stored_pattern
+        layers.append({"shape": list(layer.shape), "dense": pattern is None})
+        if pattern is None:
             arrays[f"layer{index}.weight"] = layer.weight
+        else:
+            arrays |= _store_pattern(f"layer{index}", pattern) | {f"layer{index}.data": layer.data}
         arrays[f"layer{index}.bias"] = layer.bias
     for index, params in enumerate(network.activation_params):
         if params.size:
@@ -110,8 +108,8 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
         raise ModelFormatError("progress: the plan does not begin before the epochs and steps that are done.")
     history = _restore_history(arrays, progress.epoch, len(network.layers))
     names = section.take("moments", list, type(None)) or []
-    if names and names not in _MOMENTS:
-        raise ModelFormatError(f"moments={names!r:.100} are those of no optimiser.")
+    if not all(type(name) is str for name in names):
+        raise ModelFormatError(f"moments={names!r:.100} must be names.")
     vector = network.dtype, network.params.shape
     moments = {name: arrays.numbers(f"moment.{name}", *vector) for name in names}
     steps = section.count("optimizer_steps")
@@ -121,7 +119,9 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
         if not names:
             raise ModelFormatError("A best epoch is stored with the moments that it had, but none are there.")
         patterns = [
-            _restore_pattern(f"best.layer{index}", layer.shape, arrays, nnz=layer.nnz) if layer.is_sparse else None
+            None
+            if layer.stored_pattern is None
+            else _restore_pattern(f"best.layer{index}", layer.shape, arrays, nnz=layer.nnz)
             for index, layer in enumerate(network.layers)
         ]
         stored = ("params", *(f"moment.{name}" for name in names))

@@ -14,10 +14,9 @@ except ImportError as error:
 import numpy as np
 from torch import Tensor, nn
 
-from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
-from truesparse.network.layers import Layer
 from truesparse.network.mlp import MLP
-from truesparse.storage.head import Head, srelu_pieces
+from truesparse.network.protocol import Layer
+from truesparse.storage.head import Head
 
 
 class SparseLinear(nn.Module):
@@ -45,15 +44,29 @@ class SparseLinear(nn.Module):
 class SReLU(nn.Module):
     """z between two thresholds, straight lines of other slopes outside (`truesparse.network.activations.SReLU`)."""
 
-    def __init__(self, params: np.ndarray):
+    def __init__(self, pieces: np.ndarray):
         super().__init__()
-        self.pieces = _parameter(srelu_pieces(params))
+        self.pieces = _parameter(pieces[:, :, 0])  # thresholds, and slopes below and above, (4, n_units)
 
     def forward(self, z: Tensor) -> Tensor:
         """Same shape as `z`, (n, n_units)."""
         low, high, left, right = self.pieces
         z_left, z_right = (z - low).clamp(max=0), (z - high).clamp(min=0)
         return torch.minimum(torch.maximum(z, low), high) + left * z_left + right * z_right
+
+
+def _piecewise_linear(slope: np.ndarray) -> nn.Module:
+    return nn.LeakyReLU(float(slope[0])) if slope[0] else nn.ReLU()
+
+
+# Modules of the functions that `Activation.exported` names, each made from its arguments.
+ACTIVATION_MODULES = {
+    "piecewise_linear": _piecewise_linear,
+    "tanh": lambda _: nn.Tanh(),
+    "logistic": lambda _: nn.Sigmoid(),
+    "identity": lambda _: nn.Identity(),
+    "srelu": SReLU,
+}
 
 
 class Outputs(nn.Module):
@@ -85,7 +98,7 @@ def as_module(network: MLP, head: Head) -> nn.Sequential:
 
 
 def _layer(layer):
-    if layer.is_sparse:
+    if layer.stored_pattern is not None:
         return SparseLinear(layer)
     linear = nn.utils.skip_init(nn.Linear, layer.shape[1], layer.shape[0])  # draws no random numbers
     linear.weight, linear.bias = _parameter(layer.weight), _parameter(layer.bias)
@@ -93,11 +106,10 @@ def _layer(layer):
 
 
 def _activation(activation, params):
-    if activation.kind == PIECEWISE_LINEAR:
-        return nn.ReLU() if activation.slope == 0 else nn.LeakyReLU(float(activation.slope))
-    if activation.kind == LEARNED:
-        return SReLU(params)
-    return {TANH: nn.Tanh, LOGISTIC: nn.Sigmoid}[activation.kind]()
+    name, arguments = activation.exported(params)
+    if name not in ACTIVATION_MODULES:
+        raise ValueError(f"activation={activation!r} cannot be exported: {name!r} is none of {[*ACTIVATION_MODULES]}.")
+    return ACTIVATION_MODULES[name](arguments)
 
 
 def _parameter(array):

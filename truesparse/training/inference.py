@@ -6,13 +6,13 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.data.source import Source
-from truesparse.network.mlp import MLP
+from truesparse.network.protocol import Network
 
 _LARGE = 2**26  # bytes of a workspace that few samples are not worth; narrower kernels have to be compiled first
 
 
 def forward_all(
-    network: MLP, source: Source, batch_size: int = 112, of: Callable[[FloatArray], np.ndarray] | None = None
+    network: Network, source: Source, batch_size: int = 112, of: Callable[[FloatArray], np.ndarray] | None = None
 ) -> np.ndarray:
     """Compute the last layer's sums for all samples, or a function of them, batch by batch.
 
@@ -23,7 +23,7 @@ def forward_all(
 
     Parameters
     ----------
-    network : MLP
+    network : Network
     source : Source, of the network's dtype
     batch_size : int
     of : callable, optional
@@ -34,7 +34,7 @@ def forward_all(
     (n_outputs, n_samples), or (…, n_samples)
     """
     is_large = network.bytes_needed(batch_size, dense_inputs=not source.is_sparse) > _LARGE
-    if is_large and all(layer.is_sparse for layer in network.layers):
+    if is_large and network.is_batch_invariant:
         batch_size = min(batch_size, source.n_samples)
     workspace = network.workspace(batch_size, dense_inputs=not source.is_sparse)
     n_samples = source.n_samples

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from truesparse.runtime.checks import LARGEST, check_number, is_number
+from truesparse.runtime.plugins import plugin
 
 
+@plugin("learning_rate", constant={})
 @dataclass(frozen=True)
 class Constant:
     """The initial learning rate, always."""
@@ -16,6 +18,7 @@ class Constant:
         return 1.0
 
 
+@plugin("learning_rate", step={})
 @dataclass(frozen=True)
 class Step:
     """Multiplied by ``gamma`` at each of the milestones, which are shares of the planned training.
@@ -42,6 +45,7 @@ class Step:
         return float(self.gamma) ** sum(step >= milestone * total_steps for milestone in self.milestones)
 
 
+@plugin("learning_rate", cosine={})
 @dataclass(frozen=True)
 class Cosine:
     """Falls from 1 to 0 along half a cosine, ½ (1 + cos(π · step / total_steps)) (Loshchilov & Hutter, 2017)."""
@@ -52,5 +56,3 @@ class Cosine:
 
 
 LearningRate = Constant | Step | Cosine
-
-LEARNING_RATES = {"constant": Constant(), "step": Step(), "cosine": Cosine()}

@@ -17,6 +17,7 @@ import numpy as np
 from truesparse._typing import FloatArray
 from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
 from truesparse.runtime.checks import check_number
+from truesparse.runtime.plugins import plugin
 
 
 class Optimizer(Protocol):
@@ -51,6 +52,7 @@ class Optimizer(Protocol):
         """
 
 
+@plugin("optimizer", sgd={})
 @dataclass(frozen=True)
 class SGD:
     """v ← momentum · v − learning_rate · g;  w ← w + v, or with Nesterov w + momentum · v − learning_rate · g.
@@ -88,6 +90,7 @@ class SGD:
         )  # fmt: skip
 
 
+@plugin("optimizer", adam={})
 @dataclass(frozen=True)
 class Adam:
     """Adam (Kingma & Ba, 2015) with bias-corrected moments; the L2 penalty is part of the gradient."""
@@ -114,6 +117,3 @@ class Adam:
             scalar(self.beta1), scalar(self.beta2), scalar(self.eps * root), scalar(alpha), n_weights,
             smallest_normal(params.dtype),
         )  # fmt: skip
-
-
-OPTIMIZERS: dict[str, Optimizer] = {"adam": Adam(), "sgd": SGD()}

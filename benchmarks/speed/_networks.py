@@ -1,0 +1,87 @@
+"""Networks and data whose training steps are measured, and how they are trained: all by the same plain settings."""
+
+import math
+
+import numpy as np
+
+from truesparse import SparseMLPClassifier
+from truesparse.evolution import Given
+from truesparse.network.activations import PiecewiseLinear
+from truesparse.network.initial_weights import FanIn
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.runtime.random_streams import RandomStreams
+from truesparse.topology import Pattern
+from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
+from truesparse.training import SGD, Recipe
+from truesparse.training.lr_schedules import Constant
+
+WIDE = (784, 1000, 1000, 1000, 10)
+STEPS = [
+    (WIDE, {"epsilon": 1}, 128),
+    (WIDE, {"epsilon": 20}, 128),
+    ((784, 1024, 1024, 10), {"density": 0.05}, 100),
+    ((784, 1024, 1024, 10), {"density": 0.01}, 100),
+]
+
+
+def patterns_of(sizes, *, epsilon=None, density=None):
+    """Balanced random patterns for the layers between units."""
+    shapes = layer_shapes(sizes)
+    counts = global_density(shapes, density) if epsilon is None else erdos_renyi(shapes, epsilon)
+    return [
+        Pattern.sample(shape, nnz, RandomStreams(0)("topology", layer), balanced=True)
+        for layer, (shape, nnz) in enumerate(zip(shapes, counts, strict=True))
+    ]
+
+
+def recipe_of(patterns, batch):
+    """ReLU, no dropout, and SGD with Nesterov momentum at a learning rate that stays; the topology stays too."""
+    return Recipe(
+        SoftmaxCrossEntropy(),
+        hidden_layer_sizes=tuple(pattern.shape[0] for pattern in patterns[:-1]),
+        topology=Given(patterns),
+        activation=PiecewiseLinear(),
+        initializer=FanIn(),
+        optimizer=SGD(),
+        learning_rate=0.01,
+        lr_schedule=Constant(),
+        batch_size=batch,
+    )
+
+
+def classifier_of(hidden, batch, n_threads, **parameters):
+    """The same as a classifier that trains for all of ``max_iter``."""
+    plain = {
+        "evolution": "static",
+        "activation": "relu",
+        "weight_init": "fan_in",
+        "dropout": 0.0,
+        "solver": "sgd",
+        "learning_rate": "constant",
+        "learning_rate_init": 0.01,
+        "n_iter_no_change": math.inf,
+        "random_state": 0,
+    }
+    return SparseMLPClassifier(hidden, batch_size=batch, n_jobs=n_threads, **plain | parameters)
+
+
+def seconds_of_steps(X, y, patterns, batch, n_threads, n_epochs):
+    """Seconds of a step in each epoch of a fit but the first."""
+    hidden = [pattern.shape[0] for pattern in patterns[:-1]]
+    model = classifier_of(hidden, batch, n_threads, topology_init=Given(patterns), max_iter=n_epochs + 1)
+    return np.array(model.fit(X, y).history_["seconds"][1:]) / -(-len(X) // batch)
+
+
+def data(n_samples, n_features):
+    """Noise and ten classes."""
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((n_samples, n_features), dtype=np.float32), rng.integers(10, size=n_samples)
+
+
+def iterate(n_samples, batch):
+    """Random batches without end."""
+    rng = np.random.default_rng(0)
+    while True:
+        order = rng.permutation(n_samples)
+        for start in range(0, n_samples - batch + 1, batch):
+            yield order[start : start + batch]

@@ -1,0 +1,102 @@
+"""What part of an epoch goes into the changes of the topology?
+
+784-1000-1000-1000-10, epsilon 20, 60,000 samples (MNIST if it is there, else noise), batch 128: seconds of an epoch and
+the share of it that updates take, with one update per epoch, as published, and with one every 50 steps.
+`SparseMLPClassifier` with ReLU, SGD and no dropout; median over epochs.
+
+    python benchmarks/speed/evolution_share.py [--threads 2] [--epochs 5] [--csv FILE] [--quick]
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from truesparse import preset
+from truesparse.data import datasets
+from truesparse.evolution import Constant
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _networks import WIDE, classifier_of, data
+from _result_table import Table
+
+
+def images(n_samples):
+    """Samples and classes."""
+    try:
+        mnist = datasets.load("mnist")
+    except OSError:
+        return "noise", *data(n_samples, 784)
+    return "mnist", np.ascontiguousarray(mnist.X_train[:n_samples], dtype=np.float32), mnist.y_train[:n_samples]
+
+
+class Updates:
+    """A callback that takes the seconds of each update, a list for each epoch."""
+
+    def __init__(self):
+        self.seconds, self.started = [], 0.0
+
+    def on_epoch_begin(self, network, epoch):
+        """Begin a list."""
+        self.seconds.append([])
+
+    def on_topology_change(self, network, step, rewirings):
+        """Note the seconds since the schedule asked for the update."""
+        self.seconds[-1].append(time.perf_counter() - self.started)
+
+
+@dataclass(frozen=True)
+class Clocked:
+    """A schedule that says when an update begins."""
+
+    schedule: Constant
+    updates: Updates
+
+    def __call__(self, step, epoch_step, total_steps):
+        """Return what the schedule returns."""
+        self.updates.started = time.perf_counter()
+        return self.schedule(step, epoch_step, total_steps)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--csv")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the samples, one epoch")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.epochs = 1
+    name, X, y = images(6000 if arguments.quick else 60_000)
+    table = Table({"data": 5, "method": 8, "update every": 12, "threads": 7, "updates": 7, "ms an update": 12,
+                   "s an epoch": 10, "share of updates": 16}, arguments.csv)  # fmt: skip
+    for method in ("set", "cte", "ctre_sim"):
+        for every in ("epoch", 50):
+            evolution, watching = preset(method), Updates()
+            schedule = Constant(evolution.schedule.drop_fraction, update_every=every)
+            model = classifier_of(
+                WIDE[1:-1], 128, arguments.threads,
+                evolution=replace(evolution, schedule=Clocked(schedule, watching)), callbacks=[watching], epsilon=20,
+                max_iter=arguments.epochs + 1,
+            ).fit(X, y)  # fmt: skip
+            # The first epoch compiles, and begins without an update.
+            seconds, updates = np.array(model.history_["seconds"][1:]), watching.seconds[1:]
+            table.row(
+                **{
+                    "data": name,
+                    "method": method,
+                    "update every": every,
+                    "threads": arguments.threads,
+                    "updates": sum(map(len, updates)),
+                    "ms an update": f"{np.median(np.concatenate(updates)) * 1e3:.1f}",
+                    "s an epoch": f"{np.median(seconds):.3f}",
+                    "share of updates": f"{np.median([sum(u) / s for u, s in zip(updates, seconds, strict=True)]):.1%}",
+                }
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Storage of compiled kernels: their names on disk, and the directories that are read and written.
+
+Numba stores the machine code of a kernel under its file and its qualified name, and discards it when that file is
+edited. It notices neither an edit of the files that all kernels are made of, nor other settings of the compiler. So a
+hash of both is a part of every kernel's qualified name.
+
+Numba refuses to compile where it finds no directory to write to, and does not read one that it cannot write to. Here
+a kernel is looked for in
+
+1. ``NUMBA_CACHE_DIR``, ``__pycache__`` beside the kernel, the user's cache directory: Numba's own list, up to the
+   first one that can be written, which also receives what is compiled. Those before it are only read if they belong to
+   root, to the user, or to whom the kernels' source belongs;
+2. if none of them can be written, a directory of the user's own among the temporary files.
+
+If there is no such directory either, what must be compiled is lost when the process ends, and a warning says so.
+"""
+
+import hashlib
+import os
+import pkgutil
+import stat
+import tempfile
+import warnings
+from contextlib import suppress
+from functools import cache, cached_property
+from types import FunctionType
+
+from numba import config
+from numba.core.caching import FunctionCache, _CacheLocator, _SourceFileBackedLocatorMixin
+
+from truesparse.kernels.lanes import PLAIN
+
+_SHARED_FILES = ("jit.py", "lanes.py", "table.py")
+
+# Settings that change the machine code, as numba.config names them. The processor's name and features are in Numba's
+# own key; the number of threads and the threading layer are only looked at when a kernel runs.
+_COMPILER_SETTINGS = (
+    "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "ENABLE_AVX", "ENABLE_PROFILING", "EXTEND_VARIABLE_LIFETIMES",
+    "LLVM_REFPRUNE_FLAGS", "LLVM_REFPRUNE_PASS", "LOOP_VECTORIZE", "NRT_STATS", "OPT", "PARFOR_MAX_TUPLE_SIZE",
+    "SLP_VECTORIZE", "USING_SVML",
+)  # fmt: skip
+
+
+def named_for_cache(kernel, variant=""):
+    """Return a copy of a Python function whose qualified name tells `variant` and everything else that shaped it."""
+    copy = FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__, kernel.__defaults__, kernel.__closure__)
+    copy.__qualname__ = f"{kernel.__qualname__}{variant}_{_fingerprint()}"
+    return copy
+
+
+@cache
+def _fingerprint():
+    """Return a hash of the shared files and of the compiler's settings."""
+    state = hashlib.sha256()
+    for name in _SHARED_FILES:
+        try:
+            state.update(pkgutil.get_data("truesparse.kernels", name) or b"")
+        except OSError:  # a frozen program has no sources; Numba looks at the whole executable there
+            state.update(b"frozen")
+    settings = [(name, str(getattr(config, name, None))) for name in _COMPILER_SETTINGS]
+    state.update(repr((PLAIN, settings)).encode())
+    return state.hexdigest()[:12]
+
+
+class KernelCache:
+    """The stored machine code of one kernel, with the methods that Numba's dispatcher calls.
+
+    Parameters
+    ----------
+    kernel : function, as `named_for_cache` returns it
+    """
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+
+    @cached_property
+    def _stores(self):
+        """The stores to read, in this order, and the one to write, or None. Looked for when a kernel is first used."""
+        stores = []
+        for locator in (*FunctionCache._impl_class._locator_classes, _PrivateDirectory):
+            if writable := _store(self._kernel, _writable(locator)):
+                return [*stores, writable], writable
+            if filled := _store(self._kernel, _filled(locator)):
+                stores.append(filled)
+        return stores, None
+
+    @property
+    def cache_path(self):
+        """The directory of the first store, for ``dispatcher.stats``."""
+        return self._stores[0][0].cache_path if self._stores[0] else None
+
+    def load_overload(self, signature, context):
+        """Return the stored code for a signature, or None."""
+        for store in self._stores[0]:
+            try:
+                found = store.load_overload(signature, context)
+            except OSError:  # a file that we may not read
+                continue
+            if found is not None:
+                return found
+        return None
+
+    def save_overload(self, signature, code):
+        """Store the code for a signature, if there is a place for it."""
+        writable = self._stores[1]
+        if writable is None:
+            return _warn_that_nothing_is_kept()
+        try:
+            writable.save_overload(signature, code)
+        except OSError:  # the disk is full, or was made read-only meanwhile
+            _warn_that_nothing_is_kept()
+
+    def flush(self):
+        """Forget what is stored; `recompile` of a dispatcher asks for it."""
+        if self._stores[1] is not None:
+            self._stores[1].flush()
+
+
+class _Store(FunctionCache):
+    """Numba's cache of a kernel in one directory."""
+
+    def __init__(self, kernel, locator):
+        parent = FunctionCache._impl_class
+        self._impl_class = type("_Impl", (parent,), {"_locator_classes": [locator]})
+        super().__init__(kernel)
+
+
+def _store(kernel, locator):
+    try:
+        return _Store(kernel, locator)
+    except (RuntimeError, OSError):  # the locator has no directory for it
+        return None
+
+
+def _filled(locator):
+    """Return a kind of locator that only wants to read its directory, if nobody can have prepared it for this user."""
+
+    def ensure_cache_path(self):
+        owner = os.stat(_with_known_home(self.get_cache_path())).st_uid
+        if owner not in (0, _user(), os.stat(self._py_file).st_uid):
+            raise PermissionError
+
+    return type(locator.__name__, (locator,), {"ensure_cache_path": ensure_cache_path})
+
+
+def _writable(locator):
+    """Return a kind of locator that makes its directory, and wants to write to it."""
+
+    def ensure_cache_path(self):
+        _with_known_home(self.get_cache_path())
+        locator.ensure_cache_path(self)
+
+    return type(locator.__name__, (locator,), {"ensure_cache_path": ensure_cache_path})
+
+
+def _with_known_home(path):
+    """Refuse the path ``~/…`` of a user without a home: it would lie in the working directory, whoever owns that."""
+    if path.startswith("~"):
+        raise FileNotFoundError
+    return path
+
+
+class _PrivateDirectory(_SourceFileBackedLocatorMixin, _CacheLocator):
+    """Numba's view of the directory that `private_directory` returns."""
+
+    def __init__(self, py_func, py_file):
+        self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
+        self._directory = self.get_suitable_cache_subpath(py_file)
+
+    def get_cache_path(self):
+        """Return the part of the private directory that is for the files of one directory of sources."""
+        return os.path.join(private_directory(), self._directory)
+
+
+def private_directory():
+    """Return a directory among the temporary files that nobody but this user can write to.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or if what is there is not such a directory. Machine code is read from it and executed,
+        so another user must not be able to prepare or to replace it.
+    """
+    parent = os.path.realpath(tempfile.gettempdir())
+    user = _user()
+    path = os.path.join(parent, f"truesparse-kernels-{user}")
+    with suppress(FileExistsError):
+        os.mkdir(path, mode=0o700)
+    if os.name == "nt":  # without modes, but the directory of temporary files is the user's own
+        return path
+    found, around = os.lstat(path), os.stat(parent)
+    if not (stat.S_ISDIR(found.st_mode) and found.st_uid == user and found.st_mode & 0o777 == 0o700):
+        raise PermissionError(f"{path} is not a directory of mode 0700 that belongs to user {user}.")
+    # Whoever may write to the directory around it could rename it, unless the sticky bit forbids that.
+    if around.st_uid not in (0, user) or (around.st_mode & 0o022 and not around.st_mode & stat.S_ISVTX):
+        raise PermissionError(f"{parent} belongs to others or lets others replace what is in it.")
+    return path
+
+
+def _user():
+    return os.geteuid() if hasattr(os, "geteuid") else 0  # Windows says that every file belongs to 0
+
+
+@cache
+def _warn_that_nothing_is_kept():
+    try:
+        why = f"{private_directory()} could not be written."
+    except OSError as error:
+        why = str(error)
+    warnings.warn(
+        "truesparse finds no directory to keep its compiled kernels in, so each process compiles them again. Set "
+        f"NUMBA_CACHE_DIR to a directory that you can write. Of the temporary files: {why}",
+        RuntimeWarning,
+        stacklevel=2,
+    )

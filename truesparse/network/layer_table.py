@@ -1,0 +1,71 @@
+"""The layer table of a network, by which the kernels find the arrays of its layers (see `truesparse.kernels.table`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from truesparse._typing import IndexArray
+from truesparse.kernels import table as fields
+from truesparse.network.protocol import Layer
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTable:
+    """Layer table, and the arrays whose addresses it holds.
+
+    It is never changed. After an update of the topology, a pass makes a new one, possibly while another thread still
+    works with this one. Code that hands ``rows`` to a kernel therefore keeps the table itself until the kernel returns:
+    the table alone keeps the arrays alive.
+
+    Attributes
+    ----------
+    rows : (n_layers, N_FIELDS) int64
+    index : (0,)
+        Of the dtype of the index arrays, which kernels take from it.
+    arrays : list of arrays
+        The index arrays that ``rows`` points to. Nobody reads the list; it keeps them from being freed.
+    first_transposed : int
+        The first layer with a transposed index in the table; so have all layers above it.
+    versions : list of int
+        Versions of the layers, from which a pass sees whether the table is up to date.
+    """
+
+    rows: np.ndarray
+    index: IndexArray
+    arrays: list[IndexArray]
+    first_transposed: int
+    versions: list[int]
+
+    @classmethod
+    def of(cls, layers: Sequence[Layer], kinds: Sequence[int], first_transposed: int) -> "LayerTable":
+        """Make the table of some layers, whose outputs go through activations of these kinds."""
+        versions = [layer.version for layer in layers]  # first: a pattern that is replaced meanwhile makes them old
+        patterns = [layer.stored_pattern if layer.in_kernels else None for layer in layers]
+        wide = any(pattern is not None and pattern.indices.dtype == np.int64 for pattern in patterns)
+        index = np.empty(0, dtype=np.int64 if wide else np.int32)
+        fan_outs = [layer.shape[0] for layer in layers]
+        rows = fields.empty_table(len(layers))
+        rows[:, [fields.FAN_OUT, fields.FAN_IN]] = [layer.shape for layer in layers]
+        rows[:, fields.NNZ] = [layer.nnz for layer in layers]
+        rows[:, fields.ACTIVATION] = kinds
+        rows[1:, fields.WEIGHTS] = np.cumsum(rows[:-1, fields.NNZ])
+        rows[1:, fields.OUTPUTS] = np.cumsum(fan_outs[:-1])
+        rows[:, fields.BIASES] = rows[:, fields.OUTPUTS] + rows[:, fields.NNZ].sum()
+        rows[:, fields.INPUTS] = [sum(fan_outs), *rows[:-1, fields.OUTPUTS]]
+        arrays = []
+        for row, pattern in enumerate(patterns):
+            if pattern is None:
+                continue
+            of_layer = [pattern.indices, pattern.indptr]
+            if row >= first_transposed:
+                of_layer += pattern.transposed_index
+            of_layer = [np.ascontiguousarray(array, dtype=index.dtype) for array in of_layer]
+            rows[row, fields.INDICES : fields.INDICES + len(of_layer)] = [fields.address(array) for array in of_layer]
+            arrays += of_layer
+        rows[:-1, fields.CONSUMERS] = rows[1:, fields.INDPTR_T]
+        return cls(rows, index, arrays, first_transposed, versions)
+
+    def serves(self, layers: Sequence[Layer], first_transposed: int) -> bool:
+        """Whether it is up to date, and has a transposed index for the layers from this one on."""
+        return self.first_transposed <= first_transposed and self.versions == [layer.version for layer in layers]

@@ -1,0 +1,249 @@
+"""The forward and the backward pass of a network, as a list of steps that is made once.
+
+    forward     z_l = W_l a_(l−1) + b_l,   a_l = dropout(f_l(z_l)),   a_0 = x
+    backward    δ_L = ∂L/∂z_L,   δ_(l−1) = (W_lᵀ δ_l) · f′_(l−1)(z_(l−1)),
+                ∂L/∂W_l = δ_l a_(l−1)ᵀ at the stored pairs,   ∂L/∂b_l = Σ_batch δ_l
+
+There are three kinds of steps. Consecutive layers that our kernels compute, with fused activations between them, are a
+`KernelSpan`: one call of a kernel. A layer with products of its own, such as BLAS has, is an `OwnLayer`, and an
+activation that is not part of the kernels is an `OwnActivation`. The forward pass makes the steps in order, the
+backward pass in reverse.
+
+All arrays of a batch live in a `Workspace`, so that several threads can use a network at a time.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from truesparse._typing import FloatArray
+from truesparse.kernels.backward import backward, backward_sparse_inputs, errors_of_products
+from truesparse.kernels.forward import activate, forward, forward_sparse_inputs
+from truesparse.kernels.jit import current_threads
+from truesparse.kernels.table import PIECEWISE_LINEAR
+from truesparse.network.activations import Activation
+from truesparse.network.layer_table import LayerTable
+from truesparse.network.protocol import Layer, LayerWithPasses
+from truesparse.network.workspace import SparseInputs, Workspace
+
+
+class Batch(NamedTuple):
+    """Arguments of a pass over one batch, as its steps hand them to kernels.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    table : LayerTable
+        Held here, since it keeps alive what its rows point to.
+    slopes : (n_layers,)
+    arrays : tuple
+        Activations, masks and factors as vectors, and the distance of their rows.
+    tiles : tuple
+        Width of a tile as kernels take it, and the number of tiles.
+    n_threads : int
+    all_units : bool
+        Whether even the units that no other unit reads are computed.
+    """
+
+    workspace: Workspace
+    table: LayerTable
+    slopes: FloatArray
+    arrays: tuple
+    tiles: tuple
+    n_threads: int
+    all_units: bool = True
+
+    def inputs_of_span(self, first: int) -> SparseInputs | None:
+        """Return the sparse inputs of the batch, if a span begins with the first layer and there are any."""
+        return self.workspace.sparse_inputs if first == 0 else None
+
+
+class KernelSpan:
+    """Layers from `first` up to but not including `last`, computed by one call of a kernel.
+
+    Parameters
+    ----------
+    first, last : int
+    params, gradient : (n_params,)
+    skips : bool
+        Whether units that no other unit reads may be left out.
+    """
+
+    def __init__(self, first: int, last: int, params: FloatArray, gradient: FloatArray, *, skips: bool):
+        self.first, self.last, self.params, self.gradient, self.skips = first, last, params, gradient, skips
+
+    def forward(self, batch: Batch) -> None:
+        """Compute the layers' outputs."""
+        rows, index, tiles, start = batch.table.rows, batch.table.index, batch.tiles, self.first
+        inputs = batch.inputs_of_span(start)
+        if inputs is not None:
+            forward_sparse_inputs(
+                rows[0], batch.slopes[0], self.params, *batch.arrays, inputs.features, inputs.values.reshape(-1),
+                index, *tiles, batch.n_threads,
+            )  # fmt: skip
+            start = 1
+        skip = self.skips and not batch.all_units
+        forward(rows, batch.slopes, start, self.last, self.params, *batch.arrays, skip, index, *tiles, batch.n_threads)
+
+    def backward(self, batch: Batch) -> None:
+        """Fill the layers' gradients, and turn the activations below them into errors."""
+        rows, index, tiles = batch.table.rows, batch.table.index, batch.tiles
+        inputs = batch.inputs_of_span(self.first)
+        start = self.first if inputs is None else 1
+        backward(
+            rows, batch.slopes, start, self.last, self.params, self.gradient, *batch.arrays, index, *tiles,
+            batch.n_threads,
+        )  # fmt: skip
+        if inputs is not None:
+            a, *_, stride = batch.arrays
+            backward_sparse_inputs(
+                rows[0], self.gradient, a, stride, inputs.features, inputs.values.reshape(-1), index, *tiles,
+                batch.n_threads,
+            )  # fmt: skip
+
+
+class OwnLayer:
+    """A layer that brings its own products; kernels do what is left between it and the layer below.
+
+    Parameters
+    ----------
+    index : int
+    layer : LayerWithPasses
+    gradient : (n_params,)
+    """
+
+    def __init__(self, index: int, layer: LayerWithPasses, gradient: FloatArray):
+        self.index, self.layer, self.gradient = index, layer, gradient
+
+    def forward(self, batch: Batch) -> None:
+        """Compute the layer's outputs."""
+        x, features = batch.workspace.inputs_of(self.index)
+        self.layer.sums(x, batch.workspace.lanes_of(self.index), features)
+        activate(batch.table.rows[self.index], batch.slopes[self.index], *batch.arrays, *batch.tiles)
+
+    def backward(self, batch: Batch) -> None:
+        """Fill the layer's gradient, and turn the activations below it into errors."""
+        workspace, below = batch.workspace, self.index - 1
+        x, features = workspace.inputs_of(self.index)
+        delta = workspace.lanes_of(self.index)
+        self.layer.gradient(x, delta, features)
+        if below >= 0:
+            products = workspace.scratch(self.layer.shape[1])  # (fan_in, lanes)
+            self.layer.input_products(delta, products)
+            errors_of_products(
+                batch.table.rows[below], products.reshape(-1), batch.slopes[below], self.gradient,
+                *batch.arrays, *batch.tiles,
+            )  # fmt: skip
+
+
+class OwnActivation:
+    """An activation that is not part of the kernels, and the factors of dropout after it.
+
+    Parameters
+    ----------
+    index : int
+        Of the layer.
+    activation : Activation
+    params, gradient : (n_params, n_units)
+        What the activation learns.
+    bias_gradient : (n_units,)
+        Of the layer.
+    """
+
+    def __init__(
+        self, index: int, activation: Activation, params: FloatArray, gradient: FloatArray, bias_gradient: FloatArray
+    ):
+        self.index, self.activation = index, activation
+        self.params, self.gradient, self.bias_gradient = params, gradient, bias_gradient
+
+    def forward(self, batch: Batch) -> None:
+        """Apply the activation to the layer's sums."""
+        workspace = batch.workspace
+        self.activation.forward(workspace, self.index, self.params)
+        if workspace.factors.size:
+            a = workspace.lanes_of(self.index)
+            a *= workspace.lanes_of(self.index, workspace.factors)
+
+    def backward(self, batch: Batch) -> None:
+        """Multiply the layer's errors by the derivative, where the kernels have not done it."""
+        if self.activation.has_own_derivative:
+            self.activation.backward(batch.workspace, self.index, self.params, self.gradient, self.bias_gradient)
+
+
+Step = KernelSpan | OwnLayer | OwnActivation
+
+
+class Passes:
+    """The two passes of a network whose layers are bound.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    activations : sequence of Activation
+        Of the hidden layers.
+    params, gradient : (n_params,)
+    activation_params, activation_gradients : list of (n_params, n_units)
+        What the activation of every hidden layer learns.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        activations: Sequence[Activation],
+        params: FloatArray,
+        gradient: FloatArray,
+        activation_params: Sequence[FloatArray],
+        activation_gradients: Sequence[FloatArray],
+    ):
+        self._layers = layers
+        self._kinds = [*(activation.kind for activation in activations), PIECEWISE_LINEAR]
+        slopes = [activation.slope if activation.is_fused else 1 for activation in activations]
+        self._slopes = np.array([*slopes, 1], dtype=params.dtype)
+        self._is_fused = np.array(self._kinds) == PIECEWISE_LINEAR
+        learnt = list(zip(activation_params, activation_gradients, strict=True))
+        self._steps = list(_steps(layers, activations, params, gradient, learnt))
+        self._table: LayerTable | None = None
+
+    def forward(self, workspace: Workspace, *, all_units: bool) -> FloatArray:
+        """Return the last layer's sums, (n_outputs, batch), for the inputs in a workspace."""
+        is_sparse = workspace.sparse_inputs is not None
+        workspace.check_inputs(self._layers[0].shape[1])
+        batch = self._batch(workspace, 0 if is_sparse else len(self._layers), self._slopes, all_units)
+        for step in self._steps:
+            step.forward(batch)
+        return workspace.z
+
+    def backward(self, workspace: Workspace) -> None:
+        """Fill the gradient from the errors in ``workspace.z``; errors replace the activations in the workspace."""
+        workspace.clear_padding()
+        # Of activations that are not fused, kernels want one over the factor of the units that dropout keeps.
+        slopes = np.where(self._is_fused, self._slopes, self._slopes.dtype.type(workspace.kept))
+        batch = self._batch(workspace, 0 if workspace.sparse_inputs is not None else 1, slopes)
+        for step in reversed(self._steps):
+            step.backward(batch)
+
+    def _batch(self, workspace, first_transposed, slopes, all_units=True) -> Batch:
+        table = self._table  # another thread may put a newer one there at any time
+        if table is None or not table.serves(self._layers, first_transposed):
+            table = self._table = LayerTable.of(self._layers, self._kinds, first_transposed)
+        tiles = (workspace.width, workspace.shape.n_tiles)
+        return Batch(workspace, table, slopes, workspace.flat(), tiles, current_threads(), all_units)
+
+
+def _steps(layers, activations, params, gradient, learnt) -> Iterator[Step]:
+    """The steps of the forward pass in order."""
+    first, last = 0, len(layers) - 1
+    for index, layer in enumerate(layers):
+        activation = activations[index] if index < last else None
+        is_own = activation is not None and not activation.is_fused
+        if not layer.in_kernels:
+            yield OwnLayer(index, layer, gradient)
+            first = index + 1
+        elif index == last or is_own or not layers[index + 1].in_kernels:
+            # A function of the user's own never meets what an earlier batch has left in the rows of unread units.
+            skips = not (is_own and activation.has_own_derivative)
+            yield KernelSpan(first, index + 1, params, gradient, skips=skips)
+            first = index + 1
+        if is_own:
+            yield OwnActivation(index, activation, *learnt[index], layer.bias_gradient)

@@ -1,0 +1,141 @@
+"""Plug-ins: classes that are found by their kind and a name, registered in the line above their definition.
+
+A rule, a loss, an initializer or a schedule is one frozen dataclass in one file:
+
+    @plugin("grow", my_rule={}, my_quick_rule={"n_samples": 100})
+    @dataclass(frozen=True)
+    class MyRule:
+        ...
+
+From then on, ``"my_rule"`` and ``"my_quick_rule"`` stand for its instances with these arguments, error messages list
+them, and files can hold the class: they name it ``"evolution.MyRule"`` and list its fields. Nothing is ever imported by
+name, so a file can only make instances of classes that this program has registered.
+
+A program knows the classes of the modules that it has imported. A process that a parallel search starts may not have
+imported yours: pass it an instance in place of a short name.
+"""
+
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from difflib import get_close_matches
+from functools import cache, partial
+from inspect import signature
+from typing import Any, TypeVar
+
+Plugin = TypeVar("Plugin", bound=type)
+
+IN_FILES = {
+    "activation": "activation",
+    "evolution": "evolution",  # what is no rule itself: `Evolution`, `ImportancePruning`, `InputRemoval`
+    "grow": "evolution",
+    "initializer": "initializer",
+    "learning_rate": "learning_rate",
+    "loss": "loss",  # of regressors
+    "optimizer": "optimizer",
+    "prune": "evolution",
+    "schedule": "evolution",
+    "topology": "topology",
+}
+"""The kinds of classes, and the word that files have for each."""
+
+_classes: dict[str, dict[str, type]] = {kind: {} for kind in IN_FILES}  # of each kind, by the name of the class
+# Of each kind, by the short name: the class, and what makes the instance or returns the one that it has made.
+_named: dict[str, dict[str, tuple[type, Callable[[], Any]]]] = {kind: {} for kind in (*IN_FILES, "method")}
+
+
+def plugin(kind: str, **named: dict[str, Any]) -> Callable[[Plugin], Plugin]:
+    """Make a decorator that registers a class; it stands above ``@dataclass(frozen=True)``.
+
+    Parameters
+    ----------
+    kind : one of `IN_FILES`
+    **named : dict
+        Short names, each with the arguments of the instance that it stands for.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, the class is no frozen dataclass, or another class has its name or a short name of
+        it. The same class, defined again in a notebook or after a reload, takes the place of its earlier definition.
+    TypeError
+        If the class has no such arguments.
+    """
+    if kind not in IN_FILES:
+        raise ValueError(f"kind={kind!r} must be one of {sorted(IN_FILES)}.")
+
+    def register(cls):
+        if not (isinstance(cls, type) and is_dataclass(cls) and "__dataclass_params__" in vars(cls)):
+            raise ValueError(f"{cls!r} must be a dataclass; put @plugin above @dataclass(frozen=True).")
+        if not cls.__dataclass_params__.frozen:
+            raise ValueError(f"{cls!r} must be frozen; put @plugin above @dataclass(frozen=True).")
+        _refuse_taken(find(f"{IN_FILES[kind]}.{cls.__name__}"), cls, f"the {IN_FILES[kind]} {cls.__name__}")
+        for name, arguments in named.items():
+            signature(cls).bind(**arguments)  # made later: checks may call what the module defines below
+            if name in _named[kind]:
+                _refuse_taken(_named[kind][name][0], cls, f"the {kind} {name!r}")
+        for of_kind in IN_FILES:  # an earlier definition goes, with the names that it had
+            _classes[of_kind] = {name: old for name, old in _classes[of_kind].items() if _path(old) != _path(cls)}
+            _named[of_kind] = {name: old for name, old in _named[of_kind].items() if _path(old[0]) != _path(cls)}
+        _classes[kind][cls.__name__] = cls
+        _named[kind] |= {name: (cls, cache(partial(cls, **arguments))) for name, arguments in named.items()}
+        return cls
+
+    return register
+
+
+def register_value(kind: str, name: str, value: Any) -> None:
+    """Let a short name stand for a value, in place of one that it stood for."""
+    _named[kind][name] = type(value), lambda: value
+
+
+def names(kind: str) -> list[str]:
+    """The short names of a kind, sorted."""
+    return sorted(_named[kind])
+
+
+def classes(kind: str) -> list[type]:
+    """The registered classes of a kind, in the order of their registration."""
+    return list(_classes[kind].values())
+
+
+def resolve(kind: str, value: Any) -> Any:
+    """The instance that a short name stands for, always the same; whatever is no str stands for itself.
+
+    Raises
+    ------
+    ValueError
+        If nothing of that kind has the name.
+    """
+    if not isinstance(value, str):
+        return value
+    if value not in _named[kind]:
+        close = get_close_matches(value, _named[kind], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"{kind}={value!r:.200} is not registered; there are {names(kind)}.{hint}")
+    return _named[kind][value][1]()
+
+
+def find(name: str) -> type | None:
+    """The registered class that files name so: ``"kind.ClassName"``, or its module and qualified name."""
+    for kind, of_kind in _classes.items():
+        for cls in of_kind.values():
+            if name in (f"{IN_FILES[kind]}.{cls.__name__}", _path(cls)):
+                return cls
+    return None
+
+
+def name_in_files(cls: type) -> str | None:
+    """``"kind.ClassName"`` of a registered class, None for another one."""
+    for kind, of_kind in _classes.items():
+        if of_kind.get(cls.__name__) is cls:
+            return f"{IN_FILES[kind]}.{cls.__name__}"
+    return None
+
+
+def _refuse_taken(taken, cls, what):
+    if taken is not None and _path(taken) != _path(cls):
+        raise ValueError(f"{what} is {_path(taken)} already, so {_path(cls)} needs another name.")
+
+
+def _path(cls):
+    return f"{cls.__module__}.{cls.__qualname__}"
