@@ -18,7 +18,8 @@ import sys
 
 import numpy as np
 
-from truesparse import SparseMLPClassifier, datasets
+from truesparse import SparseMLPClassifier
+from truesparse.data import datasets
 from truesparse.inspection import ConnectivityDisplay
 
 data = datasets.load("madelon")

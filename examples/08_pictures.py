@@ -25,7 +25,8 @@ except ImportError:
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from truesparse import SparseMLPClassifier, datasets
+from truesparse import SparseMLPClassifier
+from truesparse.data import datasets
 from truesparse.inspection import (
     ConnectivityDisplay,
     ConnectivityRecorder,

@@ -7,12 +7,19 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from truesparse.evolution import PRESETS
 from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.initial_weights import FanIn, draw
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.runtime.plugins import resolve
 from truesparse.topology import Pattern
+
+# Every method as parameters of an estimator; two of them are first topologies.
+METHODS = {name: {"evolution": name} for name in PRESETS} | {
+    "snip": {"evolution": "static", "topology_init": "snip"},
+    "dense": {"evolution": "static", "topology_init": "full"},
+}
 
 # fan_out, fan_in, batch
 BATCHED_SHAPES = [(1, 1, 1), (5, 3, 1), (7, 30, 33), (64, 9, 128), (4, 5, 100), (6, 5, 300)]

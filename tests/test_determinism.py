@@ -4,14 +4,16 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import METHODS
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_matrix
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.evolution import PRESETS, ImportancePruning
+from truesparse.evolution import ImportancePruning, preset
 
 PROGRAM = """
 import sys
@@ -58,10 +60,10 @@ def test_kernels_compiled_now_and_kernels_read_from_the_cache(tmp_path):
     assert in_another_process(1, NUMBA_CACHE_DIR=str(tmp_path)) == compiled
 
 
-@pytest.mark.parametrize("evolution", sorted(PRESETS))
-def test_one_and_two_threads_for_every_preset(evolution, digits):
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_one_and_two_threads_for_every_method(method, digits):
     X, _, y, _ = digits
-    assert fingerprint(X, y, evolution=evolution, n_jobs=1) == fingerprint(X, y, evolution=evolution, n_jobs=2)
+    assert fingerprint(X, y, **METHODS[method], n_jobs=1) == fingerprint(X, y, **METHODS[method], n_jobs=2)
 
 
 def test_another_seed_gives_another_network(digits):
@@ -80,7 +82,7 @@ OTHERS = {
     "sgd, srelu": {"solver": "sgd", "activation": "srelu"},
     "tanh": {"activation": "tanh"},
     "validation": {"early_stopping": True},
-    "units": {"unit_pruning": ImportancePruning(every=1, begin=0.2)},
+    "units": {"evolution": replace(preset("cte"), unit_pruning=ImportancePruning(every=1, begin=0.2))},
     "transform": {"batch_transform": lambda batch, rng: batch * rng.uniform(0.5, 1.5)},
     "full layers": {"epsilon": 30},
 }
@@ -108,11 +110,11 @@ def test_numbers_and_labels(digits):
         assert getattr(first, use)(X).tobytes() == getattr(other, use)(X).tobytes()
 
 
-@pytest.mark.parametrize("evolution", sorted(set(PRESETS) - {"dense"}))
-def test_dense_and_csr_input_give_the_same_bytes(evolution, digits):
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"dense"}))
+def test_dense_and_csr_input_give_the_same_bytes(method, digits):
     X, _, y, _ = digits
     X, y = X[:300], y[:300]
-    settings = {"evolution": evolution, "max_iter": 4, "update_every": 5}
+    settings = METHODS[method] | {"max_iter": 4, "update_every": 5}
     assert fingerprint(X, y, **settings) == fingerprint(csr_matrix(X), y, **settings)
 
 
@@ -120,7 +122,7 @@ def test_dense_and_csr_input_agree_within_rounding_where_the_first_layer_is_full
     """BLAS then adds up the features that occur in a batch only, in an order of its own."""
     X, _, y, _ = digits
     proba = [
-        SparseMLPClassifier((100,), evolution="dense", max_iter=2, random_state=0)
+        SparseMLPClassifier((100,), **METHODS["dense"], max_iter=2, random_state=0)
         .fit(kind(X), y)
         .predict_proba(kind(X))
         for kind in (np.asarray, csr_matrix)

@@ -7,7 +7,8 @@ these tests are skipped.
 import numpy as np
 import pytest
 
-from truesparse import SparseMLPClassifier, datasets, paper_settings
+from truesparse import SparseMLPClassifier, paper_settings
+from truesparse.data import datasets
 
 
 @pytest.fixture(scope="module")

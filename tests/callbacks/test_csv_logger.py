@@ -43,7 +43,7 @@ class CutAfter:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         if record.epoch == self.epoch:
             raise PowerCut
 
@@ -60,7 +60,7 @@ def test_the_table_is_the_history(early_stopping, path):
 
 def test_rows_are_written_at_once(path):
     class Reads:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             assert epochs(path) == list(range(1, record.epoch + 1))
 
     SparseMLPClassifier(**SMALL, callbacks=[CSVLogger(path), Reads()]).fit(X, y)
@@ -150,7 +150,7 @@ def test_two_fits_at_a_time_are_refused(path):
     """Copies of a logger, as the clones of a search have them."""
 
     class FitsInBetween:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             if record.epoch == 2:
                 SparseMLPClassifier(**SMALL | {"max_iter": 2}, callbacks=[copy.deepcopy(logger)]).fit(X, y)
 

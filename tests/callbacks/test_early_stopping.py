@@ -23,9 +23,10 @@ def answers(callback, values):
     names = dict.fromkeys(("train_loss", "validation_loss", "validation_score"), math.nan)
     return [
         callback.on_epoch_end(
+            None,
             EpochRecord(
                 epoch, **names | {callback.monitor: value}, learning_rate=1, nnz=[], edges_replaced=[], seconds=0
-            )
+            ),
         )
         for epoch, value in enumerate(values, start=1)
     ]
@@ -83,7 +84,7 @@ class Stop:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         return record.epoch == self.epoch
 
 
@@ -92,7 +93,7 @@ class PowerCut(BaseException):
 
 
 class CutAfter(Stop):
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         if record.epoch == self.epoch:
             raise PowerCut
 

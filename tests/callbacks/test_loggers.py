@@ -80,7 +80,7 @@ def mlflow(monkeypatch):
 
 
 class Fails:
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         raise OSError
 
 
@@ -90,7 +90,7 @@ def curve(writer, name):
 
 def test_tensorboard_gets_a_curve_of_every_field(writers, tmp_path):
     class Reads:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             assert not writers[0].pending  # can be seen now
 
     model = SparseMLPClassifier(**SMALL, callbacks=[TensorBoardLogger(tmp_path), Reads()]).fit(X, y)
@@ -199,7 +199,7 @@ def test_copies_hold_nothing_open(writers, mlflow, tmp_path):
     loggers = [TensorBoardLogger(tmp_path), MLflowLogger()]
 
     class Copies:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             copies.extend([*copy.deepcopy(loggers), *pickle.loads(pickle.dumps(loggers))])
 
     SparseMLPClassifier(**SMALL, callbacks=[*loggers, Copies()]).fit(X, y)

@@ -39,8 +39,8 @@ def terminal(monkeypatch):
 
 def test_one_line_per_epoch(capsys):
     printer = EpochPrinter(20)
-    printer.on_epoch_end(EpochRecord(3, 0.25, math.nan, math.nan, 0.003, [100, 50], [10, 5], 0.5))
-    printer.on_epoch_end(EpochRecord(4, 0.25, 0.3, 0.9, 0.003, [100, 50], [0, 0], 0.5))
+    printer.on_epoch_end(None, EpochRecord(3, 0.25, math.nan, math.nan, 0.003, [100, 50], [10, 5], 0.5))
+    printer.on_epoch_end(None, EpochRecord(4, 0.25, 0.3, 0.9, 0.003, [100, 50], [0, 0], 0.5))
     first, second = capsys.readouterr().out.splitlines()
     assert first == "epoch    3/20  loss 0.2500  learning rate 0.003  replaced 15 of 150  0.50 s"
     assert "validation loss 0.3000  score 0.9000" in second
@@ -107,7 +107,7 @@ def test_no_bar_within_a_bar(terminal):
     """Another fit, in a callback of the first one, prints lines above the bar of that."""
 
     class FitsInBetween:
-        def on_epoch_begin(self, epoch):
+        def on_epoch_begin(self, network, epoch):
             kinds.append([type(display) for display in displays(1, 0, 5)])
 
         def on_fit_end(self):
@@ -121,7 +121,7 @@ def test_no_bar_within_a_bar(terminal):
 
 def test_the_bar_goes_when_a_fit_fails(terminal):
     class Fails:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             raise OSError
 
     terminal = terminal()

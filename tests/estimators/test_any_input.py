@@ -5,6 +5,7 @@ The profile "nightly" (``HYPOTHESIS_PROFILE=nightly``) tries 5,000 examples in p
 
 import io
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,9 +15,10 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.evolution import PRESETS, Evolution, ImportancePruning, Linear, Magnitude, Mixed
+from truesparse.evolution import PRESETS, Evolution, ImportancePruning, Linear, Magnitude, Mixed, Random, preset
 from truesparse.network.activations import AllReLU
 from truesparse.network.initial_weights import FanIn
+from truesparse.training import SGD, Adam
 
 DOCUMENTED = (ValueError, TypeError)
 
@@ -121,22 +123,32 @@ def targets(draw, n):
 
 ALLOWED = {
     "hidden_layer_sizes": [(8,), (6, 5), (), 7, [4, 3, 2], (1,), (70, 66)],
-    "evolution": [*PRESETS, None, Evolution(Magnitude(), Mixed(), Linear(0.4, update_every=2))],
-    "epsilon": [1, 3, 20],
+    "evolution": [
+        *PRESETS,
+        None,
+        Evolution(Magnitude(), Mixed(), Linear(0.4, update_every=2)),
+        *(
+            replace(preset("cte"), **changes)
+            for changes in (
+                {"unit_pruning": ImportancePruning()},
+                {"grow_init": "zeros"},
+                {"grow_init": 1.0},
+                {"grow_init": FanIn()},
+            )
+        ),
+    ],
+    "epsilon": [None, 1, 3, 20],
     "density": [None, 0.1, 1.0],
     "drop_fraction": [None, 0, 0.3, 1.0],
     "update_every": [None, 1, 2, "epoch"],
-    "topology_init": ["balanced", "erdos_renyi", "snip"],
-    "unit_pruning": [None, ImportancePruning()],
-    "weight_init": ["fan_in", "dense", FanIn(0.0), FanIn(1e30)],
-    "grow_init": [None, "zeros", 1.0, FanIn()],
-    "activation": ["relu", "all_relu", "srelu", "tanh", "logistic", "identity", AllReLU(1e5)],
-    "solver": ["adam", "sgd"],
+    "topology_init": ["balanced", "erdos_renyi", "snip", "full", Random()],
+    "weight_init": [None, "fan_in", "dense", FanIn(0.0), FanIn(1e30)],
+    "activation": [None, "relu", "all_relu", "srelu", "tanh", "logistic", "identity", AllReLU(1e5)],
+    "solver": ["adam", "sgd", SGD(0), SGD(0.5, nesterov=False), Adam(beta1=0.5)],
     "alpha": [0, 1e-4, 1e10],
     "batch_size": [1, 3, 200],
     "learning_rate": ["constant", "cosine", "step"],
     "learning_rate_init": [0.01, 1e-300, 1e30],
-    "momentum": [0, 0.9],
     "dropout": [None, 0, 0.5, 0.99],
     "max_iter": [1, 3],
     "shuffle": [True, False],
@@ -150,7 +162,7 @@ ALLOWED = {
 }
 REFUSED = {
     "hidden_layer_sizes": [(0,), "ten", (2.5,)],
-    "evolution": ["none such", 3],
+    "evolution": ["none such", 3, "snip"],
     "epsilon": [1e-9, 0, -1, np.nan],
     "density": [0.0, 2],
     "update_every": [0],
@@ -170,7 +182,9 @@ def parameters(draw):
     if draw(st.integers(0, 7)) == 7:
         name = draw(st.sampled_from([*REFUSED]))
         drawn[name] = draw(st.sampled_from(REFUSED[name]))
-    return {"hidden_layer_sizes": (6, 5), "epsilon": 3, "max_iter": 2, "update_every": 2, "random_state": 0} | drawn
+    if drawn.get("density") is None:
+        drawn = {"epsilon": 3} | drawn
+    return {"hidden_layer_sizes": (6, 5), "max_iter": 2, "update_every": 2, "random_state": 0} | drawn
 
 
 def attempt(model, method, *args, **options):

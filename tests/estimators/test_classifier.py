@@ -5,6 +5,7 @@ from dataclasses import replace
 import numba
 import numpy as np
 import pytest
+from helpers import METHODS
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix, issparse
 from scipy.special import log_softmax
@@ -18,10 +19,11 @@ from threadpoolctl import threadpool_info
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, preset
-from truesparse.evolution import PRESETS, Constant, CosineAnnealing, Random
+from truesparse.evolution import Constant, CosineAnnealing, ImportancePruning, Random
 from truesparse.kernels import reference
 from truesparse.network.activations import AllReLU, PiecewiseLinear, SReLU
 from truesparse.network.initial_weights import Dense, FanIn
+from truesparse.training import SGD
 from truesparse.training.lr_schedules import Step
 
 
@@ -29,14 +31,14 @@ def small(**parameters):
     return SparseMLPClassifier((60, 40), **{"max_iter": 5, "epsilon": 5, "random_state": 0, **parameters})
 
 
-@pytest.mark.parametrize("evolution", sorted(PRESETS.keys() - {"dense"}))
-def test_every_preset_learns_digits_at_99_7_percent_sparsity(evolution, digits):
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - {"dense"}))
+def test_every_method_learns_digits_at_99_7_percent_sparsity(method, digits):
     X_train, X_test, y_train, y_test = digits
-    model = SparseMLPClassifier(evolution=evolution, epsilon=2, max_iter=60, random_state=0).fit(X_train, y_train)
+    model = SparseMLPClassifier(**METHODS[method], epsilon=2, max_iter=60, random_state=0).fit(X_train, y_train)
     assert model.density_ < 0.006
     assert model.score(X_test, y_test) > 0.9
     replaced = np.array(model.history_["edges_replaced"])
-    assert replaced.any() == (PRESETS[evolution] is not None)
+    assert replaced.any() == (METHODS[method]["evolution"] != "static")
 
 
 def test_fitted_attributes(digits):
@@ -251,7 +253,7 @@ def test_early_stopping_restores_the_best_epoch(digits):
     scores = model.history_["validation_score"]
     assert len(scores) == model.n_iter_ < 60
     assert max(scores[-5:]) <= max(scores)
-    _, X_val, _, y_val = train_test_split(X, y, test_size=0.1, random_state=model._seed, stratify=y)
+    _, X_val, _, y_val = train_test_split(X, y, test_size=0.1, random_state=model._run.seed, stratify=y)
     assert model.score(X_val, y_val) == pytest.approx(max(scores))
 
 
@@ -275,11 +277,14 @@ def test_ctre_seq_turns_random_after_its_patience(digits):
         {"activation": "tanh"}, {"activation": "logistic", "learning_rate_init": 0.03}, {"activation": "leaky_relu"},
         {"solver": "sgd", "learning_rate_init": 0.1}, {"learning_rate": "step"}, {"learning_rate": "constant"},
         {"learning_rate": Step((0.3,), 0.5)}, {"weight_init": "dense"}, {"weight_init": "glorot"},
-        {"weight_init": FanIn(1.0)}, {"topology_init": "erdos_renyi"}, {"dropout": 0.2}, {"density": 0.05},
-        {"grow_init": "zeros"}, {"grow_init": 0.5}, {"grow_init": Dense()}, {"shuffle": False},
+        {"weight_init": FanIn(1.0)}, {"topology_init": "erdos_renyi"}, {"dropout": 0.2},
+        {"epsilon": None, "density": 0.05},
+        {"evolution": replace(preset("cte"), grow_init="zeros")}, {"evolution": replace(preset("cte"), grow_init=0.5)},
+        {"evolution": replace(preset("cte"), grow_init=Dense())}, {"shuffle": False}, {"topology_init": "snip"},
+        {"evolution": replace(preset("cte"), unit_pruning=ImportancePruning())},
         {"dtype": "float64"}, {"batch_size": 17}, {"batch_size": 10_000, "learning_rate_init": 0.02}, {"alpha": 0.0},
         {"hidden_layer_sizes": 80}, {"hidden_layer_sizes": []}, {"hidden_layer_sizes": np.array([80])},
-        {"solver": "sgd", "nesterovs_momentum": False, "momentum": 0.5, "learning_rate_init": 0.2}, {"n_jobs": 2},
+        {"solver": SGD(0.5, nesterov=False), "learning_rate_init": 0.2}, {"n_jobs": 2},
     ],
     ids=str,
 )  # fmt: skip

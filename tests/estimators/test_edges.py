@@ -4,11 +4,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers import METHODS
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_matrix
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
-from truesparse.evolution import PRESETS
 
 SETTINGS = {"epsilon": 3, "max_iter": 3, "update_every": 1, "random_state": 0}
 
@@ -49,12 +49,12 @@ UNUSUAL = {
 }
 
 
-@pytest.mark.parametrize("evolution", sorted(PRESETS))
+@pytest.mark.parametrize("method", sorted(METHODS))
 @pytest.mark.parametrize("name", UNUSUAL)
-def test_unusual_features(name, evolution, data):
+def test_unusual_features(name, method, data):
     X, y = data
     X = UNUSUAL[name](X)
-    model = SparseMLPClassifier((20, 20), evolution=evolution, **SETTINGS).fit(X, y)
+    model = SparseMLPClassifier((20, 20), **METHODS[method], **SETTINGS).fit(X, y)
     assert_sound(model, X)
 
 

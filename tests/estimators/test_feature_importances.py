@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
+from helpers import METHODS
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.feature_selection import SelectFromModel
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 
 
-@pytest.mark.parametrize("evolution", ["cte", "dense"])
+@pytest.mark.parametrize("method", ["cte", "dense"])
 @pytest.mark.parametrize("kind", [SparseMLPClassifier, SparseMLPRegressor])
-def test_importances_are_shares_of_the_absolute_weights(kind, evolution, rng):
+def test_importances_are_shares_of_the_absolute_weights(kind, method, rng):
     X = rng.standard_normal((50, 70))
-    model = kind((80,), evolution=evolution, max_iter=2, random_state=0).fit(X, np.arange(50) % 2)
+    model = kind((80,), **METHODS[method], max_iter=2, random_state=0).fit(X, np.arange(50) % 2)
     weights = np.abs(model.coefs_[0].toarray()).astype(np.float64)  # (70, 80)
     assert_allclose(model.feature_importances_, weights.sum(axis=1) / weights.sum(), rtol=1e-12)
     assert abs(model.feature_importances_.sum() - 1) < 1e-12

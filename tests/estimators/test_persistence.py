@@ -7,10 +7,11 @@ import pickle
 import re
 import warnings
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import assert_same_run
+from helpers import METHODS, assert_same_run
 from scipy.sparse import csr_array
 from sklearn.datasets import make_classification, make_regression
 from sklearn.metrics import accuracy_score, make_scorer
@@ -18,7 +19,7 @@ from sklearn.metrics import accuracy_score, make_scorer
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.estimators.persistence import ModelFormatError
-from truesparse.evolution import ImportancePruning, Random
+from truesparse.evolution import ImportancePruning, Random, preset
 
 X, y = make_classification(120, 10, n_informative=6, n_classes=3, random_state=0)
 X = X.astype(np.float32)
@@ -60,10 +61,10 @@ MODELS = {
     "sgd": SparseMLPClassifier(**SMALL, solver="sgd", learning_rate_init=0.01),
     "srelu": SparseMLPClassifier(**SMALL, activation="srelu"),
     "tanh": SparseMLPClassifier(**SMALL, activation="tanh", dtype="float64"),
-    "dense": SparseMLPClassifier(**SMALL | {"hidden_layer_sizes": (80, 70)}, evolution="dense"),
+    "dense": SparseMLPClassifier(**SMALL | {"hidden_layer_sizes": (80, 70)}, **METHODS["dense"]),
     "no hidden layer": SparseMLPClassifier(**SMALL | {"hidden_layer_sizes": ()}),
     "early stopping": SparseMLPClassifier(**SMALL, early_stopping=True),
-    "unit pruning": SparseMLPClassifier(**SMALL, unit_pruning=ImportancePruning()),
+    "unit pruning": SparseMLPClassifier(**SMALL, evolution=replace(preset("cte"), unit_pruning=ImportancePruning())),
     "regressor": SparseMLPRegressor(**SMALL),
     "outputs": SparseMLPRegressor(**SMALL),
 }
@@ -116,7 +117,7 @@ def test_without_moments_a_file_is_smaller_and_predicts_the_same():
     loaded = truesparse.load(file)
     assert loaded.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
     assert loaded.partial_fit(X, y).n_iter_ == model.n_iter_ + 1
-    assert loaded._state.optimizer_steps == 4
+    assert loaded._run.state.optimizer_steps == 4
 
 
 def test_a_model_that_is_not_fitted_is_saved_too():
@@ -198,7 +199,7 @@ def test_errors_name_the_file(tmp_path):
 
 def test_callbacks_are_left_out():
     class Watching:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             pass
 
     model = SparseMLPClassifier(**SMALL, callbacks=[Watching()]).fit(X, y)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from helpers import assert_same_run
+from helpers import METHODS, assert_same_run
 from scipy.sparse import csr_array
 from sklearn import config_context
 from sklearn.datasets import make_classification
@@ -16,7 +16,7 @@ import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
 from truesparse.estimators.persistence import ModelFormatError
-from truesparse.evolution import PRESETS, AfterStall, Constant, Cosine, ImportancePruning, Magnitude, Random
+from truesparse.evolution import AfterStall, Constant, Cosine, ImportancePruning, Magnitude, Random, preset
 
 X, y = make_classification(90, 12, n_informative=6, n_classes=3, random_state=0)
 X = X.astype(np.float32)
@@ -29,6 +29,7 @@ SMALL = {
     "random_state": 0,
     "n_iter_no_change": np.inf,
 }
+REMOVES_UNITS = replace(preset("cte"), unit_pruning=ImportancePruning())
 
 
 class PowerCut(BaseException):
@@ -41,7 +42,7 @@ class CutAfter:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         if record.epoch == self.epoch:
             raise PowerCut
 
@@ -82,11 +83,11 @@ def check(make, path, X=X, y=y):
     return uninterrupted
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_goes_on_as_if_nothing_had_happened(name, path):
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_goes_on_as_if_nothing_had_happened(name, path):
     options = SMALL | ({"update_every": None} if name in ("static", "snip", "dense") else {})
     solver = "sgd" if len(name) % 2 else "adam"
-    check(lambda: SparseMLPClassifier(**options, evolution=name, solver=solver, learning_rate_init=0.01), path)
+    check(lambda: SparseMLPClassifier(**options, **METHODS[name], solver=solver, learning_rate_init=0.01), path)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_every_preset_goes_on_as_if_nothing_had_happened(name, path):
         {"activation": "tanh", "dtype": "float64"},
         {"shuffle": False, "learning_rate": "step"},
         {"n_jobs": 2},
-        {"unit_pruning": ImportancePruning(), "max_iter": 8},
+        {"evolution": REMOVES_UNITS, "max_iter": 8},
         {"evolution": Evolution(Magnitude(), AfterStall(Cosine(), Random()), Constant(0.3)), "update_every": 2},
     ],
     ids=lambda options: "-".join(options),
@@ -114,7 +115,7 @@ def test_a_seed_that_was_drawn_is_kept(path):
     copy = path.with_name("copy.npz")
 
     class Copy:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             if record.epoch == 2:
                 shutil.copy(path, copy)
 
@@ -273,7 +274,7 @@ def test_a_checkpoint_belongs_to_one_fit_at_a_time(path):
     copies = []
 
     class FitsInBetween:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             if record.epoch == 2:
                 with pytest.raises(RuntimeError, match="has not ended"):
                     SparseMLPClassifier(**SMALL, callbacks=[callback]).fit(X, y)
@@ -290,7 +291,7 @@ def test_a_checkpoint_is_only_written_between_epochs(event, path):
         def on_fit_begin(self, write_checkpoint):
             setattr(self, event, lambda *args: write_checkpoint(path))
 
-    model = SparseMLPClassifier(**SMALL | {"unit_pruning": ImportancePruning(), "max_iter": 20})
+    model = SparseMLPClassifier(**SMALL | {"evolution": REMOVES_UNITS, "max_iter": 20})
     with pytest.raises(RuntimeError, match="on_epoch_end"):
         model.set_params(callbacks=[Hasty()]).fit(X, y)
     assert not path.exists()

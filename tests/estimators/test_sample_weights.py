@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.training import SGD
 
 X, y = make_classification(120, 10, n_informative=6, n_classes=3, random_state=0)
 WEIGHTS = np.random.default_rng(0).uniform(0.1, 5, size=120)
@@ -68,9 +69,7 @@ def test_in_fit_only_ratios_count(kind):
 
 def test_in_partial_fit_weights_count_as_they_are(kind):
     """No call knows those of the others: a gradient twice as large, or a call that hardly counts."""
-    settings = EXACT | {"solver": "sgd", "alpha": 0, "learning_rate": "constant", "momentum": 0}
-    if kind is SparseMLPRegressor:
-        settings["scale_target"] = False
+    settings = EXACT | {"solver": SGD(momentum=0), "alpha": 0, "learning_rate": "constant"}
     start = kind(**settings).fit(X, y)
     steps = []
     for weight in (1, 2, 1e-9):

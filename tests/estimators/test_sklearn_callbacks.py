@@ -90,7 +90,7 @@ def test_the_fitted_estimator_of_every_epoch_is_what_it_would_be():
     assert [fitted.n_iter_ for fitted in by_epoch] == [1, 2, 3, 4]
     assert_same_run(last, model)
     assert_same_run(by_epoch[-1], model)
-    losses = [record.train_loss for record in by_epoch[1]._state.history]
+    losses = [record.train_loss for record in by_epoch[1]._run.state.history]
     assert losses == model.loss_curve_[:2]
     params = {fitted._network.params.tobytes() for fitted in by_epoch}
     assert len(params) == 4  # copies, which training does not change
@@ -113,9 +113,11 @@ def test_callbacks_change_nothing():
 
 def test_no_copy_is_made_if_nobody_asks(monkeypatch):
     copied = []
-    monkeypatch.setattr("truesparse.estimators.sklearn_callbacks.copy.deepcopy", copied.append)
+    monkeypatch.setattr("truesparse.estimators.run.Run.copy", lambda run: copied.append(run) or run)
     SparseMLPClassifier(**SMALL).set_callbacks(Light()).fit(X, y)
     assert not copied
+    SparseMLPClassifier(**SMALL).set_callbacks(Record()).fit(X, y)
+    assert len(copied) == 4 + 1  # of the epochs and of the fit
 
 
 def test_a_callback_may_ask_to_stop():
@@ -140,7 +142,7 @@ class StopAfter:
     def __init__(self, epoch):
         self.epoch = epoch
 
-    def on_epoch_end(self, record):
+    def on_epoch_end(self, network, record):
         return record.epoch == self.epoch
 
 
@@ -218,7 +220,7 @@ def test_a_callback_that_fails(fail_at):
 
 def test_a_fit_that_fails_in_a_pipeline_is_torn_down():
     class Fails:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             raise OSError("ours")
 
     record = Record()

@@ -25,7 +25,7 @@ def test_defaults(estimator, check):
     [
         SparseMLPClassifier(
             (20, 10), epsilon=20, evolution="set", solver="sgd", learning_rate_init=0.1, max_iter=100, dropout=0,
-            batch_size=1000, dtype="float64",
+            activation="relu", weight_init="fan_in", batch_size=1000, dtype="float64",
         ),
         SparseMLPRegressor((20, 10), epsilon=20, evolution="set", dtype="float64", learning_rate_init=0.01),
     ]

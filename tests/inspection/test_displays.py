@@ -468,7 +468,7 @@ def test_records_of_a_network_worked_by_hand(small):
     recorder = ConnectivityRecorder()
     recorder.on_train_begin(small)
     small.layers[0].data[:] = [5, 6, 7, 8]
-    recorder.on_epoch_end(at(1))
+    recorder.on_epoch_end(small, at(1))
     assert recorder.epochs == [0, 1]
     assert_array_equal(recorder.counts, [[1, 2, 0, 1]] * 2)
     assert_array_equal(recorder.strengths, [[1, 5, 0, 4], [5, 13, 0, 8]])
@@ -502,13 +502,15 @@ def test_a_training_that_goes_on_is_recorded_as_such_and_a_new_one_anew(digits):
 
 def test_a_recorder_can_be_copied_and_keeps_no_network(fitted):
     recorder = fitted[2]
-    assert recorder._network is None
+    assert recorder._first is None
     copied = pickle.loads(pickle.dumps(recorder))
     assert copied.epochs == recorder.epochs
     assert_array_equal(copied.strengths, recorder.strengths)
     running = ConnectivityRecorder()
     running.on_train_begin(fitted[0]._network)
-    assert clone(SparseMLPClassifier(callbacks=[running])).callbacks[0]._network is None
+    assert clone(SparseMLPClassifier(callbacks=[running])).callbacks[0]._first is None
+    for other in (recorder, running):
+        assert not any(isinstance(value, MLP) for value in vars(other).values())
 
 
 @pytest.mark.parametrize("arguments", [{}, {"image_shape": (8, 8), "by": "strength"}])

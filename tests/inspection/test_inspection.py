@@ -141,7 +141,7 @@ def test_training_bytes_are_those_of_the_arrays(digits, solver, n_moments, activ
     )
     model.fit(X[:300], y[:300])
     network = model._network
-    vectors = [network.params, network.gradient, *model._state.optimizer_state.values()]
+    vectors = [network.params, network.gradient, *model._run.state.optimizer_state.values()]
     patterns = [layer.pattern for layer in network.layers if layer.stored_pattern is not None]
     indices = [array for pattern in patterns for array in (pattern.indices, pattern.indptr)]
     by_columns = [array for pattern in patterns for array in vars(pattern).get("transposed_index", ())]
@@ -313,7 +313,7 @@ def recorded(network, evolution, steps, rng, recorder, drop_fraction=0.3):
         before = dense(network)
         rewirings = evolve(network.layers, evolution, drop_fraction, rng, {})
         network.rewire(rewirings)
-        recorder.on_topology_change(step, rewirings)
+        recorder.on_topology_change(network, step, rewirings)
         after = dense(network)
         for pairs, matrix in zip(seen, after, strict=True):
             pairs |= set(zip(*np.nonzero(matrix), strict=True))
@@ -345,7 +345,7 @@ def test_exploration_against_sets_of_pairs(evolving, rng):
     assert sum(update.edges_replaced[0] for update in recorder.updates) + 30 > recorder.n_explored[0] > 60
     rates = recorder.as_dict()["exploration_rate"]
     assert rates == sorted(rates)
-    assert recorder.on_epoch_end(None) is None
+    assert recorder.on_epoch_end(evolving, None) is None
 
 
 def test_keys_stay_sorted_and_distinct(evolving, rng):
@@ -366,7 +366,7 @@ def test_pairs_that_return_are_counted_once():
     away = Rewiring.replace(old, np.array([True, False]), np.array([1]))
     back = Rewiring.replace(away.pattern, np.array([True, False]), np.array([0]))
     for step, rewirings in enumerate([[away], [back], [None]]):
-        recorder.on_topology_change(step, rewirings)
+        recorder.on_topology_change(network, step, rewirings)
     assert [update.edges_replaced for update in recorder.updates] == [[1], [1], [0]]
     assert [update.exploration_rate for update in recorder.updates] == [0.75, 0.75, 0.75]
 
@@ -394,7 +394,7 @@ def test_recording_begins_anew_with_another_network(evolving, rng):
 
 def test_recording_without_a_beginning_is_refused(evolving):
     with pytest.raises(RuntimeError, match="on_train_begin"):
-        TopologyRecorder().on_topology_change(0, [None] * 3)
+        TopologyRecorder().on_topology_change(evolving, 0, [None] * 3)
 
 
 def test_rewirings_that_do_not_fit_are_refused_before_anything_changes(evolving, rng):
@@ -411,7 +411,7 @@ def test_rewirings_that_do_not_fit_are_refused_before_anything_changes(evolving,
         ([fitting, kept, None], "is full"),
     ):
         with pytest.raises(ValueError, match=message):
-            recorder.on_topology_change(0, rewirings)
+            recorder.on_topology_change(evolving, 0, rewirings)
     assert recorder.updates == []
     assert recorder.n_explored == [30, 72, 12]
 

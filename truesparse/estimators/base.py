@@ -227,7 +227,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             for name, value in shape.items():
                 if value != made_with[name]:
                     raise ValueError(
-                        f"{name}={value!r} cannot change while training goes on with a network made with "
+                        f"{name}={getattr(self, name)!r} cannot change while training goes on with a network made with "
                         f"{made_with[name]!r}; fit with warm_start=False makes a new one."
                     )
         return shape

@@ -9,8 +9,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.labels import class_weights, distinct, restored, shown, stored
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
-from truesparse.runtime.checks import check_number, refuse_masked
 from truesparse.storage import ModelFormatError
 from truesparse.storage.head import Head
 from truesparse.training.trainer import Start
@@ -331,26 +331,26 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         multilabel = type_of_target(y, input_name="y") == "multilabel-indicator"
         y = y if multilabel else column_or_1d(y, warn=True)
         found = np.arange(y.shape[1]) if multilabel else np.unique(y)
-        classes = None if classes is None else _distinct(classes)
+        classes = None if classes is None else distinct(classes)
         if first:
             self._multilabel = multilabel
             self.classes_ = found if classes is None else classes
             if self.classes_.size < 2 and not multilabel:
                 name = "y" if classes is None else "classes"
-                raise ValueError(f"{name} must hold at least two classes, got only one class: {_shown(self.classes_)}.")
+                raise ValueError(f"{name} must hold at least two classes, got only one class: {shown(self.classes_)}.")
         elif multilabel != self._multilabel:
             raise ValueError(
                 "y changed between classes (a vector) and labels (a matrix of 0 and 1) since the first fit."
             )
         elif classes is not None and not np.array_equal(classes, self.classes_):
-            raise ValueError(f"classes={_shown(classes)} differ from those of the first call, {_shown(self.classes_)}.")
+            raise ValueError(f"classes={shown(classes)} differ from those of the first call, {shown(self.classes_)}.")
         if multilabel and found.size != self.classes_.size:
             raise ValueError(f"y has {found.size} labels, but the network was made for {self.classes_.size}.")
         if multilabel and not np.isin(y, (0, 1)).all():
-            raise ValueError(f"y must hold 0 and 1 only when it holds labels, got {_shown(np.unique(y))}.")
+            raise ValueError(f"y must hold 0 and 1 only when it holds labels, got {shown(np.unique(y))}.")
         unseen = np.setdiff1d(found, self.classes_, assume_unique=True)
         if unseen.size:
-            raise ValueError(f"y holds the classes {_shown(unseen)}, which are not among {_shown(self.classes_)}.")
+            raise ValueError(f"y holds the classes {shown(unseen)}, which are not among {shown(self.classes_)}.")
         return y.astype(self.dtype) if multilabel else np.searchsorted(self.classes_, y)
 
     def _make_loss(self):
@@ -366,23 +366,14 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         return None if self._multilabel else self.classes_[target]
 
     def _store_learnt(self):
-        classes, of_text = self.classes_, self.classes_.dtype == object
-        if of_text and not all(isinstance(label, str) for label in classes):
-            raise ModelFormatError(f"classes_={classes!r:.200} cannot be stored; numbers and text are allowed.")
-        metadata = {"multilabel": self._multilabel, "classes_are_objects": bool(of_text)}
-        return metadata, {"classes": classes.astype(str) if of_text else classes}
+        of_text, classes = stored(self.classes_)
+        return {"multilabel": self._multilabel, "classes_are_objects": of_text}, {"classes": classes}
 
     def _restore_learnt(self, section, arrays):
         self._multilabel = section.take("multilabel", bool)
-        of_text = section.take("classes_are_objects", bool)
-        classes = arrays.take("classes", "U" if of_text else "biufU", (None,))
-        if classes.size < 1 or not (classes[1:] > classes[:-1]).all():
-            raise ModelFormatError("The array 'classes' must hold classes in order, each once.")
-        if classes.dtype.kind == "f" and not (classes.dtype.itemsize <= 8 and np.isfinite(classes).all()):
-            raise ModelFormatError("The array 'classes' must hold finite numbers of at most 64 bits.")
-        if self._multilabel and not np.array_equal(classes, np.arange(classes.size)):
+        self.classes_ = restored(arrays, of_text=section.take("classes_are_objects", bool))
+        if self._multilabel and not np.array_equal(self.classes_, np.arange(self.classes_.size)):
             raise ModelFormatError("The array 'classes' must number the labels.")
-        self.classes_ = classes.astype(object) if of_text else classes
         section.close()
 
     def _score_predictions(self, predictions, target):
@@ -400,42 +391,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
             raise ValueError(
                 f"class_weight={self.class_weight!r} needs classes, but y holds labels; only None is allowed."
             )
-        if isinstance(self.class_weight, dict):
-            for label, weight in self.class_weight.items():
-                check_number(f"class_weight[{label!r}]", weight, 0)
-            labels = set(self.classes_.tolist())
-            unknown = self.class_weight.keys() - labels
-            if unknown and labels - self.class_weight.keys():  # as scikit-learn: else a class is just absent from y
-                raise ValueError(f"class_weight has {sorted(map(repr, unknown))}, but y has {_shown(self.classes_)}.")
-            of_classes = np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
-        else:
-            counts = np.bincount(samples.values, samples.weights, minlength=self.classes_.size)
-            present = counts > 0
-            of_classes = counts.sum() / (present.sum() * np.where(present, counts, 1))
-        weights = of_classes[samples.values]
-        if not weights.any():
-            raise ValueError(f"class_weight={self.class_weight!r} gives every sample in y the weight 0.")
-        return weights
+        return class_weights(self.class_weight, self.classes_, samples)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _distinct(classes):
-    """The labels that `classes` holds, in order, (n_classes,)."""
-    refuse_masked("classes", classes)
-    try:
-        labels = np.asarray(classes)
-        if labels.ndim == 1 and not (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
-            return np.unique(labels)
-    except (TypeError, ValueError):  # what cannot be compared, rows of different lengths
-        pass
-    raise ValueError(f"classes={classes!r} must be a vector of labels that can be put in order, without NaN.")
-
-
-def _shown(labels):
-    """Labels for a message, only the first ones of many."""
-    shown = labels[:20].tolist()
-    return f"{shown}" if labels.size <= 20 else f"{shown} and {labels.size - 20} others"

@@ -97,7 +97,8 @@ class Evolution:
 
     def __post_init__(self):
         grow_init = self.grow_init
-        if not (grow_init == "zeros" or is_number(grow_init, least=0) or hasattr(grow_init, "bounds")):
+        has_bounds = hasattr(grow_init, "bounds") and not isinstance(grow_init, type)
+        if not (grow_init == "zeros" or is_number(grow_init, least=0) or has_bounds):
             raise ValueError(
                 f"grow_init={grow_init!r} must be 'zeros', a number in [0, {LARGEST:.3g}], or an initializer."
             )

@@ -1,7 +1,6 @@
 """The callback protocol: events of a training and when they fire."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
@@ -9,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from truesparse.network.mlp import MLP
+from truesparse.runtime.warnings import warn
 from truesparse.topology import Rewiring
 from truesparse.training.state import EpochRecord
 
@@ -102,4 +102,4 @@ def _end(callback):
     try:
         notify([callback], "on_fit_end")
     except Exception as error:
-        warnings.warn(f"on_fit_end of {callback!r} failed: {error!r}", UserWarning, stacklevel=2)
+        warn(f"on_fit_end of {callback!r} failed: {error!r}")

@@ -1,0 +1,99 @@
+"""Labels of classes: those that are announced, their weights, in messages and in files."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from truesparse._typing import FloatArray
+from truesparse.estimators.samples import Samples
+from truesparse.runtime.checks import check_number, refuse_masked
+from truesparse.storage import Arrays, ModelFormatError
+
+
+def distinct(classes: Any) -> np.ndarray:
+    """Return the labels that `classes` holds, in order, (n_classes,).
+
+    Raises
+    ------
+    ValueError
+        If they are no vector of labels that can be put in order.
+    """
+    refuse_masked("classes", classes)
+    try:
+        labels = np.asarray(classes)
+        if labels.ndim == 1 and not (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+            return np.unique(labels)
+    except (TypeError, ValueError):  # what cannot be compared, rows of different lengths
+        pass
+    raise ValueError(f"classes={classes!r} must be a vector of labels that can be put in order, without NaN.")
+
+
+def shown(labels: np.ndarray) -> str:
+    """Return labels for a message, only the first ones of many."""
+    first = labels[:20].tolist()
+    return f"{first}" if labels.size <= 20 else f"{first} and {labels.size - 20} others"
+
+
+def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, samples: Samples) -> FloatArray:
+    """Return the weight that each sample has by its class, (n_samples,).
+
+    Parameters
+    ----------
+    class_weight : dict or "balanced"
+    classes : (n_classes,)
+    samples : Samples
+        With numbers of classes as values.
+
+    Raises
+    ------
+    ValueError
+        If a weight is no number that is not below 0, if `class_weight` names a class that does not exist while another
+        one is missing, or if all samples get the weight 0.
+    """
+    if isinstance(class_weight, Mapping):
+        for label, weight in class_weight.items():
+            check_number(f"class_weight[{label!r}]", weight, 0)
+        labels = set(classes.tolist())
+        unknown = class_weight.keys() - labels
+        if unknown and labels - class_weight.keys():  # as scikit-learn: else a class is just absent from y
+            raise ValueError(f"class_weight has {sorted(map(repr, unknown))}, but y has {shown(classes)}.")
+        of_classes = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+    else:
+        counts = np.bincount(samples.values, samples.weights, minlength=classes.size)
+        present = counts > 0
+        of_classes = counts.sum() / (present.sum() * np.where(present, counts, 1))
+    weights = of_classes[samples.values]
+    if not weights.any():
+        raise ValueError(f"class_weight={class_weight!r} gives every sample in y the weight 0.")
+    return weights
+
+
+def stored(classes: np.ndarray) -> tuple[bool, np.ndarray]:
+    """Return whether the labels are text in an array of objects, and the array for a file.
+
+    Raises
+    ------
+    ModelFormatError
+        If they are other objects.
+    """
+    of_text = classes.dtype == object
+    if of_text and not all(isinstance(label, str) for label in classes):
+        raise ModelFormatError(f"classes_={classes!r:.200} cannot be stored; numbers and text are allowed.")
+    return bool(of_text), classes.astype(str) if of_text else classes
+
+
+def restored(arrays: Arrays, *, of_text: bool) -> np.ndarray:
+    """Return the labels that are in a file.
+
+    Raises
+    ------
+    ModelFormatError
+        If they are not in order, each once, or are no finite numbers and no text.
+    """
+    classes = arrays.take("classes", "U" if of_text else "biufU", (None,))
+    if classes.size < 1 or not (classes[1:] > classes[:-1]).all():
+        raise ModelFormatError("The array 'classes' must hold classes in order, each once.")
+    if classes.dtype.kind == "f" and not (classes.dtype.itemsize <= 8 and np.isfinite(classes).all()):
+        raise ModelFormatError("The array 'classes' must hold finite numbers of at most 64 bits.")
+    return classes.astype(object) if of_text else classes
