@@ -16,7 +16,6 @@ from sklearn.datasets import make_classification
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, plugin, recommended_settings
 from truesparse.callbacks import Checkpoint
-from truesparse.estimators.parameters import PARAMETERS_DOC
 from truesparse.estimators.persistence import ModelFormatError
 from truesparse.evolution import FIRST_TOPOLOGIES, PRESETS, Constant, Linear, Magnitude, Random, method, preset
 from truesparse.evolution.presets import SETTINGS
@@ -218,7 +217,7 @@ def test_a_checkpoint_of_own_plugins_goes_on(tmp_path):
     copies = []
 
     class Keep:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             if record.epoch == 2:
                 copies.append(path.read_bytes())
 
@@ -258,7 +257,7 @@ def test_own_methods_have_settings_and_can_be_changed():
 
 
 def test_the_documentation_names_all_plugins_of_the_library():
-    documented = PARAMETERS_DOC + SparseMLPRegressor.__doc__
+    documented = SparseMLPClassifier.__doc__ + SparseMLPRegressor.__doc__
     elsewhere()
     kinds = ("activation", "initializer", "learning_rate", "loss", "method", "optimizer", "topology")
     assert {name for kind in kinds for name in names(kind) if f'"{name}"' not in documented} == set()

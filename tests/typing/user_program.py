@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from truesparse.training_state import EpochRecord
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, load, preset, save
 from truesparse.evolution import Constant, Magnitude, Vacancy
+from truesparse.network.mlp import MLP
+from truesparse.training.state import EpochRecord
 
 Edges = tuple[NDArray[np.integer], NDArray[np.integer]]
 
@@ -50,7 +51,7 @@ class StopAt:
         self.loss = loss
         self.losses: list[float] = []
 
-    def on_epoch_end(self, record: EpochRecord) -> bool:
+    def on_epoch_end(self, network: MLP, record: EpochRecord) -> bool:
         """Return True to stop."""
         self.losses.append(record.train_loss)
         return record.train_loss < self.loss
