@@ -64,7 +64,8 @@ class Activations:
     places = np.arange(200)  # all samples are in this process
 
     def reduce(self, array):
-        return array  # no other process has anything to add
+        """Add up over processes; here is only one."""
+        return array
 
     def __iter__(self):
         yield [a, z]
@@ -79,8 +80,8 @@ print("The two absent pairs with the highest scores are grown.")
 # %%
 # Grow
 # ----
-# `evolve` drops, scores and grows. It does not change the layer. It returns a Rewiring, which holds for each new slot the
-# old slot of its weight, or −1 if the connection was grown.
+# `evolve` drops, scores and grows. It does not change the layer. It returns a Rewiring, which holds for each new slot
+# the old slot of its weight, or −1 if the connection was grown.
 
 (rewiring,) = evolve(
     [layer],

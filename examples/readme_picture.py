@@ -3,9 +3,10 @@
 
 Draw where the input connections move, and how accurate sparse and dense networks are at equal numbers of weights.
 
-The data are 10,000 images of MNIST. The sparse networks have three hidden layers of 1000 units and the default settings.
-The dense networks are scikit-learn's, with one hidden layer of 4 to 256 units and the default settings. All of them train
-for 20 epochs. MNIST comes from the directory in the environment variable TRUESPARSE_DATA, or else from OpenML.
+The data are 10,000 images of MNIST. The sparse networks have three hidden layers of 1000 units and the default
+settings. The dense networks are scikit-learn's, with one hidden layer of 4 to 256 units and the default settings. All
+of them train for 20 epochs. MNIST comes from the directory in the environment variable TRUESPARSE_DATA, or else from
+OpenML.
 
 ::
 
