@@ -1,6 +1,6 @@
 """The documentation: ``python -m sphinx -W --keep-going -b html docs docs/_build/html``, offline and without data sets.
 
-Numbers come from the README and from those of `benchmarks/`, which are included, not copied.
+Figures come from `docs/results.md` and the READMEs of `benchmarks/`, which are included, not copied.
 """
 
 import re
@@ -36,7 +36,7 @@ numpydoc_show_class_members = False
 
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
-suppress_warnings = ["myst.header"]  # a chapter of the README begins with headings of its own level
+suppress_warnings = ["myst.header"]  # an included part of another page begins with headings of its own level
 
 mathjax4_config = {"tex": {"macros": {"nnz": r"\mathrm{nnz}"}}}
 
@@ -53,9 +53,10 @@ plot_include_source = True
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    # Run by CI elsewhere: 01 trains a dense network for a minute, 02 needs Madelon, 07 is a process that gets killed.
+    # Shown but not run here. CI runs them elsewhere: 01 trains a dense network for a minute, 02 needs Madelon, and 07
+    # kills a process.
     "filename_pattern": r"/(?!01_|02_|07_)\d\d_",
-    "ignore_pattern": r"image_augmentation\.py",
+    "ignore_pattern": r"(image_augmentation|readme_picture)\.py",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,

@@ -1,10 +1,11 @@
-"""Beside a dense network
-======================
+"""Compare with a dense network
+============================
 
 Train a network with 1.5 % of the weights, and compare it with scikit-learn's dense one.
 
-The data are scikit-learn's own digits, 8 × 8 pixels. Both networks have three hidden layers of 1000 units. The sparse
-one never holds more than the weights it ends with; which pairs of units they connect changes while it learns.
+The data are scikit-learn's digits, images of 8 × 8 pixels. Both networks have three hidden layers of 1000 units. The
+sparse network holds the same number of weights from the first step to the last. Training changes which pairs of units
+they connect.
 
 ::
 
@@ -36,9 +37,9 @@ def report(name, model):
     return weights
 
 
-print("Compiling the kernels, once per machine …", flush=True)
+print("Compiling the kernels (once per machine) …", flush=True)
 SparseMLPClassifier(max_iter=1, update_every=5).fit(X_train, y_train)
 print(f"{'':<32} {'accuracy':>8} {'weights':>10} {'epochs':>7} {'time':>10}")
 sparse = report("truesparse SparseMLPClassifier", SparseMLPClassifier(epsilon=5, random_state=0))
 dense = report("scikit-learn MLPClassifier", MLPClassifier((1000, 1000, 1000), random_state=0))
-print(f"{1 - sparse / dense:.1%} of the weights were never there.")
+print(f"{1 - sparse / dense:.1%} of the dense network's weights were never stored.")

@@ -1,17 +1,18 @@
 """Find the features that matter
 =============================
 
-Watch a sparse network find the 20 features that matter among 500.
+Watch a sparse network find the 20 informative features among 500.
 
-Madelon is made such that 20 of its 500 features tell the class, none of them alone, and 480 are noise. A network with
-three hidden layers of 1000 units gets 6,502 weights, spread evenly over all features. Random growth of connections
-hardly learns anything; growth between similar units moves the connections to the features that matter.
+Madelon is an artificial data set. Its class depends on 20 of 500 features, and on none of them alone; the other 480 are
+noise. A network with three hidden layers of 1000 units gets 6,502 weights, spread evenly over all features. With random
+growth it hardly learns anything. Growth between similar units moves its connections to the informative features.
 
 ::
 
     python examples/02_madelon.py [picture.png]
 
-The data come from the directory that TRUESPARSE_DATA names, or from OpenML. The picture needs matplotlib.
+The data come from the directory in the environment variable TRUESPARSE_DATA, or else from OpenML. The picture needs
+matplotlib.
 """
 
 import sys
@@ -24,7 +25,7 @@ from truesparse.inspection import ConnectivityDisplay
 
 data = datasets.load("madelon")
 
-# The features that matter are those that correlate with another one; the noise correlates with nothing.
+# Each informative feature correlates with another one; noise correlates with nothing.
 correlation = np.abs(np.corrcoef(data.X_train.T))
 np.fill_diagonal(correlation, 0)
 informative = correlation.max(axis=0) > 0.3

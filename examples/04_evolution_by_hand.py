@@ -1,7 +1,7 @@
 """One update of the topology by hand
 ==================================
 
-One update of the topology on a layer small enough to print: prune the weakest, grow between similar units.
+Make one update of the topology on a layer small enough to print: drop the smallest weights, grow between similar units.
 
 ::
 
@@ -16,7 +16,7 @@ from truesparse.topology import Pattern
 
 rng = np.random.default_rng(0)
 
-# Four inputs, three outputs, six of twelve pairs connected.
+# Four input units and three output units. Six of the twelve pairs are connected.
 pattern = Pattern.from_edges(rows=np.array([0, 0, 1, 1, 2, 2]), columns=np.array([0, 3, 1, 2, 0, 3]), shape=(3, 4))
 layer = SparseLinear(pattern)
 weights = np.array([0.9, -0.05, 0.8, 0.4, -0.7, 0.02])
@@ -24,7 +24,7 @@ layer.bind(weights, np.zeros(3), np.zeros(6), np.zeros(3))
 
 
 def show(layer_pattern, values, title):
-    """Print a layer as a table, a dot for each pair that is not connected."""
+    """Print a layer as a table, with a dot for each absent pair."""
     print(f"{title}\n          " + "".join(f"input {i:<4}" for i in range(4)))
     stored = dict(zip(zip(layer_pattern.rows, layer_pattern.indices, strict=True), values, strict=True))
     for j in range(3):
@@ -35,9 +35,9 @@ def show(layer_pattern, values, title):
 show(pattern, weights, "Before:")
 
 # %%
-# Prune
-# -----
-# A third of the six weights goes, the two smallest magnitudes.
+# Drop
+# ----
+# A third of the six weights is dropped: the two of the smallest magnitude.
 
 (dropped,) = Magnitude()([layer.weight], n_drop=[2])
 print(
@@ -48,8 +48,8 @@ print(
 # %%
 # Score
 # -----
-# How similar are the activations of an input and an output over the samples? Output 0 follows input 2,
-# output 2 follows input 1 with its sign turned; the rest is noise.
+# The score of a pair is the absolute cosine similarity of its two units' activations over the samples. Here output 0
+# follows input 2, output 2 follows input 1 with the opposite sign, and the rest is noise.
 
 a = rng.standard_normal((4, 200))
 z = 0.3 * rng.standard_normal((3, 200))
@@ -58,14 +58,14 @@ z[2] -= a[1]
 
 
 class Activations:
-    """A stream of one batch: what a layer gets from the network during training."""
+    """A stream of activations with a single batch. During training, the network makes such streams."""
 
     layer_sizes, n_samples, dtype = [4, 3], 200, np.dtype(float)
-    places = np.arange(200)  # all samples are here; with several processes, each has some of them
+    places = np.arange(200)  # all samples are in this process
 
-    def reduce(self, sums):
-        """Add sums up over processes, of which there is one."""
-        return sums
+    def reduce(self, array):
+        """Add up over processes; here is only one."""
+        return array
 
     def __iter__(self):
         yield [a, z]
@@ -73,15 +73,15 @@ class Activations:
 
 centred_a, centred_z = a - a.mean(axis=1, keepdims=True), z - z.mean(axis=1, keepdims=True)
 norms = np.outer(np.linalg.norm(centred_z, axis=1), np.linalg.norm(centred_a, axis=1))
-print("\n|cos| of all pairs, outputs in rows, which the library never makes as a whole:")
+print("\n|cos| of all pairs, outputs in rows (the library never makes this matrix):")
 print(np.array2string(np.abs(centred_z @ centred_a.T) / norms, precision=2))
-print("Pairs that are connected are left out; of the others, the two largest are grown.")
+print("The two absent pairs with the highest scores are grown.")
 
 # %%
 # Grow
 # ----
-# The two absent pairs with the highest scores. `evolve` does all three, and changes nothing itself: it
-# returns a Rewiring that says for each new slot where its weight comes from, −1 for a grown one.
+# `evolve` drops, scores and grows. It does not change the layer. It returns a Rewiring, which holds for each new slot
+# the old slot of its weight, or −1 if the connection was grown.
 
 (rewiring,) = evolve(
     [layer],
@@ -90,8 +90,8 @@ print("Pairs that are connected are left out; of the others, the two largest are
     rng=rng,
     signals={"activations": lambda n_samples: Activations()},
 )
-print("\nEach weight comes from this old slot, −1 where its connection was grown:", rewiring.source)
-show(rewiring.pattern, rewiring.carry(weights), "\nAfter, grown weights still zero:")
+print("\nOld slot of each weight, −1 for a grown connection:", rewiring.source)
+show(rewiring.pattern, rewiring.carry(weights), "\nAfter the update (grown weights are zero so far):")
 grown = list(zip(rewiring.pattern.rows[rewiring.grown], rewiring.pattern.indices[rewiring.grown], strict=True))
 assert grown == [(0, 2), (2, 1)]
-print("\nThe connections that were missing are there: output 0 – input 2, output 2 – input 1.")
+print("\nThe similar pairs are connected now: output 0 – input 2, and output 2 – input 1.")

@@ -1,11 +1,10 @@
 """Write a grow rule
 =================
 
-Write a grow rule of your own, and see whether it beats those that are there.
+Write a grow rule of your own and compare it with built-in rules.
 
-The idea: connections help most between units that have something to say, so grow them between units whose activations
-vary much. No pair is compared with any other; each end of a new connection is drawn with a probability proportional to
-its unit's standard deviation over some training samples.
+The rule of this example grows connections between units whose activations vary much. It draws both ends of a new
+connection at random, each unit with a probability proportional to its standard deviation over some training samples.
 
 ::
 
@@ -24,13 +23,13 @@ from truesparse import SparseMLPClassifier, preset
 
 @dataclass(frozen=True)
 class Lively:
-    """Grows connections between units that vary much."""
+    """Grow connections between units that vary much."""
 
     n_samples: int = 500
-    needs: ClassVar = ("activations",)  # what the rule is given besides the vacancies and a random generator
+    needs: ClassVar = ("activations",)  # the signals that the rule reads; each arrives as a keyword argument
 
     def __call__(self, vacancies, *, rng, activations):
-        """One pair of arrays (rows, columns) for each layer: at most ``n_grow`` absent pairs."""
+        """Return (rows, columns) of at most ``n_grow`` absent pairs per layer."""
         stream = activations(self.n_samples)
         sums = [np.zeros((2, n_units)) for n_units in stream.layer_sizes]
         for batch in stream:  # a list of (n_units, batch), from the features to the outputs
@@ -46,12 +45,12 @@ class Lively:
             ]
             keys = np.unique(ends[0] * fan_in + ends[1])
             keys = rng.permutation(np.setdiff1d(keys, vacancy.pattern.keys))[: vacancy.n_grow]
-            edges.append(np.divmod(keys, fan_in))  # where these are too few, random pairs take the other places
+            edges.append(np.divmod(keys, fan_in))  # if these are too few, random pairs fill up
         return edges
 
 
 # %%
-# Three seeds of this rule beside three of each of the others.
+# Train three networks with each rule, from three seeds.
 
 X, y = make_classification(3000, 200, n_informative=12, n_redundant=8, n_clusters_per_class=4, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=1000, random_state=0)

@@ -1,12 +1,12 @@
 """Augment images
 ==============
 
-Show a network images that are never twice the same.
+Shift and rotate the training images at random in every batch.
 
-The images are scikit-learn's own digits, 8 × 8 pixels. There are few to train on, and each image of the test is also
-shifted by up to half a pixel and turned by up to 10 degrees. A network that sees the training images only as they are
-does not expect this; one whose batches go through a `batch_transform` does, and it does better on all images. Any
-function of a batch and a random generator can be a `batch_transform`.
+The data are 500 of scikit-learn's digits, images of 8 × 8 pixels. One network is trained on the images as they are. The
+batches of the other go through a `batch_transform`, which shifts and rotates each image. Both are tested on the test
+images, and on the same images shifted by up to half a pixel and rotated by up to 10 degrees. Any function of a batch
+and a random generator can be a `batch_transform`.
 
 ::
 
@@ -25,7 +25,7 @@ X = (X / 16).astype(np.float32)
 X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=500, random_state=0, stratify=y)
 
 # %%
-# Digits are not flipped: a mirrored 2 is no 2.
+# Digits are not flipped, because a mirrored 2 is not a 2.
 
 augment = ShiftFlipRotate(image_shape=(8, 8, 1), shift=1 / 16, degrees=10, flip=False)
 X_moved = augment(X_test.copy(), np.random.default_rng(0))

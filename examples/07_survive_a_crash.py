@@ -1,11 +1,11 @@
 """Survive a crash
 ===============
 
-Kill a training, and let it go on as if nothing had happened.
+Kill a training, resume it from a checkpoint, and get the same weights.
 
-A process of its own trains a network and writes a checkpoint after every epoch, until it is killed without a warning.
-The same fit, told to resume from the checkpoint, ends with the same weights as one that was left alone, to the last
-bit. The finished model is saved in a file that holds numbers only, no code, and loaded again.
+A second process trains a network and writes a checkpoint after every epoch, until it is killed. The same fit then
+resumes from the checkpoint. It ends with the same weights, to the last bit, as a fit that was never interrupted. The
+model is saved in a file that holds numbers and no code, and is loaded again.
 
 ::
 

@@ -1,18 +1,19 @@
 """Draw pictures
 =============
 
-Draw how a sparse network learnt, and what it looks like.
+Draw the training and the connections of a sparse network.
 
-A network learns to read digits while its connections move to the pixels that matter. The pictures show its loss, its
-updates, its connections and their spread, and a film how the connections of the pixels moved.
+A network learns to classify digits, and its connections move to the informative pixels. The pictures show the loss, the
+updates of the topology, the connections and their distribution over the units. A film shows how the input connections
+move.
 
 ::
 
     python examples/08_pictures.py [mnist]
 
-Without an argument, the data are scikit-learn's own digits, 8 × 8 pixels. Those of MNIST, 28 × 28, come from the
-directory that TRUESPARSE_DATA names, or from OpenML. The pictures need matplotlib; they are saved in the current
-directory.
+Without an argument, the data are scikit-learn's digits, images of 8 × 8 pixels. MNIST, with 28 × 28 pixels, comes from
+the directory in the environment variable TRUESPARSE_DATA, or else from OpenML. The pictures need matplotlib and are
+saved in the current directory.
 """
 
 import sys
@@ -47,7 +48,7 @@ model = SparseMLPClassifier(
 print(f"test accuracy {model.score(data.X_test, data.y_test):.3f} with {sum(w.nnz for w in model.coefs_):,} weights")
 
 # %%
-# Displays draw into axes that they are given …
+# A display draws into axes of yours, …
 figure, panels = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
 LearningCurveDisplay.from_estimator(model, ax=panels[0, 0])
 TopologyChangeDisplay.from_estimator(model, recorder=updates, ax=panels[0, 1])
@@ -56,11 +57,11 @@ LayerSpyDisplay.from_estimator(model, layer=1, ax=panels[1, 1])
 figure.savefig("training.png", dpi=80)
 
 # %%
-# … or into a figure of their own.
+# … or makes a figure.
 DegreeDisplay.from_estimator(model).figure_.savefig("degrees.png", dpi=80)
 
 # %%
-# A callback has recorded the film.
+# The callback `ConnectivityRecorder` has recorded the film.
 
 film.save_gif("connections.gif", image_shape=image_shape)
 print("The pictures are in training.png and degrees.png, the film in connections.gif.")

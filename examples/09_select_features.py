@@ -1,11 +1,11 @@
 """Select features
 ===============
 
-Let a sparse network say which features it needs, and give only those to another model.
+Select features with a sparse network, and train another model on them.
 
-Behind the 64 pixels of scikit-learn's digits there are 436 columns of noise. The selector trains a network from which
-the weakest features are taken while it learns, until 30 are left. A classifier by nearest neighbours, which noise
-confuses, then sees only these.
+The data are the 64 pixels of scikit-learn's digits and 436 columns of noise. The selector trains a network and removes
+the weakest features during the training, until 30 are left. A nearest-neighbour classifier, whose accuracy suffers from
+noise, is then trained on these 30.
 
 ::
 
