@@ -85,13 +85,13 @@ def regress() -> float:
     # The protocols of rules in truesparse/_typing.py do not accept frozen dataclasses yet. Once they do, mypy calls
     # these comments unused.
     evolution = Evolution(
-        prune=Magnitude(),  # type: ignore[arg-type]
-        grow=LeastConnected(n_inputs=20),  # type: ignore[arg-type]
-        schedule=Constant(drop_fraction=0.2),  # type: ignore[arg-type]
+        prune=Magnitude(),
+        grow=LeastConnected(n_inputs=20),
+        schedule=Constant(drop_fraction=0.2),
     )
     base = preset("set")
     assert base is not None  # preset("static") is None, and so are those of "snip" and "dense"
-    replaced = replace(base, grow=LeastConnected())  # type: ignore[arg-type]
+    replaced = replace(base, grow=LeastConnected())
     assert replaced.grow == LeastConnected()
     callback = StopAt(loss=0.2)
     model = SparseMLPRegressor((100,), evolution=evolution, max_iter=50, callbacks=[callback], random_state=0)

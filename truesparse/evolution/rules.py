@@ -1,12 +1,10 @@
 """The protocols of prune rules, grow rules and schedules, and what a grow rule is given to fill."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from truesparse._typing import Edges, IndexArray
 from truesparse.runtime.caching import cached_property
@@ -87,23 +85,33 @@ class Vacancy:
 class Prune(Protocol):
     """Chooses the stored weights that go.
 
-    A rule names in ``needs`` the signals that it reads (see `truesparse.evolution.signals`); each arrives as a keyword
-    argument.
+    A rule is called as ``rule(weights, n_drop, **signals)``: with the weights of the layers that change, as CSR arrays,
+    and with the number of weights to drop in each. It names in ``needs`` the signals that it reads (see
+    `truesparse.evolution.signals`); each arrives as a keyword argument. It returns one mask of shape (nnz,) per layer,
+    with exactly ``n_drop`` entries True: those are dropped.
     """
 
-    needs: tuple[str, ...]
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the signals that the rule reads."""
 
-    def __call__(self, weights: Sequence[csr_array], n_drop: Sequence[int], **signals: Any) -> list[NDArray[np.bool_]]:
-        """Return one mask of shape (nnz,) per layer, with exactly ``n_drop`` entries True: those are dropped."""
+    def __call__(self, *args: Any, **signals: Any) -> list[NDArray[np.bool_]]:
+        """Return the masks; see above."""
 
 
 class Grow(Protocol):
-    """Chooses the absent pairs that become connections; ``needs`` as for `Prune`."""
+    """Chooses the absent pairs that become connections.
 
-    needs: tuple[str, ...]
+    A rule is called as ``rule(vacancies, rng=rng, **signals)``, with a list of `Vacancy`; ``needs`` as for `Prune`. It
+    returns edges per layer, at most ``vacancy.n_grow`` of them, distinct and absent from ``vacancy.pattern``.
+    """
 
-    def __call__(self, vacancies: Sequence[Vacancy], *, rng: np.random.Generator, **signals: Any) -> list[Edges]:
-        """Return edges per layer, at most ``vacancy.n_grow`` of them, distinct and absent from ``vacancy.pattern``."""
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the signals that the rule reads."""
+
+    def __call__(self, *args: Any, **signals: Any) -> list[Edges]:
+        """Return the edges; see above."""
 
 
 class Within(Protocol):
@@ -114,13 +122,20 @@ class Within(Protocol):
 
 
 class Schedule(Protocol):
-    """Says when the topology changes and by how much."""
+    """Says when the topology changes and by how much.
 
-    drop_fraction: float
-    update_every: int | str
+    Called as ``schedule(step, epoch_step, total_steps)``: after `step` steps of the `total_steps` that are planned,
+    `epoch_step` of them in this epoch. It returns the share of each layer's weights to replace, at most 1; 0 where no
+    update is due.
+    """
 
-    def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
-        """Return the share of each layer's weights to replace after `step` steps, `epoch_step` of them in this epoch.
+    @property
+    def drop_fraction(self) -> float:
+        """The largest share that it returns."""
 
-        0 where no update is due, at most 1.
-        """
+    @property
+    def update_every(self) -> int | str:
+        """Steps between updates, or "epoch"."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> float:
+        """Return the share; see above."""
