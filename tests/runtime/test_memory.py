@@ -15,7 +15,9 @@ import numpy as np
 import truesparse
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((300, 50), dtype=np.float32), rng.integers(3, size=300)
-settings = dict(epsilon=2, max_iter=2, update_every=2, batch_size=50, random_state=0, evolution=sys.argv[1])
+settings = dict(epsilon=2, max_iter=2, update_every=2, batch_size=50, random_state=0)
+first = {"snip": "snip", "SNIP()": truesparse.evolution.SNIP()}.get(sys.argv[1])
+settings |= dict(evolution="static", topology_init=first) if first else dict(evolution=sys.argv[1])
 settings["early_stopping"] = True
 truesparse.SparseMLPClassifier((200, 200), **settings).fit(X, y)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -27,7 +29,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, repl
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource is not available")
-@pytest.mark.parametrize("evolution", sorted(PRESETS.keys() - {"dense"}))
+@pytest.mark.parametrize("evolution", [*sorted(PRESETS), "snip", "SNIP()"])
 def test_peak_memory_of_a_fit(evolution):
     output = subprocess.run(
         [sys.executable, "-c", PROGRAM, evolution], capture_output=True, text=True, check=True, env=dict(os.environ)
@@ -37,4 +39,4 @@ def test_peak_memory_of_a_fit(evolution):
         megabytes /= 1024
     print(f"{evolution}: {megabytes:.0f} MB")
     assert megabytes < 128
-    assert (replaced > 0) == (PRESETS[evolution] is not None)
+    assert (replaced > 0) == (PRESETS.get(evolution) is not None)
