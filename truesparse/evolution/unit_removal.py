@@ -48,9 +48,11 @@ class ImportancePruning:
 
     Examples
     --------
-    >>> from truesparse import SparseMLPClassifier
+    >>> from dataclasses import replace
+    >>> from truesparse import SparseMLPClassifier, preset
     >>> from truesparse.evolution import ImportancePruning
-    >>> classifier = SparseMLPClassifier((100, 100), unit_pruning=ImportancePruning(fraction=0.2, every=10))
+    >>> evolution = replace(preset("cte"), unit_pruning=ImportancePruning(fraction=0.2, every=10))
+    >>> classifier = SparseMLPClassifier((100, 100), evolution=evolution)
     """
 
     fraction: float = 0.1
