@@ -5,8 +5,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from truesparse.data.source import ArraySource, array_source, draw_samples
-from truesparse.evolution.signals import ActivationStream, ErrorStream
+from truesparse.evolution.signals import ActivationStream, ErrorStream, Signals
 from truesparse.network.losses import SoftmaxCrossEntropy, SquaredError
+from truesparse.runtime.random_streams import RandomStreams
 
 
 def test_stream_gives_features_hidden_outputs_and_predictions_again_and_again(rng):
@@ -122,3 +123,26 @@ def test_draw_samples(rng):
     drawn = draw_samples(100, 30, rng)
     assert drawn.size == 30
     assert np.all(np.diff(drawn) > 0)
+
+
+def test_all_signals_of_an_update_are_of_the_same_samples(rng):
+    """Those of another update are drawn anew, and each stream runs over the network as it is."""
+    network, X, target = make(rng), rng.standard_normal((100, 6)), rng.integers(3, size=100)
+    source, progress = ArraySource(X, target), object()
+    loss, streams, workspace = SoftmaxCrossEntropy(), RandomStreams(3), network.workspace(16)
+    signals = Signals(network, loss, source, batch_size=16, streams=streams, progress=progress)
+    drawn = draw_samples(100, 40, streams("signal samples", 7))
+    at = signals.at(7, workspace)
+    assert at.keys() == {"activations", "errors", "gradient", "progress"}
+    assert at["progress"] is progress
+    for _ in range(2):
+        features = np.concatenate([batch[0].copy() for batch in at["activations"](40)], axis=1)
+        assert_array_equal(features, X[drawn].T)
+        features = np.concatenate([batch[0].copy() for batch, _ in at["errors"](40)], axis=1)
+        assert_array_equal(features, X[drawn].T)
+    _, expected = loss_and_gradient(network, loss, X[drawn].T, target[drawn])
+    for found, slots in zip(at["gradient"](40), network.weight_slices(), strict=True):
+        assert_allclose(found, expected[slots], rtol=1e-10, atol=1e-14)
+    others = np.concatenate([batch[0].copy() for batch in signals.at(8, workspace)["activations"](40)], axis=1)
+    assert not np.array_equal(others, X[drawn].T)
+    assert at["activations"](None).n_samples == 100

@@ -131,6 +131,10 @@ class Given:
         object.__setattr__(self, "patterns", tuple(pattern for pattern, _ in parts))
         object.__setattr__(self, "_data", tuple(data for _, data in parts))
 
+    def __repr__(self):
+        n_connections = sum(pattern.nnz for pattern in self.patterns)
+        return f"Given({len(self.patterns)} patterns, {n_connections} connections, values={self.values})"
+
     def __eq__(self, other):
         if not isinstance(other, Given):
             return NotImplemented
@@ -175,7 +179,15 @@ class Given:
         return self._data[layer] if self.values else draw(initializer, pattern, slice(None), rng)
 
     def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
-        """Return a layer's pattern: as ``within`` of an `Evolution`, only these pairs are ever grown."""
+        """Return a layer's pattern: as ``within`` of an `Evolution`, only these pairs are ever grown.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        if layer >= len(self.patterns):
+            raise ValueError(f"within has {len(self.patterns)} patterns, but the network has a layer {layer} too.")
         return self.patterns[layer]
 
 
@@ -224,9 +236,7 @@ def first_patterns(
             one_per_layer(rule, rule([vacancy], rng=streams("topology", vacancy.layer)), 1)[0] for vacancy in empty
         ]
     return [
-        picked
-        if isinstance(picked, Pattern)
-        else _completed(rule, vacancy, picked, streams("topology rest", vacancy.layer))
+        _completed(rule, vacancy, picked, streams("topology rest", vacancy.layer))
         for vacancy, picked in zip(empty, picks, strict=True)
     ]
 
@@ -236,7 +246,15 @@ def first_weights(
 ) -> FloatArray:
     """Return the first weights of a layer, (nnz,)."""
     own = getattr(rule, "first_weights", None)
-    return draw(initializer, pattern, slice(None), rng) if own is None else own(layer, pattern, initializer, rng)
+    if own is None:
+        return draw(initializer, pattern, slice(None), rng)
+    weights = np.asarray(own(layer, pattern, initializer, rng))
+    if weights.shape != (pattern.nnz,) or weights.dtype.kind not in "fiu" or not np.isfinite(weights).all():
+        raise ValueError(
+            f"first_weights of {rule!r} must return {pattern.nnz} finite numbers for layer {layer}, got an array of "
+            f"shape {weights.shape} and dtype {weights.dtype}."
+        )
+    return weights
 
 
 def _counts(rule, shapes, epsilon, density):
@@ -250,6 +268,13 @@ def _counts(rule, shapes, epsilon, density):
 
 def _completed(rule, vacancy, picked, rng):
     """The pattern of a layer out of the edges that a rule picked; random ones are added if it found too few."""
+    if isinstance(picked, Pattern):
+        if picked.shape != vacancy.pattern.shape:
+            raise ValueError(
+                f"{rule!r} returned a pattern of shape {picked.shape} for layer {vacancy.layer}, whose shape (fan_out, "
+                f"fan_in) is {vacancy.pattern.shape}."
+            )
+        return picked
     return Pattern.from_keys(np.sort(filled(vacancy, checked_keys(rule, picked, vacancy), rng)), vacancy.pattern.shape)
 
 
@@ -262,7 +287,11 @@ def _given_layer(layer, matrix, values):
         return matrix, None
     if not issparse(matrix) or matrix.ndim != 2:
         raise ValueError(f"{name} must be a SciPy sparse matrix of shape (fan_out, fan_in), got {type(matrix)}.")
+    n_stored = matrix.nnz
+    is_coo = matrix.format == "coo"
     matrix = csr_array(sound_csr(name, matrix), copy=True)
+    if is_coo and matrix.nnz < n_stored:
+        raise ValueError(f"{name} cannot be a pattern: at least one pair occurs twice.")
     matrix.sort_indices()
     try:
         pattern = Pattern.from_csr(matrix)

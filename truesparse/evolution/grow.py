@@ -249,10 +249,10 @@ class GuidedStochastic:
         pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(drawn, vacancies, strict=True)]
         layers = [vacancy.layer for vacancy in vacancies]
         gradients = sums_of_products(stream, layers, stream.first_error, pairs)
-        picks = [
-            keys[k_smallest(-np.abs(gradient), min(vacancy.n_grow, keys.size))]
-            for vacancy, keys, gradient in zip(vacancies, drawn, gradients, strict=True)
-        ]
+        picks = []
+        for vacancy, keys, gradient in zip(vacancies, drawn, gradients, strict=True):
+            n_usable = keys.size if vacancy.within is None else np.count_nonzero(gradient)  # those drawn have a signal
+            picks.append(keys[k_smallest(-np.abs(gradient), min(vacancy.n_grow, n_usable))])
         return _edges(picks, vacancies, self.regrow)
 
 

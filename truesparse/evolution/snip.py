@@ -293,12 +293,13 @@ def _score(layers, places, drawn, start, *, centred, connected):
         if index == 0 and best is None:
             return
         below = np.zeros_like(a) if index > 0 else None
-        seen = a - _mean(a, drawn.size, start.reduce) if centred and best is not None else a
+        if centred and best is not None:
+            a -= _mean(a, drawn.size, start.reduce)  # in place: nobody needs it again
         for first, last, weights in layers[index].tiles(columns[index], dtype):
             if index > 0:
                 below += weights.T @ delta[first:last]  # (fan_in, n_samples)
             if best is not None:
-                products = start.reduce(delta[first:last] @ seen.T)  # (rows of the tile, columns)
+                products = start.reduce(delta[first:last] @ a.T)  # (rows of the tile, columns)
                 products *= weights
                 products[unread[first:last]] = 0
                 best.take(products, np.arange(first, last), columns[index])

@@ -96,7 +96,7 @@ class Trainer:
     >>> from truesparse.training import Recipe, Trainer, new_network
     >>> X = np.random.default_rng(0).normal(size=(200, 10)).astype(np.float32)
     >>> source = ArraySource(X, (X[:, 0] > 0).astype(int))
-    >>> recipe = Recipe(SoftmaxCrossEntropy(), (50,), epsilon=3, evolution=preset("cte"), n_epochs=10)
+    >>> recipe = Recipe(SoftmaxCrossEntropy(), (50,), epsilon=3, evolution=preset("cte"), n_epochs=30)
     >>> trainer = Trainer(new_network(recipe, source, n_outputs=2, seed=0), recipe, source, seed=0)
     >>> trainer.train()
     >>> trainer.state.history[-1].train_loss < 0.2
