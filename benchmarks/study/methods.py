@@ -31,7 +31,7 @@ import warnings
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -48,9 +48,9 @@ import truesparse
 from truesparse import SparseMLPClassifier, evolution, paper_settings, recommended_settings
 from truesparse.data import datasets
 from truesparse.estimators.recipes import make_recipe
-from truesparse.evolution import FIRST_TOPOLOGIES
 from truesparse.network import activations, initial_weights
 from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.runtime.plugins import resolve
 from truesparse.training import lr_schedules, optimizers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
@@ -105,16 +105,10 @@ class Run:
 def _spelt_out(parameters):
     """Names of methods and first topologies stand for values that may change: write these down instead."""
     spelt = dict(parameters)
-    for name, rule_of in (("evolution", truesparse.preset), ("topology_init", _topology)):
+    for name, rule_of in (("evolution", truesparse.preset), ("topology_init", partial(resolve, "topology"))):
         if isinstance(spelt.get(name), str):
             spelt[name] = rule_of(spelt[name])
     return spelt
-
-
-def _topology(name):
-    if name not in FIRST_TOPOLOGIES:
-        raise ValueError(f"topology_init={name!r} is no first topology; there are {sorted(FIRST_TOPOLOGIES)}.")
-    return FIRST_TOPOLOGIES[name]
 
 
 # The plan.

@@ -247,7 +247,7 @@ def set_entry(*path_and_value):
         set_entry("parameters", "evolution", {"type": "not stored", "name": ""}),
         set_entry("parameters", "evolution", {"type": "not stored", "name": "a", "fields": []}),
         set_entry("parameters", "evolution", {"type": "not stored", "name": "a", "more": 1}),
-        set_entry("parameters", "topology_init", "no such topology"),
+        set_entry("parameters", "topology_init", 3),
         set_entry("fitted", "shape", "activation", {"type": "not stored", "name": "a", "fields": {}}),
         set_entry("fitted", "shape", "activation", {"type": "activation.Own", "fields": {}}),
         set_entry("fitted", "learnt", "classes_are_objects", True),

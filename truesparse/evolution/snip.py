@@ -25,32 +25,17 @@ Scores come from the weights that the initializer gives a full layer. `FanIn`, w
 counts as `Dense` with gain 1, which keeps the variance from layer to layer. A chosen connection keeps its random number
 u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` that is the weight it was chosen by.
 
-`per_layer` decides what the budget is: as many connections for each layer as Erdős–Rényi gives it, the default, or
-their sum, for which all layers compete as in the paper. The second is unsafe at few weights: scores say nothing of
-whether signals still get through, and how the layers share the budget depends on the data. Mean test accuracy of three
-seeds with 1000-1000-1000 hidden ReLU units, static training with our defaults and 512 samples; "balanced" is chosen
-without data, the numbers of connections are those of the last seed:
+With `per_layer`, the default, each layer keeps as many connections as Erdős–Rényi gives it. Otherwise all layers
+compete for the sum, as in the paper. That is unsafe at few weights: scores say nothing of whether signals still get
+through, and a layer may be left without connections. docs/trials.md has figures.
 
-| data, epsilon | balanced | per layer | together | connections of the layers, together | per layer |
-|---|---|---|---|---|---|
-| Madelon, 1 | .596 | .653 | .500 | 0, 140, 5108, 1254 | 1500, 2000, 2000, 1002 |
-| Madelon, 5 | .581 | .628 | .628 | 0, 3172, 24859, 1469 | 7500, 10000, 10000, 2000 |
-| MNIST 10,000, 1 | .796 | .891 | .874 | 1324, 1147, 2087, 2236 | 1784, 2000, 2000, 1010 |
-| MNIST 10,000, 5 | .935 | .941 | .942 | 9128, 9021, 12456, 3365 | 8920, 10000, 10000, 5050 |
-
-A layer without connections, as Madelon's first one, makes predictions that do not depend on the input; the estimators
-warn of it. Where the signal is weak, more samples find better connections: Madelon at epsilon 1, per layer, has .623
-with 128 samples, .653 with 512 and .751 with all 2000. On MNIST all three give .891.
-
-`centred` and `connected` are for few weights and many outputs. On Isolet at epsilon 1, two of 26 outputs get 637 of
-the last layer's 1,026 connections and three get none, and 901 of the 1,000 units below lie on no path. For one, Σ δ_j
-a_i is mostly n · δ̄_j · ā_i, the part that a bias could learn, and large where an output's first predictions are far
-from its class's share; `centred` leaves it out:
+`centred` and `connected` are for few weights and many outputs. Σ δ_j a_i is mostly n · δ̄_j · ā_i, which a bias could
+learn as well, and large where an output's first predictions are far from its class's share. `centred` leaves it out:
 
     s_ji = |w_ji · Σ_samples δ_j (a_i − ā_i)|
 
-For another, layers choose without each other, so that what leads into a unit is kept where nothing leads on;
-`connected` chooses from the outputs downwards, and gives each output its share. benchmarks/README.md has the figures.
+Layers choose without each other, so that connections into a unit are kept where nothing leads on. `connected` chooses
+from the outputs downwards, and gives each output its share.
 
 Where it differs from the authors' code (github.com/namhoonlee/snip-public): theirs holds the dense network; gives the
 chosen connections weights that are drawn anew, while ours keep their random numbers, as in the paper; lets biases
