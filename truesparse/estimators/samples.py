@@ -112,6 +112,21 @@ def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | Non
     return None if (weights == 1).all() else weights
 
 
+def refuse_source(X: Any) -> None:
+    """Refuse a source where features are needed.
+
+    Raises
+    ------
+    ValueError
+        If `X` is a `Source`.
+    """
+    if isinstance(X, Source):
+        raise ValueError(
+            f"X={X!r} is a Source, which only fit takes; give an array or a SciPy sparse matrix, such as that of its "
+            "method rows."
+        )
+
+
 def scorer_of(scoring: Any, fitted: Any, samples: Samples) -> Callable[[FloatArray, Target], float]:
     """Return a scorer of scikit-learn as the score of a `truesparse.training.Validation`.
 
