@@ -115,7 +115,7 @@ class TopologyChangeDisplay(Display):
         if recorder is not None:
             if not isinstance(recorder, TopologyRecorder):
                 raise TypeError(f"recorder must be a TopologyRecorder or None, got {type(recorder).__name__}.")
-            updates, progress = recorder.updates, estimator._state.progress
+            updates, progress = recorder.updates, estimator._run.state.progress
             # An epoch that was interrupted has no record, but its updates have been seen.
             if updates and (len(updates[-1].edges_replaced) != replaced.shape[1] or updates[-1].step >= progress.step):
                 raise ValueError("recorder has seen updates that the training of this estimator did not have.")
