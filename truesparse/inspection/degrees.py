@@ -127,13 +127,11 @@ class DegreeDisplay(Display):
         """Draw the curves into two Axes, with options of `matplotlib.axes.Axes.step` for all of them."""
         self._use_axes(ax, 2, figsize=(8, 3.6))
         self.lines_ = []
-        for panel, layers, title, label in zip(
-            self.ax_,
-            (self.in_degrees, self.out_degrees),
-            ("in-degrees", "out-degrees"),
-            ("connections to an output unit, k", "connections from an input unit, k"),
-            strict=True,
-        ):
+        sides = (
+            (self.in_degrees, "in-degrees", "connections to an output unit, k"),
+            (self.out_degrees, "out-degrees", "connections from an input unit, k"),
+        )
+        for panel, (layers, title, label) in zip(self.ax_, sides, strict=True):
             for degrees, color, name in zip(layers, layer_colors(len(layers)), layer_names(len(layers)), strict=True):
                 k, share = _shares_of_units(degrees)
                 look = {"color": color, "label": name, "where": "pre"}

@@ -84,9 +84,10 @@ class LayerSummary(Row):
 
 
 def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
-    """Return units, weights, density and bytes of every layer, with `n_moments` 2 for Adam, 1 for SGD.
+    """Return units, weights, density and bytes of every layer.
 
-    The arrays of a batch are not counted (`truesparse.network.mlp.MLP.bytes_needed` has them), nor are the data.
+    `n_moments` is the number of vectors that the optimiser keeps: 2 for Adam, 1 for SGD. The arrays of a batch are not
+    counted (`truesparse.network.mlp.MLP.bytes_needed` has them), nor are the data.
 
     Examples
     --------
