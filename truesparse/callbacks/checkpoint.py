@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 from truesparse.network.mlp import MLP
 from truesparse.runtime.checks import check_count, check_path
@@ -9,16 +10,16 @@ from truesparse.training.state import EpochRecord
 
 
 class Checkpoint:
-    """Writes the state of a fit to a file, so that ``fit(X, y, resume_from=path)`` can go on with it.
+    """A callback that writes the state of a fit to a file, from which ``fit(X, y, resume_from=path)`` goes on.
 
-    The file is a model as well, which `truesparse.load` reads at any time. Parameters that are code, such as a
-    `batch_transform` or a rule of your own, are only named in it; whoever resumes has them.
+    `truesparse.load` reads the file as a model at any time. Of parameters that are code, such as a `batch_transform` or
+    a rule of your own, it holds only the names; whoever resumes must have the code.
 
     Parameters
     ----------
     path : path
-        Replaced by every checkpoint, and always whole: a process that is killed while it writes leaves the one before.
-        It belongs to one fit at a time; the clones of a search would all write to it.
+        Every checkpoint replaces the one before at once, so that the file is complete even if the process is killed
+        while it writes. Use one path per fit: the clones of a search would all write to the same.
     every : int, default=1
         Epochs from one checkpoint to the next.
 
@@ -27,7 +28,7 @@ class Checkpoint:
     OSError
         From ``fit``, if a checkpoint cannot be written.
     truesparse.estimators.persistence.ModelFormatError
-        From ``fit``, before it trains, if what shapes the network cannot be stored.
+        From ``fit``, before it trains, if a parameter that shapes the network cannot be stored.
     RuntimeError
         From ``fit``, before it trains, if another fit is using this callback.
 
@@ -50,16 +51,17 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike, every: int = 1):
         check_path("path", path)
         check_count("every", every)
-        self.path, self.every, self._write = path, every, None
+        self.path, self.every = path, every
+        self._write: Any = None  # writes a checkpoint to a path, while a fit lasts
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
-        """Remember how to write."""
+        """Keep `write_checkpoint`."""
         if self._write is not None:
             raise RuntimeError(f"{self.path!r} is the checkpoint of a fit that has not ended; take another Checkpoint.")
         self._write = write_checkpoint
 
     def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
-        """Write, if this epoch is one of those."""
+        """Write a checkpoint if this epoch is due."""
         if record.epoch % self.every == 0:
             self._write(self.path)
 

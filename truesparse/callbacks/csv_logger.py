@@ -1,11 +1,11 @@
-"""A table of the epochs in a file."""
+"""Table of the epochs in a file."""
 
 import os
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from truesparse.callbacks.totals import totals
+from truesparse.callbacks.loggers import totals
 from truesparse.network.mlp import MLP
 from truesparse.runtime.checks import check_path
 from truesparse.training.state import EpochRecord
@@ -14,20 +14,19 @@ _FIRST_COLUMN = b"epoch,"
 
 
 class CSVLogger:
-    """A callback that writes a row for every epoch, at its end, into a file of comma-separated values.
+    """A callback that appends a row to a file of comma-separated values at the end of every epoch.
 
-    The columns are the fields of `truesparse.training.state.EpochRecord`, added up over the layers where they have an
-    entry for each; ``history_`` has these one by one. What there is no value for is ``nan``.
+    The columns are the fields of `truesparse.training.state.EpochRecord`, summed over the layers where they have an
+    entry per layer (``history_`` has each layer). Missing values are ``nan``.
 
-    The row of an epoch takes the place of that epoch's and of all later ones in the file. So a new fit begins the table
-    anew, whereas a fit that goes on from a checkpoint, a warm start and ``partial_fit`` append to it, and no epoch
-    stands in it twice. The fits of a search, one after another, leave the table of the last one; two at the same time
-    are refused.
+    The row of an epoch replaces those of the same and of all later epochs: a new fit begins the table anew; a resumed
+    fit, a warm start and ``partial_fit`` append to it. Fits of a search that run one after another leave the table of
+    the last one; two at the same time are refused.
 
     Parameters
     ----------
     path : path
-        A file that is not there yet, is empty, or is such a table.
+        A new file, an empty one, or such a table.
 
     Raises
     ------
@@ -56,15 +55,16 @@ class CSVLogger:
 
     def __init__(self, path: str | os.PathLike):
         check_path("path", path)
-        self.path, self._left = path, None  # what our last row left the file like
+        self.path = path
+        self._left: int | None = None  # size of the file after our last row
 
     def on_train_begin(self, network: MLP) -> None:
-        """Refuse a file that is no such table."""
+        """Raise a ValueError for a file that is no such table."""
         self._left = None
         self._lines()
 
     def on_resume(self, network: MLP, records: Sequence[EpochRecord]) -> None:
-        """Write the rows of the epochs that are done, of which some may be missing."""
+        """Write the rows of all epochs that are done; some may be missing."""
         for record in records:
             self.on_epoch_end(network, record)
 
@@ -74,20 +74,17 @@ class CSVLogger:
         header, cells = (",".join(map(str, line)).encode() + b"\n" for line in (row, row.values()))
         if self._left is None:
             n_bytes = self._bytes_before(record.epoch, header)
-        elif self._left != self._found():
+        elif self._left != os.stat(self.path).st_size:
             raise RuntimeError(f"{str(self.path)!r} was changed while a fit wrote to it, perhaps by another fit.")
         else:
             n_bytes = self._left
         with open(self.path, "ab") as file:
             file.truncate(n_bytes)
             file.write(cells if n_bytes else header + cells)
-        self._left = self._found()
-
-    def _found(self):
-        return os.stat(self.path).st_size
+        self._left = os.stat(self.path).st_size
 
     def _lines(self):
-        """The header and the rows in the file, if it is there and not empty."""
+        """Return the header and the rows of the file; [] if it is missing or empty."""
         try:
             lines = Path(self.path).read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
@@ -97,7 +94,7 @@ class CSVLogger:
         return lines
 
     def _bytes_before(self, epoch, header):
-        """Size of the file up to the row of an epoch."""
+        """Return the size of the file up to the row of an epoch."""
         first, *rows = self._lines() or [b""]
         kept = list(takewhile(lambda row: row.endswith(b"\n") and _epoch(row) < epoch, rows))
         if kept and first != header:
@@ -110,6 +107,6 @@ class CSVLogger:
 
 
 def _epoch(row):
-    """The number of a row's epoch, or 0 for what is no row."""
+    """Return the epoch of a row, or 0 if it is no row."""
     number = row.partition(b",")[0].strip()
     return int(number) if number.isdigit() else 0

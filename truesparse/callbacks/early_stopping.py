@@ -1,4 +1,4 @@
-"""Stopping when an epoch's record says that nothing gets better any more."""
+"""Early stopping by the records of the epochs."""
 
 import math
 from collections.abc import Sequence
@@ -11,25 +11,24 @@ _SIGNS = {"validation_score": 1, "validation_loss": -1, "train_loss": -1}  # so 
 
 
 class EarlyStopping:
-    """A callback that asks to stop when what it monitors has not improved for some epochs.
+    """A callback that asks to stop when a loss or a score has not improved for some epochs.
 
-    It does nothing else. ``early_stopping=True`` of the estimators sets validation data aside unless ``fit`` is given
-    some, stops by their score, and returns the network of the best epoch; with this callback alone the network is that
-    of the last epoch. Both can be used together, for example to stop by the validation loss and keep the network with
-    the best score; whichever asks first is obeyed.
+    It does nothing else. The estimators' ``early_stopping=True`` sets validation data aside unless ``fit`` is given
+    some, and returns the network of the epoch with the best score; this callback alone leaves that of the last epoch.
+    Both can be combined, say to stop by the validation loss and keep the best score; the first to ask is obeyed.
 
-    Every fit begins to count anew; one that goes on from a checkpoint counts on. Calls of ``partial_fit`` are one epoch
-    each, which there is no stopping, and have no validation data: monitor ``"train_loss"`` if there are to be any.
+    A new fit counts anew, a resumed one counts on. ``partial_fit`` trains for one epoch, which no callback can shorten,
+    without validation data: monitor ``"train_loss"`` if you use it.
 
     Parameters
     ----------
     monitor : {"validation_score", "validation_loss", "train_loss"}, default="validation_score"
-        Of the epoch's record. Of the score more is better, of a loss less. The training loss rises for a while whenever
-        connections are replaced, so it needs a `patience` of several updates of the topology.
+        A score should rise, a loss fall. The training loss rises for a while whenever connections are replaced: choose
+        a `patience` of several updates of the topology.
     patience : int, default=10
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
-        An epoch is an improvement if it is better than the best one by more than that.
+        An epoch is an improvement if it is better than the best one by more than this.
 
     Raises
     ------
@@ -57,15 +56,15 @@ class EarlyStopping:
         self._best, self._stall = -math.inf, 0
 
     def on_train_begin(self, network: MLP) -> None:
-        """Forget what was best."""
+        """Forget the best epoch."""
         self._best, self._stall = -math.inf, 0
 
     def on_resume(self, network: MLP, records: Sequence[EpochRecord]) -> bool:
-        """Count the epochs that are done."""
+        """Count the epochs that are done; return whether the patience was exhausted in one of them."""
         return any(self.on_epoch_end(network, record) for record in records)
 
     def on_epoch_end(self, network: MLP, record: EpochRecord) -> bool:
-        """Whether the patience is exhausted."""
+        """Return whether the patience is exhausted."""
         value = _SIGNS[self.monitor] * getattr(record, self.monitor)
         if math.isnan(value):
             raise ValueError(

@@ -1,41 +1,29 @@
-"""What `verbose` shows while an estimator trains: a bar that moves, or a line per epoch."""
+"""Display of progress while an estimator trains, as `verbose` asks for: a bar, or a line per epoch."""
 
 import multiprocessing
 import sys
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from truesparse.network.mlp import MLP
-from truesparse.training.events import Callback
 from truesparse.training.state import EpochRecord
 
 
-def displays(verbose: int, done: int, n_epochs: int) -> list[Callback]:
-    """The callbacks that `verbose` asks for.
+def displays(verbose: int, done: int, n_epochs: int) -> list[Any]:
+    """Return the callbacks that `verbose` asks for in a fit of `n_epochs` epochs after `done` earlier ones.
 
-    Parameters
-    ----------
-    verbose : int
-        0 is silence; 1 a bar where it can be drawn, else lines; from 2 on lines.
-    done : int
-        Epochs that the network had when the fit began.
-    n_epochs : int
-        Epochs that are planned. A single one, such as that of ``partial_fit``, gets a line.
+    0 is silence; 1 a bar where it can be drawn and there is more than one epoch, else lines; from 2 on lines.
     """
     if not verbose:
         return []
-    draws = verbose == 1 and n_epochs > 1 and _bar_possible()
-    return [EpochBar(done, n_epochs) if draws else EpochPrinter(done + n_epochs)]
+    if verbose == 1 and n_epochs > 1 and _bar_possible():
+        return [EpochBar(done, n_epochs)]
+    return [EpochPrinter(done + n_epochs)]
 
 
 class EpochPrinter:
-    """Prints one line per epoch.
-
-    Parameters
-    ----------
-    last_epoch : int
-        The number of the last epoch that is planned.
-    """
+    """A callback that prints one line per epoch, with the number of the last epoch that is planned."""
 
     def __init__(self, last_epoch: int):
         self._last_epoch = last_epoch
@@ -51,18 +39,11 @@ class EpochPrinter:
 
 
 class EpochBar:
-    """Draws a bar with the loss, the score and the time that is left; needs rich.
-
-    Parameters
-    ----------
-    done : int
-        Epochs that the network had when the fit began.
-    n_epochs : int
-        Epochs that are planned.
-    """
+    """A callback that draws a bar of `n_epochs` after `done` epochs, with the loss and the time left; needs rich."""
 
     def __init__(self, done: int, n_epochs: int):
-        self._done, self._n_epochs, self._bar = done, n_epochs, None
+        self._done, self._n_epochs = done, n_epochs
+        self._bar: Any = None
 
     def on_train_begin(self, network: MLP) -> None:
         """Draw the empty bar."""
@@ -88,11 +69,11 @@ class EpochBar:
         self.on_epoch_end(network, records[-1])
 
     def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
-        """Show one epoch more."""
+        """Advance the bar to this epoch."""
         self._bar.update(self._task, completed=record.epoch - self._done, epoch=record.epoch, losses=_losses(record))
 
     def on_fit_end(self) -> None:
-        """Leave the bar as it is."""
+        """Stop drawing."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -105,7 +86,7 @@ def _losses(record):
 
 
 def _bar_possible():
-    """Whether rich is there, and a terminal on which nothing else draws, as parallel fits would."""
+    """Return whether rich is installed and the output is a terminal on which no parallel fit draws."""
     try:
         from rich.console import Console
         from rich.file_proxy import FileProxy

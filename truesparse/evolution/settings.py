@@ -142,6 +142,7 @@ def suited_settings(evolution: str | Evolution | None, topology: FirstTopology |
     if isinstance(topology, Full):
         return {"activation": PiecewiseLinear(), "weight_init": FanIn(1.0)}
     name = "static" if evolution is None else "cte" if isinstance(evolution, Evolution) else evolution
+    preset(name)  # refuses what is no method
     activation, weight_init = SUITED[name]
     return {"activation": activation, "weight_init": weight_init}
 

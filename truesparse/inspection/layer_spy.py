@@ -1,17 +1,16 @@
-"""Which pairs of units a layer connects.
+"""Picture of a layer's pattern.
 
-A layer with more pairs than a picture has pixels is drawn by counting: the pairs are divided into equal cells of
-several rows and columns, and a cell's colour is the share of its pairs that are connected. Time is O(nnz), memory
-O(nnz + cells).
+Where a layer has more pairs than the picture has pixels, the pairs are divided into equal cells of several rows and
+columns, coloured by the share of their pairs that are connected. Time is O(nnz), memory O(nnz + cells).
 """
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from truesparse.inspection.display import Display, axes_for, colorbar_beside, layer_names, whole_numbers
+from truesparse.inspection.display import Display, colorbar_beside, layer_names, whole_numbers
 from truesparse.inspection.tables import network_of
 from truesparse.runtime.checks import is_count
 from truesparse.topology import Pattern
@@ -27,13 +26,11 @@ class LayerSpyDisplay(Display):
     Parameters
     ----------
     pattern : truesparse.topology.Pattern
-        Which ``Pattern.from_csr`` makes of any CSR matrix.
+        ``Pattern.from_csr`` makes one from any CSR matrix.
     name : str, default="layer"
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes
-    figure_ : matplotlib.figure.Figure
     image_ : matplotlib.image.AxesImage
     cell_ : (rows, columns)
         Units on the sides of a cell of the image; (1, 1) if every pair is shown.
@@ -42,13 +39,11 @@ class LayerSpyDisplay(Display):
 
     Examples
     --------
-    >>> from sklearn.datasets import load_digits
-    >>> from truesparse import SparseMLPClassifier
+    >>> import numpy as np
     >>> from truesparse.inspection import LayerSpyDisplay
-    >>> X, y = load_digits(return_X_y=True)
-    >>> model = SparseMLPClassifier((1000, 1000), max_iter=1, evolution="static", random_state=0).fit(X / 16, y)
-    >>> display = LayerSpyDisplay.from_estimator(model, layer=1, resolution=100)
-    >>> display.cell_
+    >>> from truesparse.topology import Pattern
+    >>> pattern = Pattern.sample((1000, 1000), 5000, np.random.default_rng(0))
+    >>> LayerSpyDisplay(pattern=pattern).plot(resolution=100).cell_
     (10, 10)
     """
 
@@ -60,46 +55,27 @@ class LayerSpyDisplay(Display):
             raise TypeError(f"pattern must be a Pattern, got {type(self.pattern).__name__}.")
 
     @classmethod
-    def from_estimator(
-        cls, estimator, *, layer: int = 0, resolution: int | None = None, ax=None, **kwargs
-    ) -> "LayerSpyDisplay":
-        """Draw a layer of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : SparseMLPClassifier, SparseMLPRegressor or MLP, fitted
-        layer : int, default=0
-            Negative ones count from the output layer.
-        resolution, ax, **kwargs
-            See `plot`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
+    def from_estimator(cls, estimator, *, layer: int = 0, ax=None, **kwargs) -> Self:
+        """Draw a layer of a fitted estimator or an MLP, a negative one counted from the end; the rest is for `plot`."""
         layers = network_of(estimator).layers
         n_layers = len(layers)
         if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
             raise ValueError(f"layer={layer!r} must be an integer in [{-n_layers}, {n_layers}).")
-        display = cls(pattern=layers[layer].pattern, name=layer_names(n_layers)[layer])
-        return display.plot(ax, resolution=resolution, **kwargs)
+        return cls(pattern=layers[layer].pattern, name=layer_names(n_layers)[layer]).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, resolution: int | None = None, **kwargs) -> "LayerSpyDisplay":
+    def plot(self, ax: Any = None, *, resolution: int | None = None, **kwargs) -> Self:
         """Draw the pattern.
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, optional
-            A new figure by default.
         resolution : int up to 2000, optional
             Most cells along a side; by default as many as the axes have room for.
         **kwargs
-            See `matplotlib.axes.Axes.imshow`.
+            Options of `matplotlib.axes.Axes.imshow`.
         """
         if resolution is not None and not (is_count(resolution) and resolution <= _MOST_CELLS):
             raise ValueError(f"resolution={resolution!r} must be an integer in [1, {_MOST_CELLS}] or None.")
-        self.ax_ = axes_for(ax)
-        self.figure_, self.colorbar_ = self.ax_.figure, None
+        self._use_axes(ax)
         fan_out, fan_in = self.pattern.shape
         extent = self.ax_.get_window_extent()
         if resolution is not None:
@@ -109,7 +85,7 @@ class LayerSpyDisplay(Display):
         else:
             most = [max(1, int(side / _PIXELS_OF_A_CELL)) for side in (extent.height, extent.width)]
         self.cell_ = tuple(-(-size // cells) for size, cells in zip(self.pattern.shape, most, strict=True))
-        image = self._shares()
+        image = self._shares_of_cells()
         rows, columns = (n * size for n, size in zip(image.shape, self.cell_, strict=True))
         exact = self.cell_ == (1, 1)
         look = {
@@ -129,15 +105,14 @@ class LayerSpyDisplay(Display):
             ylabel="output unit",
             title=f"{self.name}: {self.pattern.nnz:,} of {self.pattern.n_pairs:,} pairs connected",
         )
-        if not exact:
-            self.colorbar_ = colorbar_beside(self.ax_, self.image_, "connected pairs (%)")
+        self.colorbar_ = None if exact else colorbar_beside(self.ax_, self.image_, "connected pairs (%)")
         return self
 
-    def _shares(self):
-        """Per cent of the pairs of every cell that are connected."""
+    def _shares_of_cells(self):
+        """Return the connected pairs of every cell in per cent; the last cells may be smaller."""
         height, width = self.cell_
         heights, widths = (
-            np.diff(np.append(np.arange(0, size, cell), size))  # the last ones may be smaller
+            np.diff(np.append(np.arange(0, size, cell), size))
             for size, cell in zip(self.pattern.shape, self.cell_, strict=True)
         )
         cells = self.pattern.rows // height * widths.size + self.pattern.indices // width
@@ -146,7 +121,7 @@ class LayerSpyDisplay(Display):
 
 
 def _white_to_blue():
-    """Colours that tell few connections from none."""
+    """Return a colour map in which a few connections differ clearly from none."""
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 

@@ -1,23 +1,15 @@
-"""Loss and score over the epochs of a training."""
+"""Picture of loss and score over the epochs of a training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
-from truesparse.inspection.display import (
-    BLUE,
-    VERMILION,
-    Display,
-    axes_for,
-    axis_on_the_right,
-    history_of,
-    legend_above,
-    whole_numbers,
-)
+from truesparse.inspection import display
+from truesparse.inspection.display import BLUE, VERMILION, Display
 
 
 @dataclass(eq=False, kw_only=True)
@@ -29,19 +21,16 @@ class LearningCurveDisplay(Display):
 
     Parameters
     ----------
-    epochs : (n_epochs,)
-    train_loss : (n_epochs,)
-        Means over the samples.
-    validation_loss, validation_score : (n_epochs,), NaN where there were no validation data
+    epochs, train_loss : (n_epochs,)
+        Losses are means over the samples.
+    validation_loss, validation_score : (n_epochs,)
+        NaN without validation data.
     score_name : str, default="score"
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes
-        Of the losses.
     score_ax_ : matplotlib.axes.Axes or None
-        Of the score, on top of the others with a y axis on the right; None if there is no score.
-    figure_ : matplotlib.figure.Figure
+        Of the score, with a y axis on the right; None without a score.
     lines_ : list of matplotlib.lines.Line2D
         Training loss, and where there are any, validation loss and score.
 
@@ -52,8 +41,7 @@ class LearningCurveDisplay(Display):
     >>> from truesparse.inspection import LearningCurveDisplay
     >>> X, y = load_iris(return_X_y=True)
     >>> model = SparseMLPClassifier((20,), epsilon=5, max_iter=6, early_stopping=True, random_state=0).fit(X, y)
-    >>> display = LearningCurveDisplay.from_estimator(model)
-    >>> display.score_ax_.get_ylabel()
+    >>> LearningCurveDisplay.from_estimator(model).score_ax_.get_ylabel()
     'validation accuracy'
     """
 
@@ -72,21 +60,9 @@ class LearningCurveDisplay(Display):
             raise ValueError(f"There must be as many numbers of each kind, and at least one, got the shapes {shapes}.")
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, **kwargs) -> "LearningCurveDisplay":
-        """Draw the training of a fitted estimator.
-
-        Parameters
-        ----------
-        estimator : SparseMLPClassifier or SparseMLPRegressor, fitted
-        ax : matplotlib.axes.Axes, optional
-        **kwargs
-            Of all lines, see `matplotlib.axes.Axes.plot`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        """
-        history = history_of(estimator)
+    def from_estimator(cls, estimator, *, ax=None, **kwargs) -> Self:
+        """Draw the training of a fitted estimator; the other arguments are those of `plot`."""
+        history = display.history_of(estimator)
         score_name = "accuracy" if is_classifier(estimator) else "R²"
         if estimator.scoring is not None:
             score_name = estimator.scoring if isinstance(estimator.scoring, str) else "score"
@@ -94,44 +70,27 @@ class LearningCurveDisplay(Display):
         return cls.from_history(history, score_name=score_name, ax=ax, **kwargs)
 
     @classmethod
-    def from_history(
-        cls, history: Mapping[str, list], *, score_name: str = "score", ax=None, **kwargs
-    ) -> "LearningCurveDisplay":
+    def from_history(cls, history: Mapping[str, list], *, score_name: str = "score", ax=None, **kwargs) -> Self:
         """Draw a history, such as ``history_`` of an estimator or ``Trainer.state.history.as_dict()``."""
-        display = cls(
-            epochs=history["epoch"],
-            train_loss=history["train_loss"],
-            validation_loss=history["validation_loss"],
-            validation_score=history["validation_score"],
-            score_name=score_name,
-        )
-        return display.plot(ax, **kwargs)
+        columns = {name: np.array(history[name]) for name in ("train_loss", "validation_loss", "validation_score")}
+        return cls(epochs=np.array(history["epoch"]), **columns, score_name=score_name).plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, **kwargs) -> "LearningCurveDisplay":
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            A new figure by default.
-        **kwargs
-            Of all lines, see `matplotlib.axes.Axes.plot`.
-        """
-        self.ax_ = axes_for(ax)
-        self.figure_, self.score_ax_ = self.ax_.figure, None
+    def plot(self, ax: Any = None, **kwargs) -> Self:
+        """Draw the curves, with options of `matplotlib.axes.Axes.plot` for all of them."""
+        self._use_axes(ax)
+        self.score_ax_ = None
         options = {"marker": "." if self.epochs.size <= 20 else ""} | kwargs
         look = {"color": BLUE, "label": "training loss"}
         self.lines_ = self.ax_.plot(self.epochs, self.train_loss, **(look | options))
         if not np.isnan(self.validation_loss).all():
             look = {"color": BLUE, "linestyle": "--", "label": "validation loss"}
             self.lines_ += self.ax_.plot(self.epochs, self.validation_loss, **(look | options))
-        self.ax_.set_ylabel("loss")
-        self.ax_.set_xlabel("epoch")
-        whole_numbers(self.ax_.xaxis)
+        self.ax_.set(xlabel="epoch", ylabel="loss")
+        display.whole_numbers(self.ax_.xaxis)
         if not np.isnan(self.validation_score).all():
             label = f"validation {self.score_name}"
-            self.score_ax_ = axis_on_the_right(self.ax_, label, VERMILION)
+            self.score_ax_ = display.axis_on_the_right(self.ax_, label, VERMILION)
             look = {"color": VERMILION, "label": label}
             self.lines_ += self.score_ax_.plot(self.epochs, self.validation_score, **(look | options))
-        legend_above(self.ax_, self.lines_)
+        display.legend_above(self.ax_, self.lines_)
         return self

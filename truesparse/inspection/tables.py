@@ -1,4 +1,4 @@
-"""What all tables have in common: a network or a fitted estimator to ask, and rows that can be added up."""
+"""Tables with a row per layer: weights, bytes and operations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,19 +9,15 @@ from sklearn.exceptions import NotFittedError
 from truesparse.network.mlp import MLP
 
 
-def network_of(model) -> MLP:
-    """The network that a fitted estimator trained; a network is returned as it is.
-
-    Parameters
-    ----------
-    model : MLP, SparseMLPClassifier or SparseMLPRegressor
+def network_of(model: Any) -> MLP:
+    """Return the network of a fitted estimator; an MLP is returned as it is.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
-        If it is an estimator that has not been fitted.
+        If `model` is an estimator that has not been fitted, or wraps one of truesparse.
     TypeError
-        If it is neither.
+        If it is neither an estimator nor an MLP.
     """
     if isinstance(model, MLP):
         return model
@@ -36,25 +32,15 @@ def network_of(model) -> MLP:
     raise TypeError(f"model must be an MLP or a fitted estimator of truesparse, got {type(model).__name__}.")
 
 
-# Tables: a row for each layer.
-
-
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of a table.
-
-    Parameters
-    ----------
-    layer : int or None
-        Index of the layer, None in a row that `total` made.
-    shape : (fan_out, fan_in) or None
-    """
+    """A row of a table: a layer with its shape (fan_out, fan_in), or, where both are None, a sum over layers."""
 
     layer: int | None = None
     shape: tuple[int, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """All columns by name, those that follow from others at the end; ``pandas.DataFrame`` takes a list of these."""
+        """Return fields, then properties, by name; ``pandas.DataFrame`` takes a list of these."""
         derived = [name for name, member in vars(type(self)).items() if isinstance(member, property)]
         return {name: getattr(self, name) for name in [*(field.name for field in fields(self)), *derived]}
 
@@ -63,25 +49,127 @@ AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 def total(rows: Sequence[AnyRow]) -> AnyRow:
-    """The rows of a table added up to one; shares are those of the sums.
-
-    Parameters
-    ----------
-    rows : list of LayerSummary, LayerFlops or LayerConnectivity, not empty
+    """Return the sum of the rows of a table, one or more; shares and densities are those of the sums.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from truesparse.network.activations import PiecewiseLinear
-    >>> from truesparse.inspection import layer_summaries, total
-    >>> from truesparse.network.mlp import MLP
-    >>> from truesparse.topology import Pattern
-    >>> rng = np.random.default_rng(0)
-    >>> network = MLP.from_patterns([Pattern.sample((8, 4), 10, rng), Pattern.full((2, 8))], PiecewiseLinear())
-    >>> everything = total(layer_summaries(network))
-    >>> everything.weights, everything.pairs, round(everything.density, 3)
-    (26, 48, 0.542)
+    >>> from truesparse.inspection import LayerConnectivity, total
+    >>> rows = [LayerConnectivity(pairs=8, weights=4, effective=3), LayerConnectivity(pairs=2, weights=1, effective=1)]
+    >>> total(rows).weights, total(rows).effective_density
+    (5, 0.4)
     """
     kind = type(rows[0])
     names = [field.name for field in fields(kind) if field.name not in ("layer", "shape")]
     return kind(**{name: sum(getattr(row, name) for row in rows) for name in names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSummary(Row):
+    """Size of a layer: output units, pairs, weights (the pairs that are connected), and bytes.
+
+    `bytes` are those of weights, biases, parameters of the activation, and positions of the weights. `training_bytes`
+    add the gradient, the optimiser's moments, and the transposed index.
+    """
+
+    units: int
+    pairs: int
+    weights: int
+    bytes: int
+    training_bytes: int
+
+    @property
+    def density(self) -> float:
+        """Weights as a share of pairs."""
+        return self.weights / self.pairs
+
+
+def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
+    """Return units, weights, density and bytes of every layer.
+
+    `n_moments` is the number of vectors that the optimiser keeps: 2 for Adam, 1 for SGD. The arrays of a batch are not
+    counted (`truesparse.network.mlp.MLP.bytes_needed` has them), nor are the data.
+
+    Examples
+    --------
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.inspection import layer_summaries
+    >>> model = SparseMLPClassifier((4,), density=0.5, max_iter=1, evolution="static").fit([[0, 1], [1, 0]], [0, 1])
+    >>> row = layer_summaries(model)[0]
+    >>> row.units, row.weights, row.density
+    (4, 4, 0.5)
+    >>> row.bytes == 4 * (4 + 4) + 4 * (4 + 5)  # weights and biases; column indices and where rows begin
+    True
+    """
+    rows = []
+    network = network_of(model)
+    learned = [network.params[slots].nbytes for slots in network.activation_slices()]
+    for index, (layer, of_activation) in enumerate(zip(network.layers, [*learned, 0], strict=True)):
+        parameters = layer.data.nbytes + layer.bias.nbytes + of_activation
+        positions = transposed_index = 0
+        pattern = layer.stored_pattern
+        if pattern is not None:
+            positions = pattern.indices.nbytes + pattern.indptr.nbytes
+            if index > 0:  # the backward pass computes no errors of the features
+                transposed_index = pattern.indices.itemsize * (2 * pattern.nnz + pattern.shape[1] + 1)
+        rows.append(
+            LayerSummary(
+                layer=index,
+                shape=layer.shape,
+                units=layer.shape[0],
+                pairs=layer.shape[0] * layer.shape[1],
+                weights=layer.nnz,
+                bytes=parameters + positions,
+                training_bytes=(2 + n_moments) * parameters + positions + transposed_index,
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFlops(Row):
+    """Floating-point operations of a layer per sample, and those of the same layer with all pairs connected."""
+
+    inference: int
+    training: int
+    dense_inference: int
+    dense_training: int
+
+
+def layer_flops(model) -> list[LayerFlops]:
+    """Return the operations of every layer per sample, two for a multiplication and its addition.
+
+    | | operations |
+    |---|---|
+    | forward, W · a + b | 2 · nnz: a sum of k products and a bias has k additions |
+    | gradient, δ · aᵀ at the stored pairs | 2 · nnz |
+    | errors, Wᵀ · δ, not for the first layer | 2 · nnz |
+
+    Inference is the first line, training all three. Not counted is what grows with the units (activations, dropout, the
+    loss, gradients of biases) or not with the samples (steps of the optimiser, updates of the topology). All features
+    count as non-zero; the first layer costs less with sparse data.
+
+    Examples
+    --------
+    >>> from truesparse import SparseMLPClassifier
+    >>> from truesparse.inspection import layer_flops, total
+    >>> model = SparseMLPClassifier((4,), density=0.5, max_iter=1, evolution="static").fit([[0, 1], [1, 0]], [0, 1])
+    >>> [(row.inference, row.training) for row in layer_flops(model)]
+    [(8, 16), (8, 24)]
+    >>> total(layer_flops(model)).dense_inference
+    32
+    """
+    rows = []
+    for index, layer in enumerate(network_of(model).layers):
+        n_pairs = layer.shape[0] * layer.shape[1]
+        passes = 2 if index == 0 else 3
+        rows.append(
+            LayerFlops(
+                layer=index,
+                shape=layer.shape,
+                inference=2 * layer.nnz,
+                training=2 * passes * layer.nnz,
+                dense_inference=2 * n_pairs,
+                dense_training=2 * passes * n_pairs,
+            )
+        )
+    return rows

@@ -1,75 +1,59 @@
-"""How the topology changed during a training."""
+"""Picture of the changes of the topology during a training."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from truesparse.inspection.display import (
-    VERMILION,
-    Display,
-    axes_for,
-    axis_on_the_right,
-    history_of,
-    layer_colors,
-    layer_names,
-    legend_above,
-    whole_numbers,
-)
+from truesparse.inspection import display
+from truesparse.inspection.display import VERMILION, Display
 from truesparse.inspection.recorder import TopologyRecorder
 
 
 @dataclass(eq=False, kw_only=True)
 class TopologyChangeDisplay(Display):
-    """How many connections the updates of the topology replaced in every epoch, and how much they have explored.
+    """Connections that the updates of the topology replaced in every epoch, and the exploration rate.
 
-    The layers' parts are stacked, so that the height is the sum over all layers. An epoch may have several updates, and
-    more than all connections can be replaced in it.
+    The layers are stacked: the height is the sum over all layers. Several updates in an epoch can replace more than all
+    connections.
 
     Parameters
     ----------
     epochs : (n_epochs,) int
-    edges_replaced : (n_epochs, n_layers) int
-    weights : (n_epochs, n_layers) int
-        Connections that there were.
+    edges_replaced, weights : (n_epochs, n_layers) int
+        Connections replaced, and all connections.
     exploration_epochs : (n_updates,), optional
-        When the topology changed: at 1.5, half of the second epoch is over.
+        Times of the updates: at 1.5, half of the second epoch is over.
     exploration_rates : (n_updates,), optional
         Share of all pairs that had been connected at any time until then, see
         `truesparse.inspection.TopologyRecorder`; it falls back to the density where units are removed.
 
     Attributes
     ----------
-    ax_ : matplotlib.axes.Axes
     exploration_ax_ : matplotlib.axes.Axes or None
-        On top, with a y axis on the right; None without exploration rates.
-    figure_ : matplotlib.figure.Figure
+        With a y axis on the right; None without exploration rates.
     steps_ : list of matplotlib.patches.StepPatch
-        One for each layer.
+        One per layer.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
     >>> from truesparse import SparseMLPClassifier
-    >>> from truesparse.inspection.recorder import TopologyRecorder
-    >>> from truesparse.inspection import TopologyChangeDisplay
+    >>> from truesparse.inspection import TopologyChangeDisplay, TopologyRecorder
     >>> X, y = load_digits(return_X_y=True)
     >>> recorder = TopologyRecorder()
     >>> model = SparseMLPClassifier((50,), evolution="set", update_every=20, max_iter=4, callbacks=[recorder])
     >>> display = TopologyChangeDisplay.from_estimator(model.fit(X / 16, y), recorder=recorder)
-    >>> display.edges_replaced.shape  # epochs, layers
-    (4, 2)
-    >>> len(display.exploration_rates) == len(recorder.updates)
-    True
+    >>> display.edges_replaced.shape, display.exploration_rates.size == len(recorder.updates)
+    ((4, 2), True)
     """
 
     epochs: NDArray
     edges_replaced: NDArray
     weights: NDArray
-    exploration_epochs: Sequence[float] | NDArray = ()
-    exploration_rates: Sequence[float] | NDArray = ()
+    exploration_epochs: NDArray = field(default_factory=lambda: np.zeros(0))
+    exploration_rates: NDArray = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self):
         for name in ("epochs", "edges_replaced", "weights", "exploration_epochs", "exploration_rates"):
@@ -89,27 +73,17 @@ class TopologyChangeDisplay(Display):
             )
 
     @classmethod
-    def from_estimator(
-        cls, estimator, *, recorder: TopologyRecorder | None = None, by: str = "share", ax=None, **kwargs
-    ) -> "TopologyChangeDisplay":
-        """Draw the training of a fitted estimator.
+    def from_estimator(cls, estimator, *, recorder: TopologyRecorder | None = None, ax=None, **kwargs) -> Self:
+        """Draw the training of a fitted estimator; `ax` and `kwargs` go to `plot`.
 
         Parameters
         ----------
-        estimator : SparseMLPClassifier or SparseMLPRegressor, fitted
         recorder : TopologyRecorder, optional
-            That was among the estimator's callbacks. Its updates are placed by their steps as if all epochs had equally
-            many, as they have unless ``partial_fit`` was called with more data at one time than at another.
-        by, ax, **kwargs
-            See `plot`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-        ValueError
-            If the recorder has seen updates that the training of this estimator did not have.
+            One of the estimator's callbacks; a ValueError is raised if it saw updates of another training. Its updates
+            are placed as if all epochs had the same number of steps, which differs only between calls of
+            ``partial_fit`` with different numbers of samples.
         """
-        history = history_of(estimator)
+        history = display.history_of(estimator)
         replaced = np.array(history["edges_replaced"])
         times, rates = [], []
         if recorder is not None:
@@ -121,31 +95,28 @@ class TopologyChangeDisplay(Display):
                 raise ValueError("recorder has seen updates that the training of this estimator did not have.")
             times = [update.step * progress.epoch / progress.step for update in updates]
             rates = [update.exploration_rate for update in updates]
-        display = cls(
-            epochs=history["epoch"],
+        changes = cls(
+            epochs=np.array(history["epoch"]),
             edges_replaced=replaced,
-            weights=history["nnz"],
-            exploration_epochs=times,
-            exploration_rates=rates,
+            weights=np.array(history["nnz"]),
+            exploration_epochs=np.array(times),
+            exploration_rates=np.array(rates),
         )
-        return display.plot(ax, by=by, **kwargs)
+        return changes.plot(ax, **kwargs)
 
-    def plot(self, ax: Any = None, *, by: str = "share", **kwargs) -> "TopologyChangeDisplay":
+    def plot(self, ax: Any = None, *, by: str = "share", **kwargs) -> Self:
         """Draw the changes.
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, optional
-            A new figure by default.
         by : {"share", "number"}, default="share"
-            Whether replaced connections are counted, or given in per cent of all connections of the network.
+            Whether replaced connections are given in per cent of all connections of the network, or counted.
         **kwargs
-            Of the layers' areas, see `matplotlib.axes.Axes.stairs`.
+            Options of `matplotlib.axes.Axes.stairs` for the layers' areas.
         """
         if by not in ("share", "number"):
             raise ValueError(f"by={by!r} must be 'share' or 'number'.")
-        self.ax_ = axes_for(ax)
-        self.figure_, self.exploration_ax_ = self.ax_.figure, None
+        self._use_axes(ax)
         heights = self.edges_replaced
         if by == "share":
             heights = 100 * heights / np.maximum(1, self.weights.sum(axis=1, keepdims=True))
@@ -153,21 +124,21 @@ class TopologyChangeDisplay(Display):
         n_layers = tops.shape[1]
         edges = np.append(self.epochs[0] - 1, self.epochs)  # an epoch lasts from the end of the one before to its own
         self.steps_ = []
-        for layer, (color, name) in enumerate(zip(layer_colors(n_layers), layer_names(n_layers), strict=True)):
+        colors, names = display.layer_colors(n_layers), display.layer_names(n_layers)
+        for layer, (color, name) in enumerate(zip(colors, names, strict=True)):
             look = {"fill": True, "facecolor": color, "label": name}
             baseline = tops[:, layer - 1] if layer else 0
             self.steps_.append(self.ax_.stairs(tops[:, layer], edges, baseline=baseline, **(look | kwargs)))
         unit = " (% of all)" if by == "share" else ""
-        self.ax_.set(ylabel=f"connections replaced{unit}", xlim=(edges[0], edges[-1]))
-        self.ax_.set_ylim(0, None)
-        self.ax_.set_xlabel("epoch")
-        whole_numbers(self.ax_.xaxis)
+        self.ax_.set(xlabel="epoch", ylabel=f"connections replaced{unit}", xlim=(edges[0], edges[-1]), ylim=(0, None))
+        display.whole_numbers(self.ax_.xaxis)
         handles = list(self.steps_)
+        self.exploration_ax_ = None
         if self.exploration_rates.size:
-            self.exploration_ax_ = axis_on_the_right(self.ax_, "pairs ever connected (%)", VERMILION)
+            self.exploration_ax_ = display.axis_on_the_right(self.ax_, "pairs ever connected (%)", VERMILION)
             times = np.append(self.exploration_epochs, edges[-1])
             rates = 100 * np.append(self.exploration_rates, self.exploration_rates[-1])
             handles += self.exploration_ax_.step(times, rates, color=VERMILION, where="post", label="exploration rate")
             self.exploration_ax_.set_ylim(0, None)
-        legend_above(self.ax_, handles)
+        display.legend_above(self.ax_, handles)
         return self
