@@ -6,6 +6,7 @@ from helpers import assert_same_run
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.datasets import make_classification
+from sklearn.model_selection import train_test_split
 
 import truesparse
 from truesparse import SparseFeatureSelector, SparseMLPClassifier, SparseMLPRegressor
@@ -129,14 +130,21 @@ def test_validation_data_may_be_a_source(kind, name):
     assert_same_run(arrays_for_a_source, expected)
 
 
-@pytest.mark.parametrize("make", [ArraySource, csr, Rows])
+@pytest.mark.parametrize("make", [ArraySource, csr])
 def test_a_part_of_a_source_is_set_aside(kind, make):
     settings = SMALL | {"early_stopping": True, "n_iter_no_change": 4, "max_iter": 30}
-    if make is Rows:  # a part is read in the order of the whole, which is shuffled
-        settings["shuffle"] = False
     model = kind(**settings).fit(make(X, y))
     assert_same_run(model, kind(**settings).fit(X, y))
     assert not np.isnan(model.history_["validation_score"]).any()
+
+
+def test_a_part_of_a_users_source_is_the_part_of_an_array_in_the_order_of_the_whole():
+    settings = SMALL | {"early_stopping": True, "shuffle": False, "max_iter": 20, "evolution": "set"}
+    model = SparseMLPClassifier(**settings).fit(Rows(X, y))
+    kept, aside = train_test_split(np.arange(180), test_size=0.1, random_state=model._run.seed, stratify=y)
+    kept.sort()
+    expected = SparseMLPClassifier(**settings).fit(X[kept], y[kept], X_val=X[aside], y_val=y[aside])
+    assert_same_run(model, expected)
 
 
 def test_a_part_of_chunks_is_set_aside(kind):
