@@ -39,10 +39,10 @@ from truesparse.topology import Pattern
 @pytest.fixture
 def network(rng):
     """Three sparse layers and a full one, with random weights."""
-    from truesparse.network.activations import ACTIVATIONS
+    from truesparse.network.activations import PiecewiseLinear
 
     layers = [SparseLinear(Pattern.sample(shape, nnz, rng)) for shape, nnz in (((30, 20), 100), ((25, 30), 61))]
-    network = MLP([*layers, DenseLinear((4, 25))], ACTIVATIONS["relu"], dtype=np.float64)
+    network = MLP([*layers, DenseLinear((4, 25))], PiecewiseLinear(), dtype=np.float64)
     network.params[:] = rng.standard_normal(network.params.size)
     return network
 
