@@ -14,13 +14,14 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 
 import truesparse
-from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, plugin, recommended_settings
+from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, plugin
 from truesparse.callbacks import Checkpoint
-from truesparse.estimators.parameters import PARAMETERS_DOC
 from truesparse.estimators.persistence import ModelFormatError
-from truesparse.evolution import FIRST_TOPOLOGIES, PRESETS, Constant, Linear, Magnitude, Random, method, preset
-from truesparse.evolution.presets import SETTINGS
-from truesparse.network.activations import PiecewiseLinear
+from truesparse.evolution import PRESETS, Constant, Linear, Magnitude, Random, method, preset
+from truesparse.evolution.presets import SUITED
+from truesparse.evolution.settings import suited_settings
+from truesparse.network.activations import PiecewiseLinear, Tanh
+from truesparse.network.initial_weights import Glorot
 from truesparse.network.losses import Loss
 from truesparse.runtime import plugins
 from truesparse.runtime.plugins import names
@@ -31,7 +32,7 @@ SMALL = {"hidden_layer_sizes": (30, 20), "epsilon": 3, "max_iter": 3, "random_st
 EVERY_5 = Constant(0.3, update_every=5)
 
 
-TABLES = (plugins._classes, plugins._named, PRESETS, FIRST_TOPOLOGIES, SETTINGS)
+TABLES = (plugins._classes, plugins._named, PRESETS, SUITED)
 
 
 def registered():
@@ -96,7 +97,7 @@ class OwnActivation(PiecewiseLinear):
     slope: float = 0.2
 
 
-method("own_method", Evolution(grow="own_rule", schedule=EVERY_5), settings={"batch_size": 10})
+method("own_method", Evolution(grow="own_rule", schedule=EVERY_5), activation="tanh", weight_init="glorot")
 HERE = registered()
 restore(ELSEWHERE)
 
@@ -218,7 +219,7 @@ def test_a_checkpoint_of_own_plugins_goes_on(tmp_path):
     copies = []
 
     class Keep:
-        def on_epoch_end(self, record):
+        def on_epoch_end(self, network, record):
             if record.epoch == 2:
                 copies.append(path.read_bytes())
 
@@ -228,7 +229,7 @@ def test_a_checkpoint_of_own_plugins_goes_on(tmp_path):
     with pytest.raises(ValueError, match=r"learning_rate='own_schedule', not 'cosine'"):
         SparseMLPClassifier(**options | {"learning_rate": "cosine"}).fit(X, y, resume_from=path)
     elsewhere()
-    with pytest.raises(ModelFormatError, match=r"activation='own_activation' is not registered"):
+    with pytest.raises(ModelFormatError, match=r"activation needs activation\.OwnActivation, and this program has not"):
         truesparse.load(path)
 
 
@@ -247,18 +248,21 @@ def test_rules_have_short_names_too():
 
 def test_own_methods_have_settings_and_can_be_changed():
     assert preset("own_method").grow == OwnRule()
-    assert recommended_settings("own_method")["batch_size"] == 10
-    assert recommended_settings("own_method")["evolution"] == "own_method"
-    method("another_method", None, first_topology="full")
-    assert SparseMLPClassifier((20,), evolution="another_method", max_iter=1).fit(X, y).density_ == 1
+    assert suited_settings("own_method") == {"activation": Tanh(), "weight_init": Glorot()}
+    model = SparseMLPClassifier((20,), evolution="own_method", max_iter=1).fit(X, y)
+    assert model._network.activations == [Tanh()]
+    method("another_method", None)
+    model = SparseMLPClassifier((20,), evolution="another_method", max_iter=5).fit(X, y)
+    assert not any(map(sum, model.history_["edges_replaced"]))
     method("another_method", Evolution(schedule=EVERY_5))
-    assert SparseMLPClassifier((20,), evolution="another_method", max_iter=1).fit(X, y).density_ < 1
+    model = SparseMLPClassifier((20,), evolution="another_method", max_iter=5).fit(X, y)
+    assert any(map(sum, model.history_["edges_replaced"]))
     with pytest.raises(ValueError, match=r"name='cte' is a method of truesparse"):
         method("cte", None)
 
 
 def test_the_documentation_names_all_plugins_of_the_library():
-    documented = PARAMETERS_DOC + SparseMLPRegressor.__doc__
+    documented = SparseMLPClassifier.__doc__ + SparseMLPRegressor.__doc__
     elsewhere()
     kinds = ("activation", "initializer", "learning_rate", "loss", "method", "optimizer", "topology")
     assert {name for kind in kinds for name in names(kind) if f'"{name}"' not in documented} == set()
