@@ -71,10 +71,7 @@ Initializer = FanIn | Dense | Glorot
 def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
     """Return the bounds of an initializer for a pattern, (fan_out,).
 
-    Raises
-    ------
-    ValueError
-        If there is not one for each output unit, or one is negative, NaN, or more than float32 can hold.
+    If there is not one for each output unit, or one is negative, NaN or beyond float32, a ValueError is raised.
     """
     returned = initializer.bounds(pattern)
     try:

@@ -17,25 +17,13 @@ class LayerTable:
     It is never changed. After an update of the topology, a pass makes a new one, possibly while another thread still
     works with this one. Code that hands `rows` to a kernel therefore keeps the table itself until the kernel returns:
     the table alone keeps the arrays alive.
-
-    Attributes
-    ----------
-    rows : (n_layers, N_FIELDS) int64
-    index : (0,)
-        Of the dtype of the index arrays, which kernels take from it.
-    arrays : list of arrays
-        The index arrays that `rows` points to. Nothing reads the list; it keeps them from being freed.
-    first_transposed : int
-        The first layer with a transposed index in the table; all layers above it have one, too.
-    versions : list of int
-        Versions of the layers, from which a pass sees whether the table is up to date.
     """
 
-    rows: np.ndarray
-    index: IndexArray
-    arrays: list[IndexArray]
-    first_transposed: int
-    versions: list[int]
+    rows: np.ndarray  # (n_layers, N_FIELDS) int64
+    index: IndexArray  # (0,), of the dtype of the index arrays, which kernels take from it
+    arrays: list[IndexArray]  # the index arrays of `rows`; nothing reads the list, but it keeps them from being freed
+    first_transposed: int  # the first layer with a transposed index; all layers above it have one, too
+    versions: list[int]  # of the layers, from which a pass sees whether the table is up to date
 
     @classmethod
     def of(cls, layers: Sequence[Layer], kinds: Sequence[int], first_transposed: int) -> "LayerTable":

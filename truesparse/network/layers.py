@@ -29,8 +29,8 @@ class Layer:
     version : int
         How often the pattern has been replaced.
     in_kernels : bool
-        Whether the kernels compute the layer. If not, it has the methods `sums`, `gradient` and `input_products` of
-        `DenseLinear`.
+        Whether the kernels compute the layer. If not, it has the products of `DenseLinear`: `sums`, `gradient` and
+        `input_products`.
     data, data_gradient : (nnz,)
     bias, bias_gradient : (fan_out,)
         Copies and pickles leave these four out.

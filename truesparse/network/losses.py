@@ -155,12 +155,9 @@ class AbsoluteError(Loss):
 @plugin("loss", huber={})
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Squared error up to `delta`, from there on absolute error, for targets with outliers (Huber, 1964).
+    """Squared error up to `delta` > 0, from there on absolute error, for targets with outliers (Huber, 1964).
 
-    Parameters
-    ----------
-    delta : float, > 0
-        In units of the targets; in a regressor, which scales its targets, in their standard deviations.
+    `delta` is in units of the targets; in a regressor, which scales its targets, in their standard deviations.
     """
 
     delta: float = 1.0

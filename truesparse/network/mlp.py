@@ -15,15 +15,16 @@ from truesparse._typing import FloatArray
 from truesparse.network.activations import Activation
 from truesparse.network.layers import DenseLinear, Layer, SparseLinear
 from truesparse.network.passes import Passes
+from truesparse.network.protocol import Network, consecutive_slices
 from truesparse.network.workspace import Workspace
-from truesparse.topology import Pattern, Rewiring
+from truesparse.topology import Pattern
 
 # Full layers with fewer units on a side are faster on our kernels, which share them among threads.
 _FEWEST_UNITS_FOR_BLAS = 64
 _MADE_BY_BIND = {"gradient", "activation_params", "_passes"}
 
 
-class MLP:
+class MLP(Network):
     """A multilayer perceptron, whose parameters are zero at first.
 
     Parameters
@@ -38,11 +39,10 @@ class MLP:
 
     Attributes
     ----------
-    params, gradient : (n_params,)
-        The first `n_weights` are the weights.
-    n_weights : int
+    activations : list of Activation
+        Of the hidden layers. `Network` has the other attributes.
     activation_params : list of (n_params, n_units)
-        Views of what the activation of every hidden layer learns.
+        Views of what they learn.
     """
 
     def __init__(self, layers: Sequence[Layer], activation: Activation, *, dropout: float = 0.0, dtype=np.float32):
@@ -68,36 +68,17 @@ class MLP:
         return cls(layers, activation, **options)
 
     @property
-    def dtype(self) -> np.dtype:
-        """Data type of the parameters and of everything computed from them."""
-        return self.params.dtype
-
-    @property
     def layer_sizes(self) -> list[int]:
         """Numbers of units from the inputs to the outputs."""
         return [self.layers[0].shape[1], *(layer.shape[0] for layer in self.layers)]
 
-    @property
-    def density(self) -> float:
-        """Stored weights as a share of all pairs, over all layers."""
-        return self.n_weights / sum(fan_out * fan_in for fan_out, fan_in in (layer.shape for layer in self.layers))
-
-    @property
-    def is_batch_invariant(self) -> bool:
-        """Whether a sample's outputs have the same bytes in batches of every size: on our kernels, but not on BLAS."""
-        return all(layer.in_kernels for layer in self.layers)
-
-    def weight_slices(self) -> list[slice]:
-        """Return the slots of each layer's weights in the vector of parameters."""
-        return _slices(0, [layer.nnz for layer in self.layers])
-
     def bias_slices(self) -> list[slice]:
         """Return the slots of each layer's biases."""
-        return _slices(self.n_weights, self.layer_sizes[1:])
+        return consecutive_slices(self.n_weights, self.layer_sizes[1:])
 
     def activation_slices(self) -> list[slice]:
         """Return the slots of what each hidden layer's activation learns."""
-        return _slices(self.bias_slices()[-1].stop, [n * size for n, size in self._learnt_shapes])
+        return consecutive_slices(self.bias_slices()[-1].stop, [n * size for n, size in self._learnt_shapes])
 
     def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
         """Return the arrays for batches of at most so many samples."""
@@ -119,27 +100,12 @@ class MLP:
         They are the workspace's ``z``. `rng` draws the units that dropout silences; without it, none are. Units that no
         other unit reads may be left out, unless `all_units` is True.
         """
-        if rng is not None and self.dropout > 0:
-            workspace.draw_factors(self.dropout, rng)
-        else:
-            workspace.no_factors()
+        workspace.draw_factors(self.dropout, rng)
         return self._passes.forward(workspace, all_units=all_units)
 
     def backward(self, workspace: Workspace) -> None:
         """Fill ``gradient`` after a forward pass, from ∂L/∂z in ``workspace.z``; errors replace the activations."""
         self._passes.backward(workspace)
-
-    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
-        """Replace patterns, one per layer; None leaves a layer as it is.
-
-        The parameters follow in place, and so do other vectors (n_params,), such as an optimiser's moments. Grown
-        connections get zero in all of them.
-        """
-        for layer, slots, rewiring in zip(self.layers, self.weight_slices(), rewirings, strict=True):
-            if rewiring is not None:
-                for vector in (self.params, *vectors):
-                    vector[slots] = rewiring.carry(vector[slots])
-                layer.pattern = rewiring.pattern
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units, with all connections to and from them.
@@ -179,20 +145,6 @@ class MLP:
         self._bind()
         return [vector[source] for vector in vectors]
 
-    def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
-        """Return the patterns, and copies of the parameters and of other vectors of the same layout."""
-        patterns = [layer.stored_pattern for layer in self.layers]  # immutable
-        return patterns, [vector.copy() for vector in (self.params, *vectors)]
-
-    def restore(self, snapshot: tuple[list, list[FloatArray]], *vectors: FloatArray) -> None:
-        """Go back to what `snapshot` returned, in place; `vectors` as there."""
-        patterns, copies = snapshot
-        for layer, pattern in zip(self.layers, patterns, strict=True):
-            if pattern is not None:
-                layer.pattern = pattern
-        for vector, kept in zip((self.params, *vectors), copies, strict=True):
-            vector[:] = kept
-
     def _bind(self) -> None:
         """Give the layers, the activations and the passes their views of the parameters and of a new gradient."""
         self.gradient = np.zeros_like(self.params)
@@ -219,9 +171,3 @@ class MLP:
     def __setstate__(self, state):
         vars(self).update(state)
         self._bind()
-
-
-def _slices(start: int, sizes: Sequence[int]) -> list[slice]:
-    """Return slices of these sizes, one after another."""
-    ends = start + np.cumsum(sizes)
-    return [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]

@@ -25,7 +25,7 @@ from truesparse.kernels.table import PIECEWISE_LINEAR
 from truesparse.network.activations import Activation
 from truesparse.network.layer_table import LayerTable
 from truesparse.network.layers import DenseLinear, Layer
-from truesparse.network.workspace import SparseInputs, Workspace
+from truesparse.network.workspace import Workspace
 
 
 class Batch(NamedTuple):
@@ -38,10 +38,6 @@ class Batch(NamedTuple):
     tiles: tuple  # the width of a tile as kernels take it, and the number of tiles
     n_threads: int
     all_units: bool = True  # whether even the units that no other unit reads are computed
-
-    def inputs_of_span(self, first: int) -> SparseInputs | None:
-        """Return the sparse inputs of the batch, if a span begins with the first layer and there are any."""
-        return self.workspace.sparse_inputs if first == 0 else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +53,7 @@ class KernelSpan:
     def forward(self, batch: Batch) -> None:
         """Compute the layers' outputs."""
         rows, index, tiles, start = batch.table.rows, batch.table.index, batch.tiles, self.first
-        inputs = batch.inputs_of_span(start)
+        inputs = batch.workspace.sparse_inputs if start == 0 else None
         if inputs is not None:
             forward_sparse_inputs(
                 rows[0], batch.slopes[0], self.params, *batch.arrays, inputs.features, inputs.values.reshape(-1),
@@ -70,7 +66,7 @@ class KernelSpan:
     def backward(self, batch: Batch) -> None:
         """Fill the layers' gradients, and turn the activations below them into errors."""
         rows, index, tiles = batch.table.rows, batch.table.index, batch.tiles
-        inputs = batch.inputs_of_span(self.first)
+        inputs = batch.workspace.sparse_inputs if self.first == 0 else None
         start = self.first if inputs is None else 1
         backward(
             rows, batch.slopes, start, self.last, self.params, self.gradient, *batch.arrays, index, *tiles,
@@ -140,14 +136,7 @@ class OwnActivation:
 class Passes:
     """The two passes of a network whose layers are bound.
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-    activations : sequence of Activation
-        Of the hidden layers.
-    params, gradient : (n_params,)
-    learnt : sequence of pairs of (n_activation_params, n_units)
-        What the activation of every hidden layer learns, and the gradient.
+    `learnt` holds what the activation of every hidden layer learns, and its gradient, both (n_params, n_units).
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """The `Network` protocol: the members that training, signals, storage and estimators rely on.
 
-`truesparse.network.mlp.MLP` describes arguments and results; `truesparse.network.layers` has the layers.
+A network inherits from it, and with it all that depends on layers and parameters only.
 """
 
 from collections.abc import Sequence
@@ -16,38 +16,17 @@ from truesparse.topology import Rewiring
 
 
 class Network(Protocol):
-    """Parameters in one flat vector, layers with patterns, a forward and a backward pass.
+    """Parameters in one flat vector, layers with patterns, a forward and a backward pass."""
 
-    Attributes
-    ----------
-    params, gradient : (n_params,)
-        The first `n_weights` are the weights, layer by layer.
-    n_weights : int
-    layers : list of Layer
-    dropout : float
-        Probability with which a hidden unit is silenced during training.
-    """
-
-    params: FloatArray
-    gradient: FloatArray
+    params: FloatArray  # (n_params,); the first `n_weights` are the weights, layer by layer
+    gradient: FloatArray  # (n_params,)
     n_weights: int
     layers: list[Layer]
-    dropout: float
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Data type of the parameters and of everything computed from them."""
+    dropout: float  # the probability with which a hidden unit is silenced during training
 
     @property
     def layer_sizes(self) -> list[int]:
         """Numbers of units from the inputs to the outputs."""
-
-    @property
-    def is_batch_invariant(self) -> bool:
-        """Whether a sample's outputs have the same bytes in batches of every size."""
-
-    def weight_slices(self) -> list[slice]:
-        """Return the slots of each layer's weights in the vector of parameters."""
 
     def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
         """Return the arrays for batches of at most so many samples."""
@@ -63,14 +42,56 @@ class Network(Protocol):
     def backward(self, workspace: Workspace) -> None:
         """Fill ``gradient`` from the errors of the outputs in ``workspace.z``."""
 
-    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
-        """Replace patterns; the parameters follow, and so do other vectors of the same layout."""
-
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units; return other vectors of the same layout without what belonged to them."""
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Data type of the parameters and of everything computed from them."""
+        return self.params.dtype
+
+    @property
+    def density(self) -> float:
+        """Stored weights as a share of all pairs, over all layers."""
+        return self.n_weights / sum(fan_out * fan_in for fan_out, fan_in in (layer.shape for layer in self.layers))
+
+    @property
+    def is_batch_invariant(self) -> bool:
+        """Whether a sample's outputs have the same bytes in batches of every size: on our kernels, but not on BLAS."""
+        return all(layer.in_kernels for layer in self.layers)
+
+    def weight_slices(self) -> list[slice]:
+        """Return the slots of each layer's weights in the vector of parameters."""
+        return consecutive_slices(0, [layer.nnz for layer in self.layers])
+
+    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
+        """Replace patterns, one per layer; None leaves a layer as it is.
+
+        The parameters follow in place, and so do other vectors (n_params,), such as an optimiser's moments. Grown
+        connections get zero in all of them.
+        """
+        for layer, slots, rewiring in zip(self.layers, self.weight_slices(), rewirings, strict=True):
+            if rewiring is not None:
+                for vector in (self.params, *vectors):
+                    vector[slots] = rewiring.carry(vector[slots])
+                layer.pattern = rewiring.pattern
+
     def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
         """Return the patterns, and copies of the parameters and of other vectors of the same layout."""
+        patterns = [layer.stored_pattern for layer in self.layers]  # immutable
+        return patterns, [vector.copy() for vector in (self.params, *vectors)]
 
     def restore(self, snapshot: tuple[list, list[FloatArray]], *vectors: FloatArray) -> None:
-        """Go back to a snapshot, in place."""
+        """Go back to what `snapshot` returned, in place; `vectors` as there."""
+        patterns, copies = snapshot
+        for layer, pattern in zip(self.layers, patterns, strict=True):
+            if pattern is not None:
+                layer.pattern = pattern
+        for vector, kept in zip((self.params, *vectors), copies, strict=True):
+            vector[:] = kept
+
+
+def consecutive_slices(start: int, sizes: Sequence[int]) -> list[slice]:
+    """Return slices of these sizes, one after another."""
+    ends = start + np.cumsum(sizes)
+    return [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]

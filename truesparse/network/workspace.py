@@ -62,10 +62,8 @@ class Workspace:
     batch_size : int
         The largest batch.
     dtype : float32 or float64
-    dense_inputs : bool
-        Whether there are rows for the features.
-    saves : bool
-        Whether there is room for `saved`.
+    dense_inputs, saves : bool
+        Whether there are rows for the features, and whether there is an array `saved`.
 
     Attributes
     ----------
@@ -74,18 +72,16 @@ class Workspace:
     factors : (n_rows, stride)
         Factors of dropout; of shape (0, 0) if nothing was silenced.
     kept : float
-        The share of units that dropout keeps.
+        Share of units that dropout keeps.
     masks : (n_rows, stride / 16) uint16
         One bit for every activation: whether its sum was positive.
     saved : (n_hidden_rows, stride)
-        Sums or outputs of hidden units, from which their activation computes its derivative; of shape (0, 0) if the
-        kernels know the derivative.
+        Sums or outputs of hidden units, from which their activation computes its derivative; or of shape (0, 0).
     batch : int
-        Number of samples of the batch.
+        Number of samples.
     z : (n_outputs, batch)
-        View of the rows of the outputs: the sums after the forward pass; a loss puts their errors in their place.
+        View of the rows of the outputs: the sums after the forward pass; a loss puts the errors in their place.
     sparse_inputs : SparseInputs or None
-        Inputs of the batch, if they are sparse.
     """
 
     def __init__(
@@ -106,7 +102,7 @@ class Workspace:
         self.saved = _aligned_zeros((ends[-2], self.shape.stride), dtype) if saves else self._nothing
         self._factors: FloatArray | None = None
         self._scratch = np.empty(0, dtype=dtype)
-        self.no_factors()
+        self.draw_factors(0.0, None)
         self.begin(batch_size)
 
     @staticmethod
@@ -185,11 +181,15 @@ class Workspace:
         """Set the errors of the outputs to zero in the columns behind the batch."""
         self.a[self._rows[-1], self.batch :] = 0
 
-    def draw_factors(self, probability: float, rng: np.random.Generator) -> None:
+    def draw_factors(self, probability: float, rng: np.random.Generator | None) -> None:
         """Draw `factors` for the hidden units: 0 with this probability, else 1 / (1 − probability).
 
-        The probability is rounded to a multiple of 2⁻¹⁶, since every 64 random bits make four factors.
+        The probability is rounded to a multiple of 2⁻¹⁶, since every 64 random bits make four factors. Without a
+        generator, nothing is silenced.
         """
+        if rng is None or probability == 0:
+            self.factors, self.kept = self._nothing, 1.0
+            return
         if self._factors is None:
             self._factors = np.ones_like(self.a)
         self.factors = self._factors
@@ -198,10 +198,6 @@ class Workspace:
         self.kept = 1 - threshold / 2**16
         bits = rng.integers(2**64, size=hidden.size // 4, dtype=np.uint64).view(np.uint16)
         dropout_factors(bits, np.uint16(threshold), hidden.dtype.type(1 / self.kept), hidden.reshape(-1))
-
-    def no_factors(self) -> None:
-        """Silence nothing in this batch."""
-        self.factors, self.kept = self._nothing, 1.0
 
     def scratch(self, n_units: int) -> FloatArray:
         """Return rows for products, (n_units, lanes), contiguous; valid until the next call."""

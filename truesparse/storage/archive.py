@@ -1,17 +1,16 @@
-"""One file for metadata and arrays: a zip in the form of NumPy's npz, with one more member, ``metadata.json``.
+"""One file for metadata and arrays: NumPy's npz, a zip file, with one more member, ``metadata.json``.
 
-The metadata name the format and its version, and for every array its dtype, its shape and the SHA-256 of its numbers.
+The metadata hold the format, its version, and the dtype, shape and SHA-256 of every array.
 
-A file can come from anywhere, so reading one executes nothing, and believes nothing:
+A file can come from anywhere, so reading one executes nothing and trusts nothing:
 
-- Arrays hold numbers or text, never objects; nothing is unpickled.
-- Members are stored as they are, not compressed, and together cannot be larger than the file. Before an array is read,
-  its member must have the length that the declared dtype and shape ask for. So no file can make us allocate much more
-  memory than its own size.
-- Whatever does not fit raises a `ModelFormatError`.
+- Arrays hold numbers or text, never objects. Nothing is unpickled.
+- Members are not compressed, do not overlap, and have the lengths that the declared dtypes and shapes ask for. No file
+  can make us allocate much more memory than its own size.
+- Everything else raises a `ModelFormatError`.
 
-A file is written beside its place, flushed to the disk, and then renamed: whenever the process or the machine stops,
-there is the old file or the new one, whole.
+A file is written beside its place, flushed to the disk, and then renamed. Whenever the process or the machine stops,
+the old file or the new one is there, whole.
 """
 
 import errno
@@ -19,12 +18,13 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,7 +35,7 @@ VERSION = (1, 0)  # a newer major version cannot be read by older libraries, a n
 
 _METADATA = "metadata.json"
 _MOST_METADATA = 1 << 22  # bytes, for thousands of layers; JSON takes thirty times its size when it is parsed
-_DEEPEST_METADATA = 64  # levels; what looks at them in turn is recursive
+_DEEPEST_METADATA = 64  # levels; decoding is recursive
 _LONGEST_HEADER = 512  # bytes in front of an array's numbers
 _CHUNK = 1 << 20
 _SHORTEST_LOCAL_HEADER = 30  # bytes before the name of a member
@@ -43,12 +43,12 @@ _KINDS = "biufU"  # booleans, integers, floats, text
 
 
 class ModelFormatError(ValueError):
-    """A file is not a model that this version can read, or a model cannot be stored."""
+    """Error of a file that is not a model this version can read, or of a model that cannot be stored."""
 
 
 @contextmanager
 def naming(file: str | os.PathLike | BinaryIO) -> Iterator[None]:
-    """Let a `ModelFormatError` in the ``with`` block say which file it is about, where that has a path."""
+    """Put the file's path, if it has one, in front of the message of a `ModelFormatError` in the ``with`` block."""
     try:
         yield
     except ModelFormatError as error:
@@ -64,30 +64,32 @@ def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any
     ----------
     file : path or binary file object
         A path is replaced only by a whole file; missing directories are not made.
-    metadata : dict of what JSON holds, without the keys ``format``, ``version`` and ``arrays``
+    metadata : dict for JSON, without the keys ``format``, ``version`` and ``arrays``
     arrays : dict of arrays of numbers or text
     """
     arrays = {name: _portable(array) for name, array in arrays.items()}
-    declared = {
-        name: {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _sha256(array)}
-        for name, array in arrays.items()
-    }
+    declared = {name: _declared(array) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "version": list(VERSION), **metadata, "arrays": declared}
     _refuse_depth(metadata)
     text = json.dumps(metadata, allow_nan=False, indent=1).encode()
     if len(text) > _MOST_METADATA:
         raise ModelFormatError(f"The metadata have {len(text)} bytes; at most {_MOST_METADATA} are allowed.")
+    opened: AbstractContextManager[BinaryIO]
     if isinstance(file, str | os.PathLike):
-        with replaced_when_whole(file) as whole:
-            _write(whole, text, arrays)
+        opened = replaced_when_whole(file)
     elif hasattr(file, "write"):
-        _write(file, text, arrays)
+        opened = nullcontext(file)
     else:
         raise TypeError(f"file={file!r:.200} must be a path or a binary file object.")
+    with opened as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(_METADATA), text)  # without the time, so that equal models are equal files
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
 def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `write_archive` wrote: the metadata without the keys that it added, and the arrays.
+    """Return the metadata and the arrays that `write_archive` was given.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], di
     OSError
         If the file cannot be opened or read.
     TypeError
-        If it is neither.
+        If `file` is neither a path nor a file object.
     """
     if isinstance(file, str | os.PathLike):
         with open(file, "rb") as opened:
@@ -106,27 +108,16 @@ def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], di
     try:
         with zipfile.ZipFile(file) as archive:
             return _read(archive)
-    except ModelFormatError:
-        raise
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a damaged directory of members sends zipfile to places before the file
+    except Exception as error:  # zipfile and json raise a dozen kinds for damaged input
+        # EINVAL: a damaged directory of members sends zipfile to places before the file.
+        if isinstance(error, ModelFormatError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
             raise
         raise ModelFormatError(f"The file is damaged, or no model of truesparse: {error!r}.") from error
-    except Exception as error:  # zipfile and json raise a dozen kinds for damaged input
-        raise ModelFormatError(f"The file is damaged, or no model of truesparse: {error!r}.") from error
-
-
-def _write(file, text, arrays):
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(_METADATA), text)  # without the time, so that equal models are equal files
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
 
 
 @contextmanager
 def replaced_when_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` when the ``with`` block ends without an error."""
+    """Open a new file, which takes the place of `path` when the ``with`` block ends without an error."""
     path = os.path.realpath(path)  # a link goes on pointing to its file
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(errno.EINVAL, "a directory or a device cannot be replaced by a model", path)
@@ -153,7 +144,7 @@ def replaced_when_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 def _read(archive):
     members = archive.infolist()
-    size = _size(archive.fp)
+    size = archive.fp.seek(0, os.SEEK_END)
     if sum(member.file_size for member in members) > size:
         raise ModelFormatError("The members of the file are larger than the file.")
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -172,7 +163,7 @@ def _read(archive):
 
 
 def _refuse_overlaps(members, end):
-    """Refuse members that begin within another one, so that a small file could hold many large arrays."""
+    """Refuse members that begin within another one: a small file could hold many large arrays."""
     members = sorted(members, key=lambda member: member.header_offset)
     starts = [member.header_offset for member in members] + [end]
     for member, following in zip(members, starts[1:], strict=True):
@@ -180,18 +171,12 @@ def _refuse_overlaps(members, end):
             raise ModelFormatError(f"The member {member.filename!r} of the file reaches into the next one.")
 
 
-def _size(file):
-    place = file.tell()
-    size = file.seek(0, os.SEEK_END)
-    file.seek(place)
-    return size
-
-
 def _read_metadata(archive, member):
     if member.file_size > _MOST_METADATA:
         raise ModelFormatError(f"metadata.json has {member.file_size} bytes; at most {_MOST_METADATA} are allowed.")
-    metadata = json.loads(archive.read(member), object_pairs_hook=_distinct, parse_constant=_refuse_constant,
-                          parse_float=_finite)  # fmt: skip
+    metadata = json.loads(
+        archive.read(member), object_pairs_hook=_distinct, parse_constant=_finite, parse_float=_finite
+    )
     if not isinstance(metadata, dict) or metadata.pop("format", None) != FORMAT:
         raise ModelFormatError("metadata.json does not say that this is a model of truesparse.")
     _refuse_depth(metadata)
@@ -225,23 +210,18 @@ def _distinct(pairs):
 def _finite(text):
     number = float(text)
     if not math.isfinite(number):
-        raise ModelFormatError(f"metadata.json holds {text:.100}, which no float can hold.")
+        raise ModelFormatError(f"metadata.json holds {text:.100}, which is no finite number.")
     return number
 
 
-def _refuse_constant(name):
-    raise ModelFormatError(f"metadata.json holds {name}, which JSON does not know.")
-
-
 def _layout(name, entry, member):
-    """Member, dtype, shape and SHA-256 of an array, after its length has been checked."""
+    """Return the member, dtype, shape and SHA-256 of an array, after its length is checked."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "sha256"}:
         raise ModelFormatError(f"The array {name!r} must be declared by dtype, shape and sha256.")
-    dtype, shape, sha256 = entry["dtype"], entry["shape"], entry["sha256"]
-    if not (isinstance(dtype, str) and dtype[:1] in ("<", "|") and dtype[1:2] in tuple(_KINDS) and len(dtype) < 16):
-        raise ModelFormatError(f"The array {name!r} is declared with dtype={dtype!r}, which is not allowed.")
-    text, dtype = dtype, np.dtype(dtype)
-    if dtype.kind not in _KINDS or dtype.str != text:
+    text, shape, sha256 = entry["dtype"], entry["shape"], entry["sha256"]
+    is_plain = isinstance(text, str) and re.fullmatch(f"[<|][{_KINDS}][0-9]{{1,13}}", text)
+    dtype = np.dtype(text) if is_plain else None
+    if dtype is None or dtype.str != text:
         raise ModelFormatError(f"The array {name!r} is declared with dtype={text!r}, which is not allowed.")
     if not (isinstance(shape, list) and len(shape) <= 2 and all(type(n) is int and n >= 0 for n in shape)):
         raise ModelFormatError(f"The array {name!r} is declared with shape={shape!r}, which is not allowed.")
@@ -287,5 +267,6 @@ def _portable(array):
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
 
-def _sha256(array):
-    return hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()
+def _declared(array):
+    sha256 = hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()
+    return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": sha256}

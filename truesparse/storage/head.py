@@ -1,4 +1,4 @@
-"""How the last layer's sums z become what an estimator returns.
+"""The head of a network: predictions p of the last layer's sums z.
 
     p = out_activation(z) · scale + shift
 
@@ -13,26 +13,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Head:
-    """What to do with the sums.
+    """Output function, classes, scale and shift of a trained network."""
 
-    Parameters
-    ----------
-    out_activation : {"softmax", "logistic", "identity", "exp"}
-        As the loss names it.
-    classes : (n_classes,), optional
-        Numbers or text; of classifiers only.
-    scale, shift : (n_outputs,) float64, optional
-        From the outputs of a regressor's network to the targets' own units, if these are others.
-    single_output : bool
-        Whether a regressor's predictions are a vector.
-    """
-
-    out_activation: str
-    classes: np.ndarray | None = None
-    scale: np.ndarray | None = None
+    out_activation: str  # "softmax", "logistic", "identity" or "exp", as the loss names it
+    classes: np.ndarray | None = None  # (n_classes,), numbers or text; of classifiers only
+    scale: np.ndarray | None = None  # (n_outputs,) float64; None if a regressor's targets are in the network's units
     shift: np.ndarray | None = None
-    single_output: bool = False
+    single_output: bool = False  # whether a regressor's predictions are a vector
 
     def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """Both, or one and zero that leave outputs in the network's `dtype`."""
-        return (np.ones(1, dtype), np.zeros(1, dtype)) if self.scale is None else (self.scale, self.shift)
+        """Return scale and shift; without them, one and zero of the network's `dtype`, in which outputs then stay."""
+        if self.scale is None or self.shift is None:
+            return np.ones(1, dtype), np.zeros(1, dtype)
+        return self.scale, self.shift

@@ -1,7 +1,7 @@
 """Parameters of estimators as JSON, and back.
 
 Numbers, text, lists, tuples, dicts and registered plug-ins are stored; a plug-in is a frozen dataclass, so its name and
-its fields say all. Code and other objects are named only:
+its fields are enough. Code and other objects are named only:
 
 | value | JSON |
 |---|---|
@@ -9,14 +9,14 @@ its fields say all. Code and other objects are named only:
 | a rule that is not registered | ``{"type": "not stored", "name": "module.Class", "fields": {…}}`` |
 | a function | ``{"type": "not stored", "name": "module.function"}`` |
 
-Names are looked up among the registered plug-ins (`truesparse.runtime.plugins`), and nothing is imported. Where a file
-names one that this program does not have, a `Missing` takes its place.
+Names are looked up among the registered plug-ins (`truesparse.runtime.plugins`), and nothing is imported. A `Missing`
+takes the place of a value that this program does not have.
 """
 
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from numbers import Real
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin
@@ -27,26 +27,16 @@ from truesparse.runtime.plugins import IN_FILES, find, name_in_files
 from truesparse.storage.archive import ModelFormatError
 
 _KEYS = (bool, int, float, str)
-_LARGEST_INT = int(sys.float_info.max)  # whoever compares it with a float can
+_LARGEST_INT = int(sys.float_info.max)  # larger ones cannot be compared with floats
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A parameter that a file could only name, or names a plug-in for that this program has not registered.
+    """A parameter that a file could only name, or a plug-in that this program has not registered."""
 
-    Parameters
-    ----------
-    name : str
-        As files have it, ``"evolution.MyRule"`` or ``"my_module.MyRule"``; or a short name.
-    fields : dict or None
-        Of a dataclass. It may have been registered itself, but hold another one that is missing.
-    content : JSON
-        As it stands in the file.
-    """
-
-    name: str
-    fields: dict[str, Any] | None = None
-    content: Any = field(default=None, repr=False)
+    name: str  # as in the file, "evolution.MyRule" or "my_module.MyRule"; or a short name
+    fields: dict[str, Any] | None = None  # of a dataclass, which may be registered but hold one that is missing
+    content: Any = None  # the parameter as JSON
 
     def __repr__(self):
         listed = ", ".join(f"{key}={value!r}" for key, value in (self.fields or {}).items())
@@ -55,7 +45,7 @@ class Missing:
 
 
 def missing_in(value: Any) -> Iterator[str]:
-    """The names of what is missing in a parameter."""
+    """Generate the names of all that is missing in a parameter."""
     if isinstance(value, Missing):
         within = list(missing_in(value.fields))
         yield from within or [value.name]
@@ -65,13 +55,7 @@ def missing_in(value: Any) -> Iterator[str]:
 
 
 def refuse_missing(name: str, value: Any) -> None:
-    """Refuse to train with a parameter that a file could only name.
-
-    Raises
-    ------
-    ValueError
-        If it is, or has a part that is, `Missing`.
-    """
+    """Raise a ValueError if a parameter is `Missing` or has a part that is: training needs all of it."""
     found = ", ".join(dict.fromkeys(missing_in(value)))
     if found:
         raise ValueError(
@@ -81,13 +65,7 @@ def refuse_missing(name: str, value: Any) -> None:
 
 
 def encode(value: Any, name: str) -> Any:
-    """A parameter as JSON.
-
-    Parameters
-    ----------
-    value : object
-    name : str
-        Of the parameter, for messages.
+    """Return a parameter as JSON; messages call it `name`.
 
     Raises
     ------
@@ -123,15 +101,9 @@ def encode(value: Any, name: str) -> Any:
 
 
 def decode(content: Any, name: str, *, may_miss: bool = False) -> Any:
-    """What `encode` made.
+    """Return the parameter of which `encode` made JSON; messages call it `name`.
 
-    Parameters
-    ----------
-    content : JSON
-    name : str
-        Of the parameter, for messages.
-    may_miss : bool
-        Whether what this program has not is replaced by a `Missing`.
+    With `may_miss`, a `Missing` takes the place of what this program does not have.
 
     Raises
     ------
@@ -148,10 +120,13 @@ def decode(content: Any, name: str, *, may_miss: bool = False) -> Any:
         kind = content.get("type")
         if kind == "float" and content.keys() == {"type", "value"} and content["value"] in ("inf", "-inf", "nan"):
             return float(content["value"])
-        if kind == "tuple" and content.keys() == {"type", "items"} and type(content["items"]) is list:
-            return tuple(decode(content["items"], name, may_miss=may_miss))
-        if kind == "dict" and content.keys() == {"type", "items"} and type(content["items"]) is list:
-            return _make_dict(decode(content["items"], name, may_miss=may_miss), name)
+        if kind in ("tuple", "dict") and content.keys() == {"type", "items"} and type(content["items"]) is list:
+            items = decode(content["items"], name, may_miss=may_miss)
+            if kind == "tuple":
+                return tuple(items)
+            if not all(type(item) is list and len(item) == 2 and type(item[0]) in _KEYS for item in items):
+                raise ModelFormatError(f"{name} must be made of pairs of a number or text and a value.")
+            return dict(items)
         called = content.get("name") if kind == "not stored" else kind
         if type(called) is str and called and _names_a_plugin(content):
             return _make(called, content, name, may_miss)
@@ -164,12 +139,6 @@ def _names_a_plugin(content):
     return content.keys() == {"type", "fields"} and content["type"].partition(".")[0] in IN_FILES.values()
 
 
-def _make_dict(items, name):
-    if not all(type(item) is list and len(item) == 2 and type(item[0]) in _KEYS for item in items):
-        raise ModelFormatError(f"{name} must be made of pairs of a number or text and a value.")
-    return dict(items)
-
-
 def _make(called, content, name, may_miss):
     cls = find(called) if "fields" in content else None
     if cls is None and not may_miss:
@@ -179,16 +148,17 @@ def _make(called, content, name, may_miss):
         )
     if "fields" not in content:
         return Missing(called, None, content)
-    described, known = content["fields"], None if cls is None else {part.name: part for part in fields(cls)}
-    if type(described) is not dict or not (known is None or described.keys() <= known.keys()):
-        of = "a class" if cls is None else f"{cls.__name__}: {sorted(known)}"
+    described = content["fields"]
+    types = {} if cls is None else {part.name: part.type for part in fields(cls)}
+    if type(described) is not dict or (cls and not described.keys() <= types.keys()):
+        of = f"{cls.__name__}: {sorted(types)}" if cls else "a class"
         raise ModelFormatError(f"{name}={described!r:.200} must hold fields of {of}.")
     values = {key: decode(value, f"{name}.{key}", may_miss=may_miss) for key, value in described.items()}
     if cls is None or any(missing_in(values)):
         return Missing(called, values, content)
     for key, value in values.items():
-        if not _fits(value, known[key].type):
-            raise ModelFormatError(f"{name}.{key}={value!r:.200} is not {known[key].type}.")
+        if not _fits(value, types[key]):
+            raise ModelFormatError(f"{name}.{key}={value!r:.200} is not {types[key]}.")
     try:
         return cls(**values)
     except Exception as error:  # a user's own class may raise anything
@@ -196,7 +166,7 @@ def _make(called, content, name, may_miss):
 
 
 def _fits(value, annotation):
-    """Whether a field may hold a value; one kind of number may stand for another, as Python has it."""
+    """Return whether a field may hold a value; one kind of number may stand for another, as in Python."""
     if isinstance(annotation, UnionType):
         return any(_fits(value, kind) for kind in get_args(annotation))
     if get_origin(annotation) is tuple:  # of any length

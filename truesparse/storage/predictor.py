@@ -20,7 +20,7 @@ FUNCTIONS = {"tanh": np.tanh, "logistic": expit, "softmax": lambda z: softmax(z,
 
 
 def load(directory="."):
-    """The model in a directory that ``export_numpy`` wrote."""
+    """Return the model in a directory that ``export_numpy`` wrote."""
     with np.load(f"{directory}/weights.npz", allow_pickle=False) as arrays:
         return Predictor(dict(arrays))
 
@@ -34,14 +34,14 @@ class Predictor:
             raise ValueError(f"weights.npz has format {arrays['format']}, but this predictor.py reads 1 only.")
 
     def predict(self, X):
-        """Classes, (n_samples,); 0 or 1 for each label; or numbers, (n_samples,) or (n_samples, n_outputs)."""
+        """Return classes, (n_samples,), labels as 0 or 1, or a regression, (n_samples,) or (n_samples, n_outputs)."""
         z, p = self._forward(X)
         if self.classes_ is None:
             return p[:, 0] if self.arrays["single_output"] else p
         return np.int64(z > 0) if self.arrays["out_activation"] == "logistic" else self.classes_[z.argmax(axis=1)]
 
     def predict_proba(self, X):
-        """Probabilities of classes or labels, (n_samples, n_classes)."""
+        """Return the probabilities of classes or labels, (n_samples, n_classes)."""
         if self.classes_ is None:
             raise AttributeError("This model predicts numbers, which have no probabilities.")
         return self._forward(X)[1]

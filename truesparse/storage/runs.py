@@ -1,36 +1,37 @@
-"""A network, and the state of its training, as metadata and arrays, and back.
+"""A network and the state of its training as metadata and arrays, and back.
 
-| array | what it is |
+| array | content |
 |---|---|
 | ``layer0.indptr``, ``layer0.indices``, ``layer0.data`` | weights of the first layer, CSR of shape (fan_out, fan_in) |
 | ``layer0.weight`` | (fan_out, fan_in), in their place for a layer on BLAS |
 | ``layer0.bias`` | (fan_out,) |
-| ``layer0.activation`` | (n_params, fan_out), what the activation has learnt, where it learns |
+| ``layer0.activation`` | (n_params, fan_out), where the activation learns |
 | ``history.epoch``, … | (n_epochs,) or (n_epochs, n_layers), see `truesparse.training.state.EpochRecord` |
-| ``moment.mean``, … | (n_params,), an optimiser's moments, over all weights, then all biases, then activations |
+| ``moment.mean``, … | (n_params,), the optimiser's moments: all weights, then all biases, then activations |
 | ``best.layer0.indptr``, ``best.layer0.indices``, ``best.params``, ``best.moment.mean``, … | the best epoch so far |
 """
 
+import math
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from truesparse.network.activations import Activation
-from truesparse.network.layers import DenseLinear, SparseLinear
+from truesparse.network.layers import DenseLinear, Layer, SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.storage.archive import ModelFormatError
-from truesparse.storage.sections import Arrays, Section, restore_float, store_float
+from truesparse.storage.sections import Arrays, Section
 from truesparse.topology import Pattern
 from truesparse.training.state import BestEpoch, EpochRecord, History, Progress, TrainingState
 
-Stored = tuple[dict[str, Any], dict[str, np.ndarray]]
-"""Metadata and arrays."""
+Stored = tuple[dict[str, Any], dict[str, np.ndarray]]  # metadata and arrays
 
 
 def store_network(network: MLP) -> Stored:
-    """The layers, their weights, biases and what activations have learnt."""
-    arrays, layers = {}, []
+    """Return the patterns and the parameters of a network."""
+    arrays: dict[str, np.ndarray] = {}
+    layers = []
     for index, layer in enumerate(network.layers):
         pattern = layer.stored_pattern
         layers.append({"shape": list(layer.shape), "dense": pattern is None})
@@ -46,12 +47,18 @@ def store_network(network: MLP) -> Stored:
 
 
 def restore_network(section: Section, arrays: Arrays, activation: Activation, dtype: np.dtype) -> MLP:
-    """The network of `store_network`, every pattern of it checked whole."""
+    """Return the network of `store_network`, after every pattern is checked whole."""
     dtype = np.dtype(dtype)
-    layers, vectors = [], []
+    layers: list[Layer] = []
+    vectors = []
     for index, content in enumerate(section.take("layers", list)):
         described = Section(content, f"layer {index}")
-        shape = _shape(described.take("shape", list), index)
+        shape = described.take("shape", list)
+        if not (len(shape) == 2 and all(type(n) is int and n > 0 for n in shape) and shape[0] * shape[1] < 2**63):
+            raise ModelFormatError(
+                f"layer {index}: shape={shape!r:.100} must hold two positive numbers of 64 bits together."
+            )
+        shape = tuple(shape)
         if layers and layers[-1].shape[0] != shape[1]:
             raise ModelFormatError(f"layer {index}: shape={shape} does not fit the layer below, {layers[-1].shape}.")
         if described.take("dense", bool):
@@ -68,7 +75,7 @@ def restore_network(section: Section, arrays: Arrays, activation: Activation, dt
         n_params = activation.at_layer(index).n_params
         if n_params:
             vectors.append(arrays.numbers(f"layer{index}.activation", dtype, (n_params, layer.shape[0])).reshape(-1))
-    dropout = restore_float(section, "dropout")
+    dropout = section.number("dropout")
     if not 0 <= dropout < 1:
         raise ModelFormatError(f"dropout={dropout!r} must lie in [0, 1).")
     section.close()
@@ -78,28 +85,28 @@ def restore_network(section: Section, arrays: Arrays, activation: Activation, dt
 
 
 def store_run(state: TrainingState, *, training: bool) -> Stored:
-    """The history of a run; with `training`, also what it needs to go on."""
+    """Return the history of a run; with `training`, also the moments and the best epoch, with which it can go on."""
+    moments, best = (state.optimizer_state, state.best) if training else ({}, None)
     metadata = {
         "progress": {field.name: _store_number(getattr(state.progress, field.name)) for field in fields(Progress)},
         "optimizer_steps": state.optimizer_steps,
-        "moments": sorted(state.optimizer_state) if training else None,
-        "best_optimizer_steps": state.best.optimizer_steps if training and state.best else None,
+        "moments": sorted(moments) if training else None,
+        "best_optimizer_steps": best.optimizer_steps if best else None,
     }
     columns = state.history.as_dict()
     arrays = {f"history.{name}": np.array(column) for name, column in columns.items() if column}
-    if training:
-        arrays |= {f"moment.{name}": vector for name, vector in state.optimizer_state.items()}
-    if training and state.best:
-        for index, pattern in enumerate(state.best.patterns):
+    arrays |= {f"moment.{name}": vector for name, vector in moments.items()}
+    if best:
+        for index, pattern in enumerate(best.patterns):
             if pattern is not None:
                 arrays |= _store_pattern(f"best.layer{index}", pattern)
-        names = ("params", *(f"moment.{name}" for name in state.optimizer_state))
-        arrays |= {f"best.{name}": vector for name, vector in zip(names, state.best.vectors, strict=True)}
+        names = ("params", *(f"moment.{name}" for name in moments))
+        arrays |= {f"best.{name}": vector for name, vector in zip(names, best.vectors, strict=True)}
     return metadata, arrays
 
 
 def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState:
-    """The state of `store_run`; moments that were not stored start anew when training goes on."""
+    """Return the state of `store_run`; moments that were not stored start anew when training goes on."""
     described = section.section("progress")
     progress = Progress(**{field.name: _restore_number(described, field) for field in fields(Progress)})
     described.close()
@@ -119,9 +126,7 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
         if not names:
             raise ModelFormatError("A best epoch is stored with the moments that it had, but none are there.")
         patterns = [
-            None
-            if layer.stored_pattern is None
-            else _restore_pattern(f"best.layer{index}", layer.shape, arrays, nnz=layer.nnz)
+            _restore_pattern(f"best.layer{index}", layer.shape, arrays, layer.nnz) if layer.stored_pattern else None
             for index, layer in enumerate(network.layers)
         ]
         stored = ("params", *(f"moment.{name}" for name in names))
@@ -142,14 +147,6 @@ def _restore_pattern(name, shape, arrays, nnz=None):
         raise ModelFormatError(f"The connections of {name} are damaged: {error}") from error
 
 
-def _shape(content, index):
-    if not (len(content) == 2 and all(type(n) is int and n > 0 for n in content) and content[0] * content[1] < 2**63):
-        raise ModelFormatError(
-            f"layer {index}: shape={content!r:.100} must hold two positive numbers of 64 bits together."
-        )
-    return tuple(content)
-
-
 def _restore_history(arrays, n_epochs, n_layers):
     if n_epochs == 0:
         return History()
@@ -163,12 +160,12 @@ def _restore_history(arrays, n_epochs, n_layers):
 
 
 def _store_number(value):
-    return value if isinstance(value, int) else store_float(value)
+    return value if math.isfinite(value) else str(value)  # JSON has neither infinity nor NaN
 
 
 def _restore_number(section, field):
     if field.type is bool:
         return section.take(field.name, bool)
     if field.type is float:
-        return restore_float(section, field.name)
+        return section.number(field.name)
     return section.count(field.name)

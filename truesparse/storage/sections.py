@@ -1,6 +1,5 @@
-"""Reading metadata and arrays one by one, each checked for what it must be, with nothing left over in the end."""
+"""Checked reading of metadata and arrays: each is taken once for what it must be, and none may be left over."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,7 @@ from truesparse.storage.archive import ModelFormatError
 
 
 class Section:
-    """A part of the metadata.
-
-    Parameters
-    ----------
-    content : dict, as JSON gave it
-    name : str
-        For messages.
-    """
+    """A part of the metadata: a dict, as JSON gave it, and a name for messages."""
 
     def __init__(self, content: Any, name: str):
         if not isinstance(content, dict):
@@ -25,7 +17,7 @@ class Section:
         self._left, self._name = dict(content), name
 
     def take(self, key: str, *types: type) -> Any:
-        """The value of a key, which must be of one of these types exactly: True is no int."""
+        """Take the value of a key, which must be of one of these types exactly: True is no int."""
         if key not in self._left:
             raise ModelFormatError(f"{self._name} has no {key!r}.")
         value = self._left.pop(key)
@@ -35,37 +27,47 @@ class Section:
         return value
 
     def count(self, key: str, *, least: int = 0, most: int = 2**63 - 1) -> int:
-        """A number of things."""
+        """Take an integer in [least, most]."""
         value = self.take(key, int)
         if not least <= value <= most:
             raise ModelFormatError(f"{self._name}: {key} must lie between {least} and {most}.")
         return value
 
+    def number(self, key: str) -> float:
+        """Take a float; infinity and NaN are text."""
+        value = self.take(key, float, int, str)
+        if isinstance(value, str) and value not in ("inf", "-inf", "nan"):
+            raise ModelFormatError(f"{key}={value!r:.100} is not a number.")
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ModelFormatError(f"{key} is an integer that no float can hold.") from error
+
     def section(self, key: str) -> "Section":
-        """A part of this part."""
+        """Take a part of this part."""
         return Section(self.take(key, dict), f"{self._name}: {key}")
 
     def is_null(self, key: str) -> bool:
-        """Whether a key stands for nothing; if so, it is taken."""
+        """Return whether the value of a key is null; if so, take it."""
         if self._left.get(key, ...) is not None:
             return False
         del self._left[key]
         return True
 
     def close(self) -> None:
-        """Refuse keys that nobody took: they mean something that this version does not know."""
+        """Refuse keys that are left: they mean something that this version does not know."""
         if self._left:
             raise ModelFormatError(f"{self._name} has unknown keys: {sorted(self._left)!r:.200}.")
 
 
 class Arrays:
-    """The arrays of a file; each is taken once, as one who knows what it must be."""
+    """The arrays of a file."""
 
     def __init__(self, arrays: dict[str, np.ndarray]):
         self._left = dict(arrays)
 
     def take(self, name: str, kinds: str, shape: tuple[int | None, ...]) -> np.ndarray:
-        """An array of a dtype of these kinds, of this shape; None stands for any length."""
+        """Take an array with a dtype of these kinds and this shape, where None stands for any length."""
         if name not in self._left:
             raise ModelFormatError(f"The array {name!r} is missing.")
         array = self._left.pop(name)
@@ -80,7 +82,7 @@ class Arrays:
         return array
 
     def numbers(self, name: str, dtype: np.dtype, shape: tuple[int | None, ...]) -> FloatArray:
-        """Finite floats of exactly this dtype."""
+        """Take finite floats of exactly this dtype."""
         array = self.take(name, "f", shape)
         if array.dtype != dtype:
             raise ModelFormatError(f"The array {name!r} has dtype {array.dtype}, not {dtype}.")
@@ -89,33 +91,17 @@ class Arrays:
         return array
 
     def index(self, name: str, length: int | None) -> IndexArray:
-        """Integers of 32 or 64 bits."""
+        """Take integers of 32 or 64 bits."""
         array = self.take(name, "i", (length,))
         if array.dtype.itemsize < 4:
             raise ModelFormatError(f"The array {name!r} has dtype {array.dtype}; int32 and int64 are allowed.")
         return array
 
     def has(self, name: str) -> bool:
-        """Whether there is such an array."""
+        """Return whether there is such an array."""
         return name in self._left
 
     def close(self) -> None:
-        """Refuse arrays that nobody took."""
+        """Refuse arrays that are left."""
         if self._left:
             raise ModelFormatError(f"The file has unknown arrays: {sorted(self._left)!r:.200}.")
-
-
-def store_float(value: float) -> float | str:
-    """A float as JSON can hold it."""
-    return value if math.isfinite(value) else str(value)
-
-
-def restore_float(section: Section, key: str) -> float:
-    """What `store_float` made."""
-    value = section.take(key, float, int, str)
-    if isinstance(value, str) and value not in ("inf", "-inf", "nan"):
-        raise ModelFormatError(f"{key}={value!r:.100} is not a number.")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise ModelFormatError(f"{key} is an integer that no float can hold.") from error

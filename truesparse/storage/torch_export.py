@@ -1,9 +1,9 @@
 """A network as a module of PyTorch, whose weights stay sparse.
 
 A sparse layer is an ``embedding_bag``: every unit is a bag of inputs, rows of xᵀ, each times its weight. That is the
-product with a CSR matrix, and the gradients of weights and inputs need no more memory than it does. Tensors of
-``torch.sparse_csr`` would be two to eight times faster in the forward pass, but the gradient of their weights is made
-dense on the way, and ``torch.export`` knows none of them (pytorch/pytorch, issue 123345).
+product with a CSR matrix, and the gradients of weights and inputs need no more memory than the weights and inputs.
+Tensors of ``torch.sparse_csr`` would be two to eight times faster in the forward pass, but the gradient of their
+weights is made dense on the way, and ``torch.export`` does not support them (pytorch/pytorch, issue 123345).
 """
 
 try:
@@ -14,9 +14,10 @@ except ImportError as error:
 import numpy as np
 from torch import Tensor, nn
 
+from truesparse.network.layers import Layer
 from truesparse.network.mlp import MLP
-from truesparse.network.protocol import Layer
 from truesparse.storage.head import Head
+from truesparse.storage.numpy_export import exported
 
 
 class SparseLinear(nn.Module):
@@ -30,14 +31,14 @@ class SparseLinear(nn.Module):
         self.register_buffer("indptr", _tensor(layer.pattern.indptr))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, fan_out)."""
+        """Return the sums, (n, fan_out)."""
         sums = nn.functional.embedding_bag(
             self.indices, x.T, self.indptr, mode="sum", per_sample_weights=self.weight, include_last_offset=True
         )  # (fan_out, n)
         return sums.T + self.bias
 
     def extra_repr(self) -> str:
-        """What printing the module adds."""
+        """Return the text that printing the module adds."""
         return f"in_features={self.shape[1]}, out_features={self.shape[0]}, weights={self.weight.numel()}"
 
 
@@ -49,7 +50,7 @@ class SReLU(nn.Module):
         self.pieces = _parameter(pieces[:, :, 0])  # thresholds, and slopes below and above, (4, n_units)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Same shape as `z`, (n, n_units)."""
+        """Return the activations for sums z, (n, n_units)."""
         low, high, left, right = self.pieces
         z_left, z_right = (z - low).clamp(max=0), (z - high).clamp(min=0)
         return torch.minimum(torch.maximum(z, low), high) + left * z_left + right * z_right
@@ -70,7 +71,7 @@ ACTIVATION_MODULES = {
 
 
 class Outputs(nn.Module):
-    """Predictions of a regressor out of the last layer's sums."""
+    """Predictions of a regressor from the last layer's sums."""
 
     def __init__(self, head: Head, dtype: np.dtype):
         super().__init__()
@@ -80,18 +81,18 @@ class Outputs(nn.Module):
         self.register_buffer("shift", _tensor(shift))
 
     def forward(self, z: Tensor) -> Tensor:
-        """(n,) or (n, n_outputs)."""
+        """Return the predictions, (n,) or (n, n_outputs)."""
         p = {"identity": torch.clone, "exp": torch.exp}[self.out_activation](z) * self.scale + self.shift
         return p[:, 0] if self.single_output else p
 
 
 def as_module(network: MLP, head: Head) -> nn.Sequential:
-    """Layers and activations in turn, then the head; see `truesparse.SparseMLPClassifier.to_torch`."""
-    parts = [_layer(network.layers[0])]
-    for activation, params, layer in zip(
-        network.activations, network.activation_params, network.layers[1:], strict=True
-    ):
-        parts += [_activation(activation, params), _layer(layer)]
+    """Return layers and activations in turn, then the head; see `truesparse.SparseMLPClassifier.to_torch`."""
+    parts: list[nn.Module] = [_layer(network.layers[0])]
+    learnt = zip(network.activations, network.activation_params, strict=True)
+    for (activation, params), layer in zip(learnt, network.layers[1:], strict=True):
+        name, arguments = exported(activation, params, ACTIVATION_MODULES)
+        parts += [ACTIVATION_MODULES[name](arguments), _layer(layer)]
     heads = {"softmax": lambda: nn.Softmax(dim=1), "logistic": nn.Sigmoid}
     parts.append(Outputs(head, network.dtype) if head.classes is None else heads[head.out_activation]())
     return nn.Sequential(*parts).eval()
@@ -103,13 +104,6 @@ def _layer(layer):
     linear = nn.utils.skip_init(nn.Linear, layer.shape[1], layer.shape[0])  # draws no random numbers
     linear.weight, linear.bias = _parameter(layer.weight), _parameter(layer.bias)
     return linear
-
-
-def _activation(activation, params):
-    name, arguments = activation.exported(params)
-    if name not in ACTIVATION_MODULES:
-        raise ValueError(f"activation={activation!r} cannot be exported: {name!r} is none of {[*ACTIVATION_MODULES]}.")
-    return ACTIVATION_MODULES[name](arguments)
 
 
 def _parameter(array):
