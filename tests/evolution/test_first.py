@@ -18,7 +18,6 @@ from streams import Errors, no_subset
 from truesparse import SparseMLPClassifier
 from truesparse.data import ArraySource
 from truesparse.evolution import (
-    FIRST_TOPOLOGIES,
     OMP,
     SNIP,
     AfterStall,
@@ -49,6 +48,7 @@ from truesparse.evolution.input_removal import InputRemoval
 from truesparse.evolution.signals import Signals
 from truesparse.network.initial_weights import FanIn, draw
 from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.runtime.plugins import names, resolve
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density
@@ -83,22 +83,22 @@ def test_there_are_these_names():
         "erdos_renyi": Random(),
         "snip": SNIP(centred=True, connected=True),
         "full": Full(),
-    } == FIRST_TOPOLOGIES
+    } == {name: resolve("topology", name) for name in names("topology")}
 
 
-@pytest.mark.parametrize("name", sorted(FIRST_TOPOLOGIES))
+@pytest.mark.parametrize("name", names("topology"))
 def test_a_name_is_its_rule(name, source, rng):
     X, y = source.X, source.target
     settings = {"hidden_layer_sizes": (30, 25), "evolution": "static", "max_iter": 1, "random_state": 3}
     by_name, by_rule = (
-        SparseMLPClassifier(topology_init=first, **settings).fit(X, y) for first in (name, FIRST_TOPOLOGIES[name])
+        SparseMLPClassifier(topology_init=first, **settings).fit(X, y) for first in (name, resolve("topology", name))
     )
     for one, other in zip(by_name._network.layers, by_rule._network.layers, strict=True):
         assert_array_equal(one.pattern.keys, other.pattern.keys)
         assert_array_equal(one.data, other.data)
 
 
-@pytest.mark.parametrize("name", sorted(FIRST_TOPOLOGIES))
+@pytest.mark.parametrize("name", names("topology"))
 @pytest.mark.parametrize(
     ("options", "counts"),
     [
@@ -111,10 +111,10 @@ def test_how_many_connections_there_are(name, options, counts, source):
     if name == "full":
         if "density" in options:
             with pytest.raises(ValueError, match=r"density=0\.1 contradicts topology_init='full'"):
-                network_of(FIRST_TOPOLOGIES[name], source, **options)
+                network_of(resolve("topology", name), source, **options)
             options = {"density": 1}
         counts = [600, 750, 100]
-    network = network_of(FIRST_TOPOLOGIES[name], source, **options)
+    network = network_of(resolve("topology", name), source, **options)
     assert [layer.nnz for layer in network.layers] == counts
 
 
