@@ -18,7 +18,6 @@ from streams import Errors, no_subset
 from truesparse import SparseMLPClassifier
 from truesparse.data import ArraySource
 from truesparse.evolution import (
-    FIRST_TOPOLOGIES,
     OMP,
     SNIP,
     AfterStall,
@@ -49,12 +48,19 @@ from truesparse.evolution.input_removal import InputRemoval
 from truesparse.evolution.signals import Signals
 from truesparse.network.initial_weights import FanIn, draw
 from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.runtime.plugins import names, resolve
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density
 from truesparse.training import Recipe, new_network
 from truesparse.training.state import Progress
 
+FIRST_TOPOLOGIES = {
+    "balanced": Balanced(),
+    "erdos_renyi": Random(),
+    "snip": SNIP(centred=True, connected=True),
+    "full": Full(),
+}
 SHAPES = [(30, 20), (25, 30), (4, 25)]
 STREAMS = RandomStreams(7)
 
@@ -78,12 +84,7 @@ def network_of(topology, source, **options):
 
 
 def test_there_are_these_names():
-    assert {
-        "balanced": Balanced(),
-        "erdos_renyi": Random(),
-        "snip": SNIP(centred=True, connected=True),
-        "full": Full(),
-    } == FIRST_TOPOLOGIES
+    assert {name: resolve("topology", name) for name in names("topology")} == FIRST_TOPOLOGIES
 
 
 @pytest.mark.parametrize("name", sorted(FIRST_TOPOLOGIES))
