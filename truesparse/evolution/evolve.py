@@ -41,12 +41,7 @@ _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(d
 @plugin("evolution")
 @dataclass(frozen=True)
 class Evolution:
-    """How the topology changes during training.
-
-    The rules are in `truesparse.evolution`: `Magnitude`, `SignedMagnitude`, `MEST`, `SensitivityPrune` and
-    `PathWeightPrune` prune; `Random`, `Cosine`, `Gradient`, `OMP`, `GuidedStochastic`, `SensitivityGrow`,
-    `PathWeightGrow`, `Mixed`, `Confirmed` and `AfterStall` grow; `Constant`, `CosineAnnealing` and `Linear` are
-    schedules.
+    """Prune rule, grow rule and schedule: how the topology changes during training.
 
     Parameters
     ----------

@@ -1,16 +1,9 @@
 """First topologies: grow rules that fill empty layers.
 
-| name | rule | connections |
-|---|---|---|
-| ``balanced`` | `Balanced` | random; all units of a side have equally many, give or take one |
-| ``erdos_renyi`` | `truesparse.evolution.Random` | uniformly random |
-| ``snip`` | `truesparse.evolution.SNIP` | those that matter most to the loss of a dense network |
-| ``full`` | `Full` | all |
-| | `Given` | the user's own |
-
-Any grow rule can be a first topology. It returns ``n_grow`` edges of each layer, or a `Pattern`. A rule that reads no
-signals is called for one layer at a time, so that a layer's connections do not depend on the other layers. The only
-signal is ``dense_start``, see `truesparse.evolution.snip`.
+`Balanced`, `Full`, `Given` and `SNIP` are made for it, but any grow rule can be one; `Random` is ``"erdos_renyi"``. A
+rule returns ``n_grow`` edges of each layer, or a `Pattern`. If it reads no signals, it is called for one layer at a
+time, so that a layer's connections do not depend on the other layers. The only signal is ``dense_start``, see
+`truesparse.evolution.snip`.
 
 Two methods are optional: ``counts(shapes, epsilon, density)`` returns the number of connections of each layer, in place
 of those that `epsilon` or `density` give; ``first_weights(layer, pattern, initializer, rng)`` returns the weights,

@@ -197,7 +197,7 @@ class GuidedStochastic:
 
     Notes
     -----
-    Time O(candidates · nnz · n_samples), memory O(candidates · nnz), whatever fan_in · fan_out.
+    Time O(candidates · nnz · n_samples), memory O(candidates · nnz), independent of fan_in · fan_out.
     """
 
     candidates: float = 1.0

@@ -112,7 +112,7 @@ class InputRemoval:
 @plugin("prune")
 @dataclass(frozen=True)
 class NeuronPrune:
-    """Drops all connections of the first layer's weakest inputs, then the smallest; in other layers the smallest.
+    """All connections of the first layer's weakest inputs, then the smallest; in other layers the smallest.
 
     Goes with `NeuronGrow`, with the same `removal`.
 
@@ -157,7 +157,7 @@ class NeuronPrune:
 @plugin("grow")
 @dataclass(frozen=True)
 class NeuronGrow:
-    """Grows a rule's picks, in the first layer only from inputs that are connected or come back.
+    """A rule's picks, in the first layer only from inputs that are connected or come back.
 
     If fewer inputs are connected than there are to be, the rule is asked for pairs of the others, and those with the
     most picks come back. It is then asked for pairs of all connected inputs. Goes with `NeuronPrune`.

@@ -33,7 +33,7 @@ from truesparse.runtime.plugins import plugin
 @plugin("prune", magnitude={})
 @dataclass(frozen=True)
 class Magnitude:
-    """Drops the smallest |w|; among equals the first in CSR order.
+    """Weights with the smallest |w|; among equals the first in CSR order.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class Magnitude:
 @plugin("prune", signed_magnitude={})
 @dataclass(frozen=True)
 class SignedMagnitude:
-    """Drops the smallest positive and the largest negative weights, in proportion to their numbers.
+    """Smallest positive and largest negative weights, in proportion to their numbers.
 
     The rule of SET (Mocanu et al., 2018, Algorithm 1). Zero weights are dropped first. It keeps the balance of signs,
     where `Magnitude` drops more of the sign with the smaller weights.
@@ -87,7 +87,7 @@ class SignedMagnitude:
 @plugin("prune", mest={})
 @dataclass(frozen=True)
 class MEST:
-    """Drops the smallest |w| + λ |∂L/∂w|: a small weight stays if the loss still moves it (Yuan et al., 2021).
+    """Weights with the smallest |w| + λ |∂L/∂w|: a small weight stays if the loss still moves it (Yuan et al., 2021).
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class MEST:
 @plugin("prune", sensitivity={})
 @dataclass(frozen=True)
 class SensitivityPrune:
-    """Drops the weights to which the losses of single samples are least sensitive: the smallest E |w · ∂L_s/∂w|.
+    """Weights to which the losses of single samples are least sensitive: the smallest E |w · ∂L_s/∂w|.
 
     The gradient of the mean loss vanishes where the network has learned; here samples that pull in opposite directions
     do not cancel. Goes with `SensitivityGrow`.
@@ -149,7 +149,7 @@ class SensitivityPrune:
 @plugin("prune", path_weight={})
 @dataclass(frozen=True)
 class PathWeightPrune:
-    """Drops the weights on the lightest paths from features to outputs, by in_i · |w_ji| · out_j.
+    """Weights on the lightest paths from features to outputs, by in_i · |w_ji| · out_j.
 
     Weights on no path are dropped first. Reads no data. Goes with `PathWeightGrow`.
     """

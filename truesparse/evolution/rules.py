@@ -80,7 +80,7 @@ def edges_of(keys: Iterable[IndexArray], vacancies: Sequence[Vacancy]) -> list[E
 
 
 class Prune(Protocol):
-    """Chooses the stored weights to drop.
+    """A rule that chooses the stored weights to drop.
 
     Called as ``rule(weights, n_drop, **signals)``, with the weights of the layers that change as CSR arrays and the
     number of weights to drop in each. The signals named in ``needs`` (see `truesparse.evolution.signals`) arrive as
@@ -96,7 +96,7 @@ class Prune(Protocol):
 
 
 class Grow(Protocol):
-    """Chooses the absent pairs that become connections.
+    """A rule that chooses the absent pairs that become connections.
 
     Called as ``rule(vacancies, rng=rng, **signals)`` with a list of `Vacancy`; ``needs`` as for `Prune`. Returns edges
     per layer, at most ``vacancy.n_grow`` of them, distinct and absent from ``vacancy.pattern``.
@@ -111,14 +111,14 @@ class Grow(Protocol):
 
 
 class Within(Protocol):
-    """Restricts which pairs of a layer may be grown."""
+    """A restriction on which pairs of a layer may be grown."""
 
     def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
         """Return the pairs that may be connected in the layer (fan_out, fan_in) with this index."""
 
 
 class Schedule(Protocol):
-    """Says when the topology changes and by how much.
+    """A function of the step that says when the topology changes and by how much.
 
     Called as ``schedule(step, epoch_step, total_steps)`` after `step` of `total_steps` planned steps, `epoch_step` of
     them in this epoch. Returns the share of each layer's weights to replace, at most 1; 0 where no update is due.

@@ -4,11 +4,7 @@ Each unit has a vector with one number per sample: its activations x_i or its er
 
     score(j, i) = |⟨y_j, x_i⟩|
 
-| rule | x_i, of the input unit | y_j, of the output unit |
-|---|---|---|
-| `Cosine` | a_i, normalised, centred or not | z_j, normalised, centred or not |
-| `OMP` | a_i, normalised and centred | δ_j |
-| `Gradient` | a_i | δ_j |
+`Cosine`, `OMP` and `Gradient` search with different vectors, some of them centred and normalised (`Vectors`).
 
 The search has two stages. A first pass over the samples fills a count sketch of every unit's vector, and the sketches
 are multiplied tile by tile to find candidates. A second pass over the same samples scores the candidates exactly. The
@@ -98,7 +94,7 @@ def largest_products(
 
 
 def uses_cells(search: str, shape: tuple[int, int]) -> bool:
-    """Whether a layer is searched in cells; "auto" depends on the shape alone, so that results are reproducible."""
+    """Return whether a layer is searched in cells; "auto" goes by its shape alone, to be reproducible."""
     if search == "auto":
         return shape[0] * shape[1] > _WIDE_PAIRS and min(shape) >= _WIDE_SIDE
     return search == "cells"

@@ -150,10 +150,6 @@ def recommended_settings(name: str) -> dict[str, Any]:
     name : str
         A method of `PRESETS`, or ``"snip"`` or ``"dense"``.
 
-    Returns
-    -------
-    dict
-
     Raises
     ------
     ValueError

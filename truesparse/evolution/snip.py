@@ -64,7 +64,7 @@ _STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
 @plugin("topology", snip={"centred": True, "connected": True})
 @dataclass(frozen=True)
 class SNIP:
-    """The first topology by connection sensitivity.
+    """First topology by connection sensitivity.
 
     Parameters
     ----------
@@ -97,6 +97,8 @@ class SNIP:
     centred: bool = False
     connected: bool = False
 
+    needs: ClassVar[tuple[str, ...]] = ("dense_start",)
+
     def __post_init__(self):
         check_count("n_samples", self.n_samples, none=True)
         for name in ("per_layer", "centred", "connected"):
@@ -104,8 +106,6 @@ class SNIP:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be True or False.")
         if self.connected and not self.per_layer:
             raise ValueError("connected=True needs per_layer=True: it gives every layer connections of its own.")
-
-    needs: ClassVar[tuple[str, ...]] = ("dense_start",)
 
     def __call__(self, vacancies, *, rng, dense_start):
         """Return the pattern of each layer; random numbers come from `dense_start`, a `DenseStart`, not from `rng`."""

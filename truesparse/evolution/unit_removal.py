@@ -33,7 +33,7 @@ from truesparse.runtime.plugins import plugin
 @plugin("evolution")
 @dataclass(frozen=True)
 class ImportancePruning:
-    """Removes the least important units of every hidden layer, a share of the remaining ones at a time.
+    """Removal of the least important units of every hidden layer, a share of the remaining ones at a time.
 
     Parameters
     ----------
