@@ -55,6 +55,12 @@ from truesparse.topology.density import erdos_renyi, global_density
 from truesparse.training import Recipe, new_network
 from truesparse.training.state import Progress
 
+FIRST_TOPOLOGIES = {
+    "balanced": Balanced(),
+    "erdos_renyi": Random(),
+    "snip": SNIP(centred=True, connected=True),
+    "full": Full(),
+}
 SHAPES = [(30, 20), (25, 30), (4, 25)]
 STREAMS = RandomStreams(7)
 
@@ -78,27 +84,22 @@ def network_of(topology, source, **options):
 
 
 def test_there_are_these_names():
-    assert {
-        "balanced": Balanced(),
-        "erdos_renyi": Random(),
-        "snip": SNIP(centred=True, connected=True),
-        "full": Full(),
-    } == {name: resolve("topology", name) for name in names("topology")}
+    assert {name: resolve("topology", name) for name in names("topology")} == FIRST_TOPOLOGIES
 
 
-@pytest.mark.parametrize("name", names("topology"))
+@pytest.mark.parametrize("name", sorted(FIRST_TOPOLOGIES))
 def test_a_name_is_its_rule(name, source, rng):
     X, y = source.X, source.target
     settings = {"hidden_layer_sizes": (30, 25), "evolution": "static", "max_iter": 1, "random_state": 3}
     by_name, by_rule = (
-        SparseMLPClassifier(topology_init=first, **settings).fit(X, y) for first in (name, resolve("topology", name))
+        SparseMLPClassifier(topology_init=first, **settings).fit(X, y) for first in (name, FIRST_TOPOLOGIES[name])
     )
     for one, other in zip(by_name._network.layers, by_rule._network.layers, strict=True):
         assert_array_equal(one.pattern.keys, other.pattern.keys)
         assert_array_equal(one.data, other.data)
 
 
-@pytest.mark.parametrize("name", names("topology"))
+@pytest.mark.parametrize("name", sorted(FIRST_TOPOLOGIES))
 @pytest.mark.parametrize(
     ("options", "counts"),
     [
@@ -111,10 +112,10 @@ def test_how_many_connections_there_are(name, options, counts, source):
     if name == "full":
         if "density" in options:
             with pytest.raises(ValueError, match=r"density=0\.1 contradicts topology_init='full'"):
-                network_of(resolve("topology", name), source, **options)
+                network_of(FIRST_TOPOLOGIES[name], source, **options)
             options = {"density": 1}
         counts = [600, 750, 100]
-    network = network_of(resolve("topology", name), source, **options)
+    network = network_of(FIRST_TOPOLOGIES[name], source, **options)
     assert [layer.nnz for layer in network.layers] == counts
 
 

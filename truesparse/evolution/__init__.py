@@ -1,4 +1,4 @@
-"""How the topology changes during training: prune × grow × schedule, and the methods made of them."""
+"""Evolution of the topology: first topologies, prune rules, grow rules, schedules, and methods made of them."""
 
 from truesparse.evolution.combine import AfterStall, Confirmed, Mixed
 from truesparse.evolution.evolve import Evolution, due_fraction, evolve

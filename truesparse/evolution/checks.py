@@ -1,4 +1,4 @@
-"""Rules of evolution, and what they return, checked before a network is changed by it."""
+"""Checks of rules and of their results, made before a network is changed."""
 
 import inspect
 
@@ -8,7 +8,7 @@ from truesparse.runtime.checks import refuse_masked
 from truesparse.topology.pattern import edge_keys
 
 # Positional arguments and keywords of a call, besides signals, and how it is written.
-_CALL_OF_GROWTH = ((None,), ("rng",), "vacancies, rng=rng")
+_GROW_CALL = ((None,), ("rng",), "vacancies, rng=rng")
 _CALLS = {
     "prune": ((None, None), (), "weights, n_drop"),
     "schedule": ((0, 0, 0), (), "step, epoch_step, total_steps"),
@@ -16,13 +16,9 @@ _CALLS = {
 
 
 def check_rule(name, rule, example):
-    """Refuse what is no prune or grow rule, or no schedule, as the parameter `name` asks.
+    """Raise a ValueError unless `rule` is an instance that can be called as the parameter `name` requires.
 
-    Raises
-    ------
-    ValueError
-        If `rule` is not callable, is a class, has no tuple ``needs`` although it is no schedule, or cannot be called
-        as it would be: a rule of another kind.
+    Rules other than schedules must also have a tuple ``needs``. Signatures of compiled code cannot be checked.
     """
     if not callable(rule) or isinstance(rule, type):
         raise ValueError(
@@ -32,10 +28,10 @@ def check_rule(name, rule, example):
     if name != "schedule" and not isinstance(getattr(rule, "needs", None), tuple):
         raise ValueError(f"{name}={rule!r} must have a tuple 'needs' of the signals it reads; () for none.")
     signals = () if name == "schedule" else rule.needs
-    arguments, keywords, call = _CALLS.get(name, _CALL_OF_GROWTH)
+    arguments, keywords, call = _CALLS.get(name, _GROW_CALL)
     try:
         signature = inspect.signature(rule)
-    except (TypeError, ValueError):  # of compiled code
+    except (TypeError, ValueError):  # compiled code
         return
     try:
         signature.bind(*arguments, **dict.fromkeys((*keywords, *signals)))
@@ -46,14 +42,16 @@ def check_rule(name, rule, example):
         ) from error
 
 
-def one_per_layer(rule, results, n_layers):
-    """The results of a rule as a list, one for each layer it was asked about.
+def signals_for(rule, signals):
+    """Return the signals that a rule needs, by name; raise a ValueError if one of them does not exist."""
+    unknown = [name for name in rule.needs if name not in signals]
+    if unknown:
+        raise ValueError(f"{rule!r} needs the unknown signals {unknown}; there are {sorted(signals)}.")
+    return {name: signals[name] for name in rule.needs}
 
-    Raises
-    ------
-    ValueError
-        If there are more or fewer of them.
-    """
+
+def one_per_layer(rule, results, n_layers):
+    """Return the results of a rule as a list; raise a ValueError unless there is one per layer."""
     try:
         results = list(results)
     except TypeError as error:
@@ -64,13 +62,7 @@ def one_per_layer(rule, results, n_layers):
 
 
 def checked_mask(rule, mask, nnz, n_drop):
-    """What a prune rule returned for a layer, (nnz,) bool.
-
-    Raises
-    ------
-    ValueError
-        If it is no bool mask of this shape with exactly `n_drop` entries True.
-    """
+    """Return a prune rule's mask, (nnz,) bool; raise a ValueError unless exactly `n_drop` entries are True."""
     refuse_masked(f"What {rule!r} returned", mask)
     try:
         array = np.asarray(mask)
@@ -87,13 +79,9 @@ def checked_mask(rule, mask, nnz, n_drop):
 
 
 def checked_keys(rule, edges, vacancy):
-    """Sorted keys of the edges that a grow rule returned for a layer, (n,) int64.
+    """Return the sorted keys of a grow rule's edges for one layer, (n,) int64.
 
-    Raises
-    ------
-    ValueError
-        If these are no pairs of integers within the layer, occur twice, are connected already, or are more than were
-        asked for.
+    Raise a ValueError unless they are at most ``n_grow`` distinct absent pairs of integers within the layer.
     """
     try:
         rows, columns = edges

@@ -1,12 +1,12 @@
-"""Grow rules that are made of two others: both in every update, by what samples confirm, or one after the other."""
+"""Grow rules made of two others: side by side, by confirmation on other samples, or one after the other."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from truesparse.evolution.checks import check_rule, checked_keys, one_per_layer
+from truesparse.evolution.checks import check_rule, checked_keys, one_per_layer, signals_for
 from truesparse.evolution.grow import OMP, Cosine, Random
-from truesparse.evolution.rules import Grow
+from truesparse.evolution.rules import Grow, edges_of
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
@@ -17,7 +17,7 @@ from truesparse.topology.pattern import not_among
 @plugin("grow", mixed={})
 @dataclass(frozen=True)
 class Mixed:
-    """A share of the pairs is picked by one rule, the rest by another, which does not see the picks of the first.
+    """A share of the pairs picked by one rule, the rest by another that does not see the first one's picks.
 
     Parameters
     ----------
@@ -42,44 +42,40 @@ class Mixed:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Those of both rules."""
+        """Signals of both rules."""
         return tuple(dict.fromkeys((*self.first.needs, *self.second.needs)))
 
     def __call__(self, vacancies, *, rng, **signals):
-        """Edges to grow, per layer."""
-        asked = [replace(vacancy, n_grow=round(float(self.share) * vacancy.n_grow)) for vacancy in vacancies]
-        first = keys_of(self.first, asked, rng, signals)
-        left = [left_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
-        second = keys_of(self.second, left, rng, signals)
-        return [
-            np.divmod(np.concatenate(keys), vacancy.pattern.shape[1])
-            for vacancy, *keys in zip(vacancies, first, second, strict=True)
-        ]
+        """Return the edges to grow, per layer."""
+        parts = [replace(vacancy, n_grow=round(float(self.share) * vacancy.n_grow)) for vacancy in vacancies]
+        first = keys_of(self.first, parts, rng, signals)
+        rest = [vacancy_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
+        second = keys_of(self.second, rest, rng, signals)
+        return edges_of(map(np.concatenate, zip(first, second, strict=True)), vacancies)
 
 
 @plugin("grow", confirmed={})
 @dataclass(frozen=True)
 class Confirmed:
-    """Pairs picked by errors in layers where other samples confirm what they promise, and by another rule elsewhere.
+    """Pairs picked by errors where other samples confirm the gain, and by another rule in the remaining layers.
 
-    The first rule sees one half of the samples. With g the gradient of the loss on that half and g′ on the other one,
-    what its picks of a layer promise is confirmed by the share
+    The first rule sees one half of the samples. With g the gradient of the loss on that half and g′ on the other half,
+    the confirmed share of a layer's picks is
 
         Σ_picks sign(g_ji) · g′_ji / Σ_picks |g_ji|
 
-    1 if the other half asks for the same steps, around 0 if the first half was only noise. A rule of this library:
-    growth by errors, when pairs are many and samples few, grows what is not there in other samples (Madelon), while
-    growth by similarity does not look at the loss at all.
+    1 if both halves ask for the same steps, around 0 if the first half was noise. A rule of this library: growth by
+    errors fits noise when pairs are many and samples few (Madelon), and growth by similarity ignores the loss.
 
     Parameters
     ----------
     first : Grow
-        Reads ``errors``, whose number of samples is half of `n_samples` whatever it asks for.
+        Reads ``errors``, always of half of `n_samples`.
     otherwise : Grow
     least : float, in [0, 1]
         The share that must be confirmed.
     n_samples : int or None
-        Training samples to look at, drawn anew for each update; None for all of them.
+        Training samples, drawn anew for each update; None for all of them.
 
     Examples
     --------
@@ -100,31 +96,29 @@ class Confirmed:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Those of both rules."""
+        """Errors, and the signals of both rules."""
         return tuple(dict.fromkeys(("errors", *self.first.needs, *self.otherwise.needs)))
 
     def __call__(self, vacancies, *, rng, **signals):
-        """Edges to grow, per layer."""
-        seen, others = signals["errors"](self.n_samples).halves()
-        keys = keys_of(self.first, vacancies, rng, {**signals, "errors": lambda n_samples: seen})
-        pairs = [np.divmod(picked, vacancy.pattern.shape[1]) for picked, vacancy in zip(keys, vacancies, strict=True)]
-        promised = _gradients(seen, vacancies, pairs)
-        found = _gradients(others, vacancies, pairs)
+        """Return the edges to grow, per layer."""
+        half, other_half = signals["errors"](self.n_samples).halves()
+        edges = edges_of(keys_of(self.first, vacancies, rng, {**signals, "errors": lambda n_samples: half}), vacancies)
+        gradients, other_gradients = _gradients(half, vacancies, edges), _gradients(other_half, vacancies, edges)
         shares = [
             (np.sign(g) * g_other).sum() / max(np.abs(g).sum(), np.finfo(g.dtype).tiny)
-            for g, g_other in zip(promised, found, strict=True)
+            for g, g_other in zip(gradients, other_gradients, strict=True)
         ]
-        doubtful = [place for place, share in enumerate(shares) if not share >= self.least]
-        instead = keys_of(self.otherwise, [vacancies[place] for place in doubtful], rng, signals)
-        for place, picked in zip(doubtful, instead, strict=True):
-            pairs[place] = np.divmod(picked, vacancies[place].pattern.shape[1])
-        return pairs
+        refused = [place for place, share in enumerate(shares) if not share >= self.least]
+        others = [vacancies[place] for place in refused]
+        for place, picked in zip(refused, edges_of(keys_of(self.otherwise, others, rng, signals), others), strict=True):
+            edges[place] = picked
+        return edges
 
 
 @plugin("grow", after_stall={})
 @dataclass(frozen=True)
 class AfterStall:
-    """A rule that is followed until training stalls, and another one that is followed from then on (CTRE-seq).
+    """One rule until training stalls, and another from then on (CTRE-seq; Atashgahi et al., 2022).
 
     Training has stalled once the monitored quantity (the validation score, or without ``early_stopping`` the training
     loss) has not improved for ``patience`` epochs. The second rule then stays to the end.
@@ -147,43 +141,38 @@ class AfterStall:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Those of both rules, and the progress of training."""
+        """Progress of training, and the signals of both rules."""
         return ("progress", *dict.fromkeys((*self.first.needs, *self.then.needs)))
 
     def __call__(self, vacancies, *, rng, progress, **signals):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         rule = self.then if progress.longest_stall >= self.patience else self.first
-        return rule(vacancies, rng=rng, **_asked_for(rule, signals | {"progress": progress}))
-
-
-def _asked_for(rule, signals):
-    return {name: signals[name] for name in rule.needs}
-
-
-def _gradients(errors, vacancies, pairs):
-    """The gradient of the mean loss over the samples of a stream, at some pairs of each layer."""
-    stream = SideBySide(errors)
-    return sums_of_products(stream, [vacancy.layer for vacancy in vacancies], stream.first_error, pairs)
+        return rule(vacancies, rng=rng, **signals_for(rule, signals | {"progress": progress}))
 
 
 def keys_of(rule, vacancies, rng, signals):
-    """What a rule picks, as keys; it is not asked about layers where nothing is to be grown."""
+    """Return the sorted keys that a rule picks per vacancy, asking it only about vacancies with pairs to grow."""
     keys = [np.empty(0, dtype=np.int64) for _ in vacancies]
     asked = [place for place, vacancy in enumerate(vacancies) if vacancy.n_grow > 0]
     if asked:
-        edges = rule([vacancies[place] for place in asked], rng=rng, **_asked_for(rule, signals))
+        edges = rule([vacancies[place] for place in asked], rng=rng, **signals_for(rule, signals))
         for place, picked in zip(asked, one_per_layer(rule, edges, len(asked)), strict=True):
             keys[place] = checked_keys(rule, picked, vacancies[place])
     return keys
 
 
-def left_after(vacancy, keys):
-    """What is left to be filled of a vacancy when pairs with these sorted keys are connected."""
+def vacancy_after(vacancy, keys):
+    """Return the vacancy that remains once the absent pairs with these sorted keys are connected."""
     before = np.union1d(vacancy.before.keys, keys)
-    dropped = np.isin(before, not_among(vacancy.dropped_keys, keys))
     return replace(
         vacancy,
         before=Pattern.from_keys(before, vacancy.before.shape),
-        dropped=dropped,
+        dropped=np.isin(before, not_among(vacancy.dropped_keys, keys)),
         n_grow=vacancy.n_grow - keys.size,
     )
+
+
+def _gradients(errors, vacancies, edges):
+    """Return the gradient of the mean loss over a stream's samples at some pairs of each layer."""
+    stream = SideBySide(errors)
+    return sums_of_products(stream, [vacancy.layer for vacancy in vacancies], stream.first_error, edges)

@@ -1,18 +1,17 @@
-"""One update of the topology: prune, then grow, the same number of connections in every layer.
+"""One update of the topology: prune, then grow as many connections in every layer.
 
     n_drop = ⌊drop_fraction · nnz⌋            for every layer that is not full
     prune picks n_drop stored weights, grow picks n_drop pairs among those absent after pruning
 
-The number of weights never changes. Where a grow rule finds fewer pairs than it was asked for, uniformly random
-absent pairs take the remaining places. A pair that is pruned and picked again at once was never away: its weight
-and optimiser state stay.
+The number of weights never changes. If a grow rule finds fewer pairs, random absent pairs are grown for the rest. A
+pair that is pruned and picked again in the same update keeps its weight and optimiser state.
 
-Rules name in ``needs`` the signals that they read, and get no other: those of `truesparse.evolution.signals`, and
+Rules read the signals that they name in ``needs``: those of `truesparse.evolution.signals`, and
 
 | signal | is |
 |---|---|
-| ``layers`` | all layers of the network, to be read only |
-| ``changing`` | the numbers of the layers that change in this update: those whose weights prune rules are given |
+| ``layers`` | all layers of the network, read-only |
+| ``changing`` | indices of the layers that change in this update, whose weights prune rules are given |
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from truesparse._typing import IndexArray
-from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer
+from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer, signals_for
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude
 from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy, Within
@@ -42,33 +41,28 @@ _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(d
 @plugin("evolution")
 @dataclass(frozen=True)
 class Evolution:
-    """How the topology changes during training.
-
-    The rules are in `truesparse.evolution`: `Magnitude`, `SignedMagnitude`, `MEST`, `SensitivityPrune` and
-    `PathWeightPrune` prune; `Random`, `Cosine`, `Gradient`, `OMP`, `GuidedStochastic`, `SensitivityGrow`,
-    `PathWeightGrow`, `Mixed`, `Confirmed` and `AfterStall` grow; `Constant`, `CosineAnnealing` and `Linear` are
-    schedules.
+    """Prune rule, grow rule and schedule: how the topology changes during training.
 
     Parameters
     ----------
     prune : Prune or str
-        Which weights go.
+        Which weights are dropped.
     grow : Grow or str
         Which pairs become connections.
     schedule : Schedule or str
-        When, and what share of the weights.
+        When the topology changes, and by what share of the weights.
     grow_init : "zeros", float or Initializer
-        Values of grown weights: zero; drawn as the network's first weights, times this factor; or drawn by an
+        Values of grown weights: zero; drawn like the network's first weights, times this factor; or drawn by an
         initializer of their own (see `truesparse.network.initial_weights`).
     within : Within, optional
-        Only pairs that it allows are grown, such as those of a `Given` topology. By default all pairs.
+        Restricts growth to some pairs, such as those of a `Given` topology.
     unit_pruning : ImportancePruning, optional
-        Removes hidden units that matter little. The network gets narrower, and has fewer weights.
+        Removes unimportant hidden units, so that the network gets narrower and has fewer weights.
 
     Examples
     --------
-    A rule of one's own is a dataclass with ``needs`` and ``__call__``. This one connects the output units to the
-    first inputs that they have no connection from. `truesparse.plugin` gives it a short name, and lets files hold it:
+    A rule of your own is a dataclass with ``needs`` and ``__call__``. This one grows each layer's first absent pairs.
+    `truesparse.plugin` gives it a short name, and lets files hold it:
 
     >>> from dataclasses import dataclass
     >>> from typing import ClassVar
@@ -112,13 +106,7 @@ class Evolution:
 
 
 def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: int) -> float:
-    """What a schedule returns, checked.
-
-    Raises
-    ------
-    ValueError
-        If it is no number in [0, 1].
-    """
+    """Return the share of weights that a schedule replaces; raise a ValueError if it is no number in [0, 1]."""
     fraction = schedule(step, epoch_step, total_steps)
     if not (isinstance(fraction, Real) and 0 <= fraction <= 1):
         raise ValueError(f"{schedule!r} returned {fraction!r} for step {step}; it must return a number in [0, 1].")
@@ -132,7 +120,7 @@ def evolve(
     rng: np.random.Generator,
     signals: Mapping[str, Any],
 ) -> list[Rewiring | None]:
-    """Choose the next topology. Nothing is changed: the caller applies the rewirings.
+    """Choose the next topology; the caller applies it.
 
     Parameters
     ----------
@@ -141,16 +129,16 @@ def evolve(
     drop_fraction : float, in [0, 1]
     rng : numpy.random.Generator
     signals : dict
-        By name, what rules may ask for besides ``layers`` and ``changing``.
+        Signals by name, besides ``layers`` and ``changing``.
 
     Returns
     -------
-    One Rewiring per layer, None for a layer that stays as it is because it is full or too small.
+    One Rewiring per layer; None if the layer is full or too small to change.
 
     Raises
     ------
     ValueError
-        If a rule asks for an unknown signal, or returns masks or edges that it must not.
+        If a rule needs an unknown signal, or returns masks or edges that are not allowed.
     """
     n_drop = {i: int(drop_fraction * layer.nnz) for i, layer in enumerate(layers) if layer.can_change}
     allowed = {i: _allowed(evolution.within, i, layers[i].shape) for i in n_drop}
@@ -164,7 +152,7 @@ def evolve(
     signals = {**signals, "layers": list(layers), "changing": changing}
     prune, grow = evolution.prune, evolution.grow
     weights = [_read_only(layers[i].weight) for i in changing]
-    masks = prune(weights, [n_drop[i] for i in changing], **_asked_for(prune, signals))
+    masks = prune(weights, [n_drop[i] for i in changing], **signals_for(prune, signals))
     masks = [
         checked_mask(prune, mask, layers[i].nnz, n_drop[i])
         for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
@@ -172,7 +160,7 @@ def evolve(
     vacancies = [
         Vacancy(i, layers[i].pattern, mask, n_drop[i], allowed[i]) for i, mask in zip(changing, masks, strict=True)
     ]
-    edges = one_per_layer(grow, grow(vacancies, rng=rng, **_asked_for(grow, signals)), len(changing))
+    edges = one_per_layer(grow, grow(vacancies, rng=rng, **signals_for(grow, signals)), len(changing))
     for vacancy, picked in zip(vacancies, edges, strict=True):
         keys = filled(vacancy, checked_keys(grow, picked, vacancy), rng)
         rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, keys)
@@ -180,14 +168,7 @@ def evolve(
 
 
 def filled(vacancy: Vacancy, keys: IndexArray, rng: np.random.Generator) -> IndexArray:
-    """Return keys of as many pairs as are to be grown: the picked ones that are allowed, and random ones for the rest.
-
-    Parameters
-    ----------
-    vacancy : Vacancy
-    keys : (n,) int64, sorted, at most ``n_grow``
-    rng : numpy.random.Generator
-    """
+    """Return ``n_grow`` keys: the picked ones (sorted, at most ``n_grow``) that are allowed, and random ones."""
     if vacancy.within is not None:
         keys = keys[np.isin(keys, vacancy.candidates)]
     n_missing = vacancy.n_grow - keys.size
@@ -195,7 +176,7 @@ def filled(vacancy: Vacancy, keys: IndexArray, rng: np.random.Generator) -> Inde
 
 
 def _allowed(within, layer, shape):
-    """The pairs of a layer that may be connected; None where all may."""
+    """Return the pairs of a layer that may be connected; None if all may."""
     if within is None:
         return None
     pattern = within.allowed(layer, shape)
@@ -205,14 +186,7 @@ def _allowed(within, layer, shape):
 
 
 def _read_only(weight):
-    """The same weights, so that a rule cannot change the network while it chooses."""
+    """Return the weights with read-only data, so that a rule cannot change the network."""
     weight.data = weight.data.view()
     weight.data.flags.writeable = False
     return weight
-
-
-def _asked_for(rule, signals):
-    unknown = [name for name in rule.needs if name not in signals]
-    if unknown:
-        raise ValueError(f"{rule!r} needs the unknown signals {unknown}; there are {sorted(signals)}.")
-    return {name: signals[name] for name in rule.needs}

@@ -1,20 +1,13 @@
-"""First topologies: a grow rule fills an empty network.
+"""First topologies: grow rules that fill empty layers.
 
-| name | rule | connections |
-|---|---|---|
-| ``balanced`` | `Balanced` | all units of a side have equally many, give or take one |
-| ``erdos_renyi`` | `truesparse.evolution.Random` | uniformly random |
-| ``snip`` | `truesparse.evolution.SNIP` | those that matter most to the loss of a dense network |
-| ``full`` | `Full` | all |
-| | `Given` | the user's own |
+`Balanced`, `Full`, `Given` and `SNIP` are made for it, but any grow rule can be one; `Random` is ``"erdos_renyi"``. A
+rule returns ``n_grow`` edges of each layer, or a `Pattern`. If it reads no signals, it is called for one layer at a
+time, so that a layer's connections do not depend on the other layers. The only signal is ``dense_start``, see
+`truesparse.evolution.snip`.
 
-Any grow rule can be a first topology: it is given layers without a connection (`Vacancy.empty`), and picks ``n_grow``
-pairs in each. Rules that read no signals are asked about one layer at a time, so that a layer's connections do not
-depend on the other layers. The only signal is ``dense_start``, see `truesparse.evolution.snip`.
-
-A first topology may have two methods more: ``counts(shapes, epsilon, density)``, how many connections each layer gets,
-if that is not up to `epsilon` and `density`; and ``first_weights(layer, pattern, initializer, rng)``, the values of the
-connections, (nnz,), if these are not up to the initializer. It may return a `Pattern` in place of edges.
+Two methods are optional: ``counts(shapes, epsilon, density)`` returns the number of connections of each layer, in place
+of those that `epsilon` or `density` give; ``first_weights(layer, pattern, initializer, rng)`` returns the weights,
+(nnz,), in place of the initializer's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,9 +36,9 @@ Shapes = list[tuple[int, int]]
 @plugin("topology", balanced={})
 @dataclass(frozen=True)
 class Balanced:
-    """Random connections, equally many for all units of a side, give or take one.
+    """Random connections; all units of a side have equally many, give or take one.
 
-    At one connection in five hundred, uniform sampling leaves many units with none.
+    Uniform sampling, in contrast, leaves many units without any at a density of 1/500.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -63,13 +56,7 @@ class Full:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def counts(self, shapes: Shapes, epsilon: float | None, density: float | None) -> list[int]:
-        """Return the numbers of all pairs.
-
-        Raises
-        ------
-        ValueError
-            If `density` asks for fewer.
-        """
+        """Return each layer's number of pairs; raise a ValueError if `density` asks for fewer."""
         if density not in (None, 1):
             raise ValueError(
                 f"density={density!r} contradicts topology_init='full', which stores all weights; only None and 1 are "
@@ -85,24 +72,24 @@ class Full:
 @plugin("topology")
 @dataclass(frozen=True, eq=False)
 class Given:
-    """The user's own topology, such as that of a network that was trained and pruned elsewhere.
+    """A topology of your own, such as that of a network that was trained and pruned elsewhere.
 
     Parameters
     ----------
     patterns : sequence of SciPy sparse matrices or `Pattern`
-        One (fan_out, fan_in) per layer, hidden layers first, the output layer last. What a matrix stores is connected,
-        also explicit zeros.
+        One (fan_out, fan_in) per layer, from the first hidden layer to the output layer. All stored entries are
+        connections, also explicit zeros.
     values : bool, default=False
-        Whether the numbers in the matrices are the first weights, instead of random ones.
+        Whether the values of the matrices are the first weights. By default these are random.
 
     Raises
     ------
     ValueError
-        If a matrix is damaged or stores a pair twice, or if `values` asks for numbers that are not there or not finite.
+        If a matrix is damaged or stores a pair twice, or if `values` asks for values that are missing or not finite.
 
     Examples
     --------
-    Go on with the larger half of the weights of a dense network:
+    Continue with the larger half of a dense network's weights:
 
     >>> import numpy as np
     >>> from scipy.sparse import csr_array
@@ -123,6 +110,7 @@ class Given:
     values: bool = False
 
     needs: ClassVar[tuple[str, ...]] = ()
+    _data: ClassVar[tuple[FloatArray | None, ...]]  # set in each instance; not a field
 
     def __post_init__(self):
         if issparse(self.patterns) or isinstance(self.patterns, Pattern):
@@ -148,12 +136,12 @@ class Given:
         return [(array.shape, array.tobytes()) for array in [*numbers, *(self._data if self.values else ())]]
 
     def counts(self, shapes: Shapes, epsilon: float | None, density: float | None) -> list[int]:
-        """Return the numbers of connections that are given.
+        """Return each layer's number of connections.
 
         Raises
         ------
         ValueError
-            If the shapes are others, or if `epsilon` or `density` ask for a number too.
+            If the shapes are not those of the network, or `epsilon` or `density` is not None.
         """
         given = [pattern.shape for pattern in self.patterns]
         if given != list(shapes):
@@ -175,17 +163,12 @@ class Given:
     def first_weights(
         self, layer: int, pattern: Pattern, initializer: Initializer, rng: np.random.Generator
     ) -> FloatArray:
-        """Return the given numbers, or random ones."""
-        return self._data[layer] if self.values else draw(initializer, pattern, slice(None), rng)
+        """Return the given weights, or random ones."""
+        given = self._data[layer] if self.values else None
+        return _random_weights(pattern, initializer, rng) if given is None else given
 
     def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
-        """Return a layer's pattern: as ``within`` of an `Evolution`, only these pairs are ever grown.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
+        """Return a layer's pattern, to which ``Evolution.within`` restricts growth; raise a ValueError without one."""
         if layer >= len(self.patterns):
             raise ValueError(f"within has {len(self.patterns)} patterns, but the network has a layer {layer} too.")
         return self.patterns[layer]
@@ -205,36 +188,24 @@ def first_patterns(
     streams: Callable[[str, int], np.random.Generator],
     signals: Mapping[str, Any],
 ) -> list[Pattern]:
-    """Return the pattern of every layer of a new network.
+    """Return the pattern of every layer (fan_out, fan_in) of a new network.
 
-    Parameters
-    ----------
-    rule : FirstTopology
-    shapes : list of (fan_out, fan_in)
-    epsilon, density : float, optional
-        How many connections there are, see `truesparse.topology.density`; at most one of them. Without both, `epsilon`
-        is 1.
-    streams : RandomStreams
-    signals : dict
-        By name, what the rule may ask for.
-
-    Raises
-    ------
-    ValueError
-        If the rule needs another signal, or returns what cannot be connected.
+    `epsilon` or `density` sets the number of connections (see `truesparse.topology.density`); epsilon is 1 if both are
+    None. Raise a ValueError if the rule needs other `signals` or returns anything but a pattern
+    of the layer or absent pairs.
     """
     unknown = [name for name in rule.needs if name not in signals]
     if unknown:
         raise ValueError(f"topology_init={rule!r} needs the signals {unknown}; a first topology has {sorted(signals)}.")
-    layers = list(zip(shapes, _counts(rule, shapes, epsilon, density), strict=True))
-    empty = [Vacancy.empty(index, shape, n) for index, (shape, n) in enumerate(layers)]
+    counts = _counts(rule, shapes, epsilon, density)
+    empty = [Vacancy.empty(layer, *sizes) for layer, sizes in enumerate(zip(shapes, counts, strict=True))]
     if rule.needs:
         asked = {name: signals[name] for name in rule.needs}
         picks = one_per_layer(rule, rule(empty, rng=streams("topology", 0), **asked), len(empty))
     else:
-        picks = [
-            one_per_layer(rule, rule([vacancy], rng=streams("topology", vacancy.layer)), 1)[0] for vacancy in empty
-        ]
+        without_signals: Callable[..., Any] = rule
+        results = [without_signals([vacancy], rng=streams("topology", vacancy.layer)) for vacancy in empty]
+        picks = [one_per_layer(rule, result, 1)[0] for result in results]
     return [
         _completed(rule, vacancy, picked, streams("topology rest", vacancy.layer))
         for vacancy, picked in zip(empty, picks, strict=True)
@@ -247,7 +218,7 @@ def first_weights(
     """Return the first weights of a layer, (nnz,)."""
     own = getattr(rule, "first_weights", None)
     if own is None:
-        return draw(initializer, pattern, slice(None), rng)
+        return _random_weights(pattern, initializer, rng)
     weights = np.asarray(own(layer, pattern, initializer, rng))
     if weights.shape != (pattern.nnz,) or weights.dtype.kind not in "fiu" or not np.isfinite(weights).all():
         raise ValueError(
@@ -255,6 +226,10 @@ def first_weights(
             f"shape {weights.shape} and dtype {weights.dtype}."
         )
     return weights
+
+
+def _random_weights(pattern, initializer, rng):
+    return draw(initializer, pattern, np.arange(pattern.nnz), rng)
 
 
 def _counts(rule, shapes, epsilon, density):
@@ -267,7 +242,7 @@ def _counts(rule, shapes, epsilon, density):
 
 
 def _completed(rule, vacancy, picked, rng):
-    """The pattern of a layer out of the edges that a rule picked; random ones are added if it found too few."""
+    """Return the pattern of a layer from what a rule picked, with random pairs added if these are too few."""
     if isinstance(picked, Pattern):
         if picked.shape != vacancy.pattern.shape:
             raise ValueError(
@@ -279,7 +254,7 @@ def _completed(rule, vacancy, picked, rng):
 
 
 def _given_layer(layer, matrix, values):
-    """Pattern and numbers of a given matrix, checked."""
+    """Return the pattern and the values of a given matrix, checked; a `Pattern` has no values."""
     name = f"patterns[{layer}]"
     if isinstance(matrix, Pattern):
         if values:

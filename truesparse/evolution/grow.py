@@ -1,8 +1,8 @@
-"""Which absent pairs become connections.
+"""Grow rules: which absent pairs become connections.
 
-Each rule has a score for the pair of an input unit i and an output unit j, and picks the absent pairs with the highest
-scores. a_i are the input's activations over training samples, z_j the output's, δ_j the output's errors: the gradient
-of the loss with respect to its sums.
+A rule scores the pair of an input unit i and an output unit j, and picks the absent pairs with the highest scores. Over
+training samples, a_i are the activations of the input, z_j those of the output, and δ_j the errors of the output: the
+gradient of the loss with respect to its sums.
 
 | rule | score | search | source |
 |---|---|---|---|
@@ -14,30 +14,17 @@ of the loss with respect to its sums.
 | `SensitivityGrow` | E abs a_i · E abs δ_j | ranks | ours |
 | `PathWeightGrow` | in_i · out_j, weights of paths | ranks | ours |
 
-No search makes a matrix of all pairs: `truesparse.evolution.search` has the two stages and the tiles,
-`truesparse.kernels.products` the ranks.
+No rule makes a matrix of all pairs: `truesparse.evolution.search` has the two stages and the tiles,
+`truesparse.kernels.products` the ranks. Pairs with a score of zero are not picked; random pairs take their places.
 
-*CTRE*, for units that fire together wire together, needs forward passes only:
-
-| paper | here |
+| CTRE | here |
 |---|---|
 | similarity matrix Sim_l | never made: a search for its largest absent entries |
 | ζ, fraction of weights replaced | ``drop_fraction`` of the schedule |
-| A_(l−1), A_l | ``activations[layer]``, ``activations[layer + 1]``; raw features below, predictions on top |
+| A_(l−1), A_l | ``activations[layer]``, ``activations[layer + 1]``: features first, predictions last |
 
-*Centred* scores subtract each unit's mean first, which turns the cosine into the correlation: ReLU units are never
-negative, so the plain cosine of any two of them is large and says little.
-
-*OMP* is the selection rule of orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad, 1993): the input that
-explains most of what is left of the error. It is RigL's score with the inputs normalised as in CTRE, so that a large
-input has no advantage.
-
-No search returns pairs whose score is zero; random pairs take their places. A pair that was dropped in the same update
-may be picked, unless ``regrow`` is False.
-
-Where this differs from the authors' code: CTRE's makes the matrix of similarities and RigL's the dense gradient, of
-fan_in × fan_out; ours never do. GSE's also has other distributions to draw from; this is the one that bounds the
-gradient.
+Differences from the authors' code: CTRE's makes the matrix of similarities and RigL's the dense gradient, fan_in ×
+fan_out each. GSE's can draw from other distributions; ours is the one that bounds the gradient.
 """
 
 from dataclasses import dataclass
@@ -46,16 +33,17 @@ from typing import ClassVar
 import numpy as np
 
 from truesparse.evolution.paths import path_weights
+from truesparse.evolution.rules import edges_of
 from truesparse.evolution.search import (
     SEARCHES,
     SideBySide,
     Vectors,
+    best_of,
     largest_products,
     mean_magnitudes,
     sums_of_products,
 )
 from truesparse.kernels.products import top_absent_products
-from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
 from truesparse.topology.pattern import not_among
@@ -69,40 +57,34 @@ class Random:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, vacancies, *, rng):
-        """Edges to grow, per layer."""
-        return _edges([vacancy.sample(vacancy.n_grow, rng) for vacancy in vacancies], vacancies)
+        """Return the edges to grow, per layer."""
+        return edges_of([vacancy.sample(vacancy.n_grow, rng) for vacancy in vacancies], vacancies)
 
 
 @plugin("grow", cosine={})
 @dataclass(frozen=True)
 class Cosine:
-    """The absent pairs whose units' activations have the highest absolute cosine similarity (CTRE).
+    """Absent pairs whose units' activations have the highest absolute cosine similarity (CTRE).
 
     Parameters
     ----------
     centred : bool
-        Subtract each unit's mean over the samples first.
+        Subtract each unit's mean over the samples first, which makes the cosine a correlation. Without, the cosine of
+        any two ReLU units is large, because their activations are never negative.
     regrow : bool
-        Whether a pair that was dropped in the same update may be picked; it then keeps its weight. If not, such
-        picks are left out, and random pairs take their places (CTRE-sim).
+        Whether a pair that was dropped in the same update may be picked; it then keeps its weight. If not, random
+        pairs take the places of such picks (CTRE-sim).
     n_samples : int or None
-        Training samples to look at, drawn anew for each update; None for all of them.
+        Training samples, drawn anew for each update; None for all of them.
     search : {"auto", "sketch", "cells", "exact"}
-        "sketch": in two stages, the first of which compares the sketches of all pairs. "cells": likewise, but the
-        first stage compares only sketches in similar cells, and misses some of the pairs that "sketch" finds.
-        "auto": "cells" for layers of more than 20,000 × 20,000 pairs with at least 2,000 units on each side, and
-        "sketch" for all others. "exact": over all samples at once, whose activations are then held in memory:
-        n_samples × (features + units), and so dense even if the features are sparse.
+        "sketch" compares the sketches of all pairs, then scores the best of them exactly. "cells" compares only
+        sketches in similar cells and misses some pairs (docs/trials.md has figures). "auto" is "cells" for layers of
+        more than 20,000 × 20,000 pairs with at least 2,000 units on each side, otherwise "sketch". "exact" scores all
+        pairs exactly and holds the activations of all samples: n_samples × (features + units), also of sparse data.
     width : int
         Numbers per sketch.
     candidates : int
-        Pairs that are scored exactly for each connection that is grown.
-
-    Notes
-    -----
-    In ``benchmarks/growth_search.py``, "cells" found 98 to 100 % of the best pairs of sketches at 100,000 units a side,
-    in 4 to 7 % of the time. It finds fewer in narrower layers if many pairs are wanted of units without clear groups:
-    87 % at 20,000 units, for 48 pairs a unit. Between sketches of pure noise it finds a third or less.
+        Pairs that are scored exactly for each connection to grow.
     """
 
     centred: bool = True
@@ -118,7 +100,7 @@ class Cosine:
         _check_search(self)
 
     def __call__(self, vacancies, *, rng, activations):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         both = Vectors(centred=self.centred, normalised=True)
         picks = largest_products(
             vacancies, activations(self.n_samples), first_output=1, inputs=both, outputs=both, rng=rng,
@@ -130,15 +112,14 @@ class Cosine:
 @plugin("grow", omp={})
 @dataclass(frozen=True)
 class OMP:
-    """The absent pairs whose input explains most of the output's error: the rule of orthogonal matching pursuit.
+    """Absent pairs whose input explains most of the output's error, |⟨δ_j, a_i − ā_i⟩| / ‖a_i − ā_i‖.
 
-    The score is |⟨δ_j, a_i − ā_i⟩| / ‖a_i − ā_i‖ over the samples. A method of this library.
+    The selection rule of orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad, 1993), as a grow rule new here.
+    It is RigL's score with inputs normalised as in CTRE, so that large inputs have no advantage.
 
     Parameters
     ----------
-    n_samples : int or None
-        Training samples to look at, drawn anew for each update; None for all of them.
-    search, width, candidates, regrow
+    n_samples, search, width, candidates, regrow
         As for `Cosine`.
     """
 
@@ -154,7 +135,7 @@ class OMP:
         _check_search(self)
 
     def __call__(self, vacancies, *, rng, errors):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         stream = SideBySide(errors(self.n_samples))
         picks = largest_products(
             vacancies, stream, stream.first_error, inputs=Vectors(centred=True, normalised=True), outputs=Vectors(),
@@ -166,22 +147,19 @@ class OMP:
 @plugin("grow", gradient={})
 @dataclass(frozen=True)
 class Gradient:
-    """The absent pairs with the largest |∂L/∂w| (RigL; Evci et al., 2020).
-
-    The gradient is made tile by tile, and only the best pairs so far are kept.
+    """Absent pairs with the largest |∂L/∂w| (RigL; Evci et al., 2020), computed in tiles.
 
     Parameters
     ----------
     n_samples : int or None
-        Training samples whose mean loss L is, drawn anew for each update; None for all of them. All their activations
-        and errors are held in memory: n_samples × (features + twice the units). RigL takes one batch.
+        As for `Cosine`; L is the mean loss over these samples. Their activations and errors are held in memory:
+        n_samples × (features + twice the units). RigL takes one batch.
     regrow : bool
         As for `Cosine`.
 
     Notes
     -----
-    The time grows with fan_in · fan_out · n_samples. There is no search in cells: these need inputs of one length,
-    as `OMP` has.
+    Time grows with fan_in · fan_out · n_samples. A search in cells needs inputs of equal norm, as `OMP` has.
     """
 
     n_samples: int | None = 100
@@ -193,7 +171,7 @@ class Gradient:
         check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, vacancies, *, rng, errors):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         stream = SideBySide(errors(self.n_samples))
         picks = largest_products(
             vacancies, stream, stream.first_error, inputs=Vectors(), outputs=Vectors(), rng=rng, search="exact"
@@ -204,24 +182,22 @@ class Gradient:
 @plugin("grow", guided_stochastic={})
 @dataclass(frozen=True)
 class GuidedStochastic:
-    """The largest |∂L/∂w| among absent pairs that are drawn at random (guided stochastic exploration, GSE).
+    """Pairs with the largest |∂L/∂w| among randomly drawn absent pairs (guided stochastic exploration, GSE).
 
-    A pair is drawn with a probability in proportion to Σ|a_i| · Σ|δ_j|, which is never less than its gradient (Heddes
-    et al., 2024).
+    A pair is drawn with a probability proportional to Σ|a_i| · Σ|δ_j|, an upper bound of its gradient (Heddes et al.,
+    2024).
 
     Parameters
     ----------
     candidates : float
-        Pairs that are drawn, as a multiple of the layer's weights before pruning; those that are drawn twice or
-        connected do not count again. Where the layer has no more pairs with a signal than that, all are taken.
-    n_samples : int or None
-        Training samples to look at, drawn anew for each update; None for all of them. The paper takes one batch.
-    regrow : bool
-        As for `Cosine`.
+        Number of draws, as a multiple of the layer's weights before pruning. Pairs that are connected or drawn twice
+        are not replaced. If no more pairs than that have a signal, all of them are taken.
+    n_samples, regrow
+        As for `Cosine`. The paper takes one batch.
 
     Notes
     -----
-    Time O(candidates · nnz · n_samples), memory O(candidates · nnz): nothing depends on fan_in · fan_out.
+    Time O(candidates · nnz · n_samples), memory O(candidates · nnz), independent of fan_in · fan_out.
     """
 
     candidates: float = 1.0
@@ -235,44 +211,33 @@ class GuidedStochastic:
         check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, vacancies, *, rng, errors):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         stream = SideBySide(errors(self.n_samples))
-        means = _mean_factors(stream, vacancies)
         drawn = []
-        for vacancy, (of_outputs, of_inputs) in zip(vacancies, means, strict=True):
+        for vacancy, (of_outputs, of_inputs) in zip(vacancies, _mean_factors(stream, vacancies), strict=True):
             if vacancy.within is not None:
                 drawn.append(vacancy.candidates)  # few enough to score them all
                 continue
             multiple = min(float(self.candidates), vacancy.before.n_pairs)
             n = max(vacancy.n_grow, round(multiple * vacancy.before.nnz))
             drawn.append(not_among(_draw_pairs(of_outputs, of_inputs, n, rng), vacancy.pattern.keys))
-        pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(drawn, vacancies, strict=True)]
         layers = [vacancy.layer for vacancy in vacancies]
-        gradients = sums_of_products(stream, layers, stream.first_error, pairs)
-        picks = []
-        for vacancy, keys, gradient in zip(vacancies, drawn, gradients, strict=True):
-            n_usable = keys.size if vacancy.within is None else np.count_nonzero(gradient)  # those drawn have a signal
-            picks.append(keys[k_smallest(-np.abs(gradient), min(vacancy.n_grow, n_usable))])
+        gradients = sums_of_products(stream, layers, stream.first_error, edges_of(drawn, vacancies))
+        picks = [best_of(*scored) for scored in zip(vacancies, drawn, map(np.abs, gradients), strict=True)]
         return _edges(picks, vacancies, self.regrow)
 
 
 @plugin("grow", sensitivity={})
 @dataclass(frozen=True)
 class SensitivityGrow:
-    """The absent pairs with the largest E|a_i| · E|δ_j|: their sensitivity at weight one if the two were independent.
+    """Absent pairs with the largest E|a_i| · E|δ_j|: their sensitivity at weight one if both were independent.
 
-    Goes with `SensitivityPrune`. Ties are broken at random.
+    Goes with `SensitivityPrune`. Ties are broken at random. Time O(units · n_samples + nnz log nnz).
 
     Parameters
     ----------
-    n_samples : int or None
-        Training samples to look at, drawn anew for each update; None for all of them.
-    regrow : bool
+    n_samples, regrow
         As for `Cosine`.
-
-    Notes
-    -----
-    O(units · n_samples + nnz log nnz).
     """
 
     n_samples: int | None = 1000
@@ -284,7 +249,7 @@ class SensitivityGrow:
         check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, vacancies, *, rng, errors):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         factors = _mean_factors(SideBySide(errors(self.n_samples)), vacancies)
         return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
 
@@ -292,18 +257,15 @@ class SensitivityGrow:
 @plugin("grow", path_weight={})
 @dataclass(frozen=True)
 class PathWeightGrow:
-    """The absent pairs that would open the paths with the largest weight, in_i · out_j (see `evolution.paths`).
+    """Absent pairs on the heaviest paths, in_i · out_j with the weights before pruning (see `evolution.paths`).
 
-    Goes with `PathWeightPrune`. Reads no data. Ties are broken at random: all features have in_i = 1.
+    Goes with `PathWeightPrune`. Reads no data. Ties are broken at random: all features have in_i = 1. Time
+    O(nnz log nnz).
 
     Parameters
     ----------
     regrow : bool
         As for `Cosine`.
-
-    Notes
-    -----
-    O(nnz log nnz). The weights are those before pruning.
     """
 
     regrow: bool = True
@@ -311,7 +273,7 @@ class PathWeightGrow:
     needs: ClassVar[tuple[str, ...]] = ("layers",)
 
     def __call__(self, vacancies, *, rng, layers):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         into, out_of = path_weights(layers)
         factors = [(out_of[vacancy.layer + 1], into[vacancy.layer]) for vacancy in vacancies]
         return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
@@ -325,40 +287,37 @@ def _check_search(rule):
     check_count("candidates", rule.candidates)
 
 
-def _edges(picks, vacancies, regrow=True):
-    """Picked keys as pairs, without those just dropped if not `regrow`."""
+def _edges(picks, vacancies, regrow):
+    """Return the pairs of picked keys, without pairs dropped in this update unless `regrow`."""
     if not regrow:
         picks = [not_among(keys, vacancy.dropped_keys) for keys, vacancy in zip(picks, vacancies, strict=True)]
-    return [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(picks, vacancies, strict=True)]
+    return edges_of(picks, vacancies)
 
 
 def _mean_factors(stream, vacancies):
-    """E|δ| of the outputs and E|a| of the inputs, per layer."""
+    """Return E|δ| of the outputs and E|a| of the inputs, per layer."""
     layers = [vacancy.layer for vacancy in vacancies]
     means = mean_magnitudes(stream, {*layers, *(stream.first_error + layer for layer in layers)})
     return [(means[stream.first_error + layer], means[layer]) for layer in layers]
 
 
 def _largest_of_rank_one(vacancies, factors, rng):
-    """Keys of the absent pairs with the largest product of the output's and the input's factor, per layer."""
-    return [
-        top_absent_products(*pair, vacancy.pattern.indices, vacancy.pattern.indptr, vacancy.n_grow, rng)[0]
-        if vacancy.within is None
-        else _largest_candidates(vacancy, *pair, rng)
-        for vacancy, pair in zip(vacancies, factors, strict=True)
-    ]
-
-
-def _largest_candidates(vacancy, of_outputs, of_inputs, rng):
-    """Return the same among the pairs that a layer may connect."""
-    keys = rng.permutation(vacancy.candidates)  # ties are broken at random
-    rows, columns = np.divmod(keys, vacancy.pattern.shape[1])
-    scores = of_outputs[rows] * of_inputs[columns]
-    return keys[k_smallest(-scores, min(vacancy.n_grow, np.count_nonzero(scores)))]
+    """Return keys of the absent pairs with the largest output factor · input factor, per layer; ties at random."""
+    picks = []
+    for vacancy, (of_outputs, of_inputs) in zip(vacancies, factors, strict=True):
+        if vacancy.within is None:
+            pattern = vacancy.pattern
+            keys, _ = top_absent_products(of_outputs, of_inputs, pattern.indices, pattern.indptr, vacancy.n_grow, rng)
+        else:
+            keys = rng.permutation(vacancy.candidates)
+            rows, columns = np.divmod(keys, vacancy.within.shape[1])
+            keys = best_of(vacancy, keys, of_outputs[rows] * of_inputs[columns])
+        picks.append(keys)
+    return picks
 
 
 def _draw_pairs(of_outputs, of_inputs, n, rng):
-    """Keys of the pairs that occur in `n` draws, sorted; all pairs with a signal if there are no more of them."""
+    """Return keys of the pairs that occur in `n` draws, sorted; all pairs with a signal if there are at most `n`."""
     outputs, inputs = np.flatnonzero(of_outputs), np.flatnonzero(of_inputs)
     if outputs.size * inputs.size <= n:  # also none, where a side is silent
         return (outputs[:, None] * of_inputs.size + inputs).reshape(-1)
@@ -366,7 +325,7 @@ def _draw_pairs(of_outputs, of_inputs, n, rng):
 
 
 def _draw(weights, n, rng):
-    """`n` units, each time with probability in proportion to the weights, which are not all zero."""
+    """Draw `n` units with probabilities proportional to the weights, at least one of which is positive."""
     possible = np.flatnonzero(weights)
     sums = np.cumsum(weights[possible])
     places = np.searchsorted(sums, rng.random(n) * sums[-1], side="right")

@@ -1,19 +1,19 @@
-"""Inputs that come and go as a whole: neuron evolution, by which a network selects features (NeuroFS).
+"""Neuron evolution (NeuroFS): the first layer drops and grows whole inputs, so that a network selects features.
 
-The first layer gives up its weakest inputs, with all their connections, until few are left; other layers evolve as
-ever. An input's strength is what its connections weigh together,
+The strength of an input is the sum of its absolute weights,
 
     s_i = Σ_j |w_ji|
 
-and with d inputs of which k are to stay, the number of those that are connected after step t of T is
+Of d inputs, k are to stay. The number of connected inputs after step t of T is
 
     A(t) = k + (d − k) · max(0, 1 − t / (αT))
 
-Each update drops the connections of the weakest inputs beyond A(t), and of some more, for which others come back:
+Each update drops all connections of the weakest inputs beyond A(t), and of this many more, at most A(t) / 2, in whose
+places other inputs come back:
 
-    ⌊ζ · (d − A(t)) · (1 − t / T)⌋     at most A(t) / 2
+    ⌊ζ · (d − A(t)) · (1 − t / T)⌋
 
-Which ones come back, and all new connections of the inputs that are there, is up to a grow rule.
+A grow rule chooses the inputs that come back and all new connections. Other layers evolve as usual.
 
 | paper | here |
 |---|---|
@@ -26,11 +26,14 @@ Cost: that of the grow rule, which is asked twice about the first layer.
 
 Source: Atashgahi et al., "Supervised feature selection with neuron evolution in sparse neural networks", TMLR, 2023.
 
-Where this differs from the paper and its authors' code: a layer replaces as many connections as the schedule says,
-those of whole inputs first and then its smallest, so that an input whose connections are more than that goes in
-several updates; no fewer inputs stay than have room for the layer's weights; an input comes back for the number of its
-pairs that the rule picks, not for its largest gradient, and gets at least one connection then; the one that came back
-last is not spared in the next update; and there, the gradient is that of the network's outputs, not of the loss.
+Differences from the paper and the authors' code:
+
+- A layer replaces as many connections as the schedule says: those of whole inputs first, then its smallest. An input
+  with more connections than that goes in several updates.
+- At least as many inputs stay as the layer's weights need.
+- An input comes back by the number of its pairs that the rule picks, not by its largest gradient, and gets at least
+  one connection. The next update may drop it again.
+- The authors' code takes the gradient of the network's outputs, ours that of the loss.
 """
 
 from dataclasses import dataclass, field, replace
@@ -40,27 +43,23 @@ import numpy as np
 from scipy.sparse import issparse
 
 from truesparse.evolution.checks import check_rule
-from truesparse.evolution.combine import Confirmed, keys_of, left_after
+from truesparse.evolution.combine import Confirmed, keys_of, vacancy_after
 from truesparse.evolution.evolve import Evolution
-from truesparse.evolution.rules import Grow
+from truesparse.evolution.rules import Grow, edges_of
 from truesparse.evolution.schedule import Constant
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
 
-_SIGNALS = ("activations", "errors", "progress")  # what can be told of some of the inputs only
+_SIGNALS = ("activations", "errors", "progress")  # those that can be restricted to some of the inputs
 
 
 def input_strength(weight) -> np.ndarray:
-    """The sum of |w| over the connections of each input.
+    """Return the sum of |w| over the connections of each input, (fan_in,) float64.
 
     Parameters
     ----------
     weight : array or csr_array, (fan_out, fan_in)
-
-    Returns
-    -------
-    (fan_in,) float64
 
     Examples
     --------
@@ -77,14 +76,14 @@ def input_strength(weight) -> np.ndarray:
 @plugin("evolution")
 @dataclass(frozen=True)
 class InputRemoval:
-    """How many inputs are connected at a time: all at first, and in the end so many as are wanted.
+    """Number of connected inputs over time: all at first, `n_inputs` in the end.
 
     Parameters
     ----------
     n_inputs : int
-        How many stay; more, where the weights of the layer would not find room between fewer.
+        How many stay; more if the layer's weights need more.
     end : float, in (0, 1]
-        When only these are left, as a share of the steps that are planned.
+        When only these are left, as a share of the planned steps.
 
     Examples
     --------
@@ -103,7 +102,7 @@ class InputRemoval:
         check_number("end", self.end, 0, 1, without=0)
 
     def n_left(self, shape: tuple[int, int], nnz: int, progress) -> int:
-        """How many inputs of a layer (fan_out, fan_in) with `nnz` weights are to be connected."""
+        """Return how many inputs of a layer (fan_out, fan_in) with `nnz` weights are to be connected."""
         fan_out, fan_in = shape
         fewest = min(fan_in, max(int(self.n_inputs), -(-nnz // fan_out)))
         to_go = max(0.0, 1 - progress.steps_of_plan / (float(self.end) * progress.planned_steps))
@@ -113,17 +112,15 @@ class InputRemoval:
 @plugin("prune")
 @dataclass(frozen=True)
 class NeuronPrune:
-    """Drop the connections of the first layer's weakest inputs, then the smallest; in other layers the smallest.
+    """All connections of the first layer's weakest inputs, then the smallest; in other layers the smallest.
 
-    Goes with `NeuronGrow`.
+    Goes with `NeuronGrow`, with the same `removal`.
 
     Parameters
     ----------
     removal : InputRemoval
-        The same as for growth.
     exchange : float, in [0, 1]
-        How many inputs go so that others can come, as a share of those that are not connected; falls to 0 with the
-        steps that are left.
+        How many inputs are exchanged for others, as a share of those that are not connected; falls linearly to 0.
     """
 
     removal: InputRemoval
@@ -136,7 +133,7 @@ class NeuronPrune:
         check_number("exchange", self.exchange, 0, 1)
 
     def __call__(self, weights, n_drop, *, progress, changing):
-        """Masks of the weights to drop."""
+        """Return masks of the weights to drop, (nnz,) bool each."""
         scores = [np.abs(weight.data) for weight in weights]
         if changing[0] == 0:
             places = self._places_of_leaving(weights[0], progress)[weights[0].indices]
@@ -144,7 +141,7 @@ class NeuronPrune:
         return [k_smallest(score, n) for score, n in zip(scores, n_drop, strict=True)]
 
     def _places_of_leaving(self, weight, progress):
-        """For every input, −n for the weakest of n that leave, up to −1, and 0 for those that stay, (fan_in,)."""
+        """Return −n … −1 for the n inputs that leave, weakest first, and 0 for those that stay, (fan_in,)."""
         fan_in = weight.shape[1]
         connected = np.flatnonzero(np.bincount(weight.indices, minlength=fan_in))
         n_left = self.removal.n_left(weight.shape, weight.nnz, progress)
@@ -160,17 +157,16 @@ class NeuronPrune:
 @plugin("grow")
 @dataclass(frozen=True)
 class NeuronGrow:
-    """Grow a rule's picks, in the first layer only from inputs that are connected, or that come back for its sake.
+    """A rule's picks, in the first layer only from inputs that are connected or come back.
 
-    Where fewer inputs are connected than there are to be, the rule is asked for pairs of the others; those with the
-    most picks come back. It is then asked for pairs of all inputs that are there. Goes with `NeuronPrune`.
+    If fewer inputs are connected than there are to be, the rule is asked for pairs of the others, and those with the
+    most picks come back. It is then asked for pairs of all connected inputs. Goes with `NeuronPrune`.
 
     Parameters
     ----------
     removal : InputRemoval
-        The same as for pruning.
     grow : Grow
-        Reads ``activations``, ``errors`` or ``progress``, if anything.
+        Reads no other signals than ``activations``, ``errors`` and ``progress``.
     """
 
     removal: InputRemoval
@@ -184,28 +180,28 @@ class NeuronGrow:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Those of the rule, and the progress of training."""
+        """Progress of training, and the signals of the rule."""
         return tuple(dict.fromkeys(("progress", *self.grow.needs)))
 
     def __call__(self, vacancies, *, rng, **signals):
-        """Edges to grow, per layer."""
+        """Return the edges to grow, per layer."""
         above = [replace(vacancy, n_grow=0) if vacancy.layer == 0 else vacancy for vacancy in vacancies]
         picks = keys_of(self.grow, above, rng, signals)
         if vacancies[0].layer == 0:
-            picks[0] = self._of_first_layer(vacancies[0], rng, signals)
-        return [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(picks, vacancies, strict=True)]
+            picks[0] = self._pick_in_first_layer(vacancies[0], rng, signals)
+        return edges_of(picks, vacancies)
 
-    def _of_first_layer(self, vacancy, rng, signals):
+    def _pick_in_first_layer(self, vacancy, rng, signals):
         pattern = vacancy.pattern
         connected = np.bincount(pattern.indices, minlength=pattern.shape[1]) > 0
         n_left = self.removal.n_left(pattern.shape, vacancy.before.nnz, signals["progress"])
         n_coming = min(max(0, n_left - np.count_nonzero(connected)), vacancy.n_grow)
         keys = self._first_pairs(vacancy, ~connected, n_coming, rng, signals)
         connected[keys % pattern.shape[1]] = True
-        return np.concatenate([keys, self._pick(left_after(vacancy, keys), connected, rng, signals)])
+        return np.concatenate([keys, self._pick(vacancy_after(vacancy, keys), connected, rng, signals)])
 
     def _first_pairs(self, vacancy, inputs, n, rng, signals):
-        """Keys of one pair for each of `n` of the inputs, which have none: those with the most picks, then any."""
+        """Return keys of one pair for each of `n` of the given inputs: those with the most picks, then random ones."""
         fan_out, fan_in = vacancy.pattern.shape
         picks = rng.permutation(self._pick(vacancy, inputs, rng, signals)) if n else np.empty(0, dtype=np.int64)
         columns, places, counts = np.unique(picks % fan_in, return_index=True, return_counts=True)
@@ -214,36 +210,34 @@ class NeuronGrow:
         return np.sort(np.concatenate([picks[places[best]], rng.integers(fan_out, size=others.size) * fan_in + others]))
 
     def _pick(self, vacancy, inputs, rng, signals):
-        """Keys of the rule's picks between some of the inputs and all outputs, and of random pairs if it finds few."""
+        """Return keys of the rule's picks among pairs of the given inputs, and of random pairs if it finds too few."""
         every_output = np.ones(vacancy.before.shape[0], dtype=bool)
         before, slots = vacancy.before.between(every_output, inputs)
         dropped = vacancy.dropped[slots]
-        n_absent = before.n_pairs - before.nnz + np.count_nonzero(dropped)
-        within = None if vacancy.within is None else vacancy.within.between(every_output, inputs)[0]
-        n_absent = n_absent if within is None else np.count_nonzero(~np.isin(within.keys, before.without(dropped).keys))
+        if vacancy.within is None:
+            within, n_absent = None, before.n_pairs - before.nnz + np.count_nonzero(dropped)
+        else:
+            within = vacancy.within.between(every_output, inputs)[0]
+            n_absent = np.count_nonzero(~np.isin(within.keys, before.without(dropped).keys))
         part = replace(vacancy, before=before, dropped=dropped, within=within, n_grow=min(vacancy.n_grow, n_absent))
         columns = np.flatnonzero(inputs)
-        (keys,) = keys_of(self.grow, [part], rng, _told_of_some(signals, columns))
-        rest = left_after(part, keys)
+        (keys,) = keys_of(self.grow, [part], rng, _restricted(signals, columns))
+        rest = vacancy_after(part, keys)
         keys = np.concatenate([keys, rest.sample(rest.n_grow, rng)])
         rows, places = np.divmod(keys, columns.size)
         return rows * inputs.size + columns[places]
 
 
 def neuron_evolution(n_inputs: int, grow: Grow | None = None) -> Evolution:
-    """The evolution that leaves a network few inputs: a third of the weights moves after every epoch.
+    """Return the evolution that leaves few inputs connected: a third of the weights moves after every epoch.
 
     Parameters
     ----------
     n_inputs : int
-        How many of the features stay connected.
+        How many features stay connected.
     grow : Grow, default=Confirmed()
-        Which connections grow, and for the sake of which pairs inputs come back. The paper's is `Gradient`, of which
-        grown weights should start at zero (``grow_init="zeros"``).
-
-    Returns
-    -------
-    Evolution
+        Chooses the connections that grow and the inputs that come back. The paper's is `Gradient`, with which grown
+        weights should start at zero (``grow_init="zeros"``).
 
     Examples
     --------
@@ -261,8 +255,8 @@ def neuron_evolution(n_inputs: int, grow: Grow | None = None) -> Evolution:
     return Evolution(prune=NeuronPrune(removal), grow=grow, schedule=Constant(0.3, update_every="epoch"))
 
 
-class _OfSome:
-    """A stream of activations in which there are some of the features only."""
+class _FeatureSubset:
+    """A stream of activations that holds only some of the features."""
 
     def __init__(self, stream, features):
         self._stream, self._features = stream, features
@@ -271,31 +265,30 @@ class _OfSome:
         self.places, self.reduce = stream.places, stream.reduce
 
     def __iter__(self):
-        yield from map(self._without_others, self._stream)
-
-    def _without_others(self, activations):
-        return [activations[0][self._features], *activations[1:]]
+        for features, *others in self._stream:
+            yield [features[self._features], *others]
 
 
-class _OfSomeWithErrors(_OfSome):
-    """The same with errors, as `truesparse.evolution.signals.ErrorStream`."""
+class _FeatureSubsetWithErrors(_FeatureSubset):
+    """A stream of activations and errors that holds only some of the features."""
 
     def __iter__(self):
-        for activations, errors in self._stream:
-            yield self._without_others(activations), errors
+        for (features, *others), errors in self._stream:
+            yield [features[self._features], *others], errors
 
     def halves(self):
-        """As there."""
-        return tuple(_OfSomeWithErrors(half, self._features) for half in self._stream.halves())
+        """Return two streams of every other sample each."""
+        return tuple(_FeatureSubsetWithErrors(half, self._features) for half in self._stream.halves())
 
 
-def _told_of_some(signals, features):
-    """The same signals, of some of the features."""
-    told = dict(signals)
-    for name, stream in (("activations", _OfSome), ("errors", _OfSomeWithErrors)):
-        if name in signals:
-            told[name] = lambda n_samples, name=name, stream=stream: stream(signals[name](n_samples), features)
-    return told
+def _restricted(signals, features):
+    """Return the signals with streams that hold only some of the features."""
+    kinds = {"activations": _FeatureSubset, "errors": _FeatureSubsetWithErrors}
+    return signals | {
+        name: lambda n_samples, name=name, kind=kind: kind(signals[name](n_samples), features)
+        for name, kind in kinds.items()
+        if name in signals
+    }
 
 
 def _check_removal(removal):

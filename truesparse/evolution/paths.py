@@ -1,14 +1,13 @@
-"""How much weight the paths through a unit carry.
+"""Path weights: how much weight the paths through a unit carry.
 
-A path leads from a feature over one unit of every layer to an output; its weight is the product of |w| along it. Summed
-over all paths that end at a unit, or begin there,
+A path leads from a feature through one unit of every layer to an output; its weight is the product of |w| along it. The
+sums over all paths that end at a unit (in), or begin there (out), are
 
     in_l = |W_l| · in_(l−1),   in_0 = 1        out_(l−1) = |W_l|ᵀ · out_l,   out_L = 1
 
-so that all paths through the weight w_ji weigh in_i · |w_ji| · out_j together, and a new connection of weight one would
-open paths of the weight in_i · out_j.
-
-Each layer's numbers are divided by their maximum, against overflow: within a layer, only ratios count.
+All paths through the weight w_ji weigh in_i · |w_ji| · out_j together. A new connection of weight one opens paths of
+the weight in_i · out_j. Against overflow, each layer's sums are divided by their maximum; only ratios within a layer
+count.
 
 Cost: O(nnz), one product with |W| forward and one backward; memory O(nnz of the largest layer + units).
 """
@@ -21,7 +20,7 @@ from truesparse.network.protocol import Layer
 
 
 def path_weights(layers: Sequence[Layer]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """``into[l]`` and ``out_of[l]`` of all units, features (0) to outputs (len(layers)); (n_units,) float64 each."""
+    """Return ``into[l]`` and ``out_of[l]``, (n_units,) float64 each, from the features (0) to the outputs (-1)."""
     into = [np.ones(layers[0].shape[1])]
     for layer in layers:
         into.append(_scaled(abs(layer.weight) @ into[-1]))

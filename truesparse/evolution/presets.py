@@ -1,13 +1,11 @@
-"""Methods by name.
-
-`preset` gives a method with this library's settings; `truesparse.evolution.settings` has whole runs.
+"""Methods by name, with this library's settings; `truesparse.evolution.settings` has those of whole runs.
 
 | name | prune | grow | source |
 |---|---|---|---|
 | ``static`` | – | – | Mocanu et al., 2018 |
 | ``set`` | `SignedMagnitude` | `Random` | Mocanu et al., 2018 |
 | ``cte`` | `Magnitude` | `Cosine` | Atashgahi et al., 2022 |
-| ``ctre_sim`` | `Magnitude` | `Cosine`, with random pairs instead of those just dropped | Atashgahi et al., 2022 |
+| ``ctre_sim`` | `Magnitude` | `Cosine`, but random pairs in place of those just dropped | Atashgahi et al., 2022 |
 | ``ctre_seq`` | `Magnitude` | `Cosine` until training stalls, then `Random` | Atashgahi et al., 2022 |
 | ``rigl`` | `Magnitude` | `Gradient` | Evci et al., 2020 |
 | ``gse`` | `Magnitude` | `GuidedStochastic` | Heddes et al., 2024 |
@@ -15,10 +13,7 @@
 | ``path_weight`` | `PathWeightPrune` | `PathWeightGrow` | ours, after the abstract of Naji et al., 2021 |
 | ``sensitivity`` | `SensitivityPrune` | `SensitivityGrow` | ours, after the abstract of Naji et al., 2021 |
 
-
-Two methods change no topology, but are known by their first one: ``topology_init="snip"`` and ``topology_init="full"``,
-a dense network, go with ``evolution="static"``. `truesparse.evolution.settings` has settings for them too.
-`method` adds a method of your own.
+SNIP and dense networks are first topologies: ``evolution="static"`` with ``topology_init="snip"`` or ``"full"``.
 """
 
 from truesparse.evolution.combine import AfterStall
@@ -39,13 +34,13 @@ from truesparse.network.initial_weights import FanIn, Initializer
 from truesparse.runtime.plugins import register_value, resolve
 
 PRESETS: dict[str, Evolution | None] = {}
-"""The evolution of every method by its name, with this library's settings; None where the topology never changes."""
+"""Evolution of every method by name; None if the topology never changes."""
 
 SUITED: dict[str, tuple[Activation, Initializer]] = {}
-"""The activation and the initial weights that suit every method."""
+"""Activation and initial weights that suit each method."""
 
 FIRST_TOPOLOGIES = {"snip": "snip", "dense": "full"}
-"""Methods that are first topologies, and what ``topology_init`` calls them."""
+"""``topology_init`` of the methods that are first topologies."""
 
 
 def method(
@@ -60,11 +55,11 @@ def method(
     Parameters
     ----------
     name : str
-        A method of your own may be registered again.
+        May be registered again.
     evolution : Evolution or None
-        How the topology changes; None if it never does.
+        None if the topology never changes.
     activation, weight_init
-        What suits the method: the estimators use it where these parameters are None.
+        Used by the estimators where these parameters are None.
 
     Raises
     ------
@@ -86,11 +81,7 @@ def method(
 
 
 def preset(name: str) -> Evolution | None:
-    """Return the evolution of a method, with this library's settings; None if its topology never changes.
-
-    Parameters
-    ----------
-    name : str, one of `PRESETS`
+    """Return the evolution of a method of `PRESETS`; None if its topology never changes.
 
     Raises
     ------
@@ -114,24 +105,25 @@ def preset(name: str) -> Evolution | None:
 
 _OWN: frozenset[str] = frozenset(FIRST_TOPOLOGIES)
 
+_ALL_RELU = AllReLU(0.25)
 # Without growth between similar units, ReLU passes nothing on through most units that have two inputs.
-_STEEP = {"activation": AllReLU(0.6), "weight_init": FanIn(1.0)}
-_SLANTED = {"activation": AllReLU(0.25)}
+_STEEP, _WIDE = AllReLU(0.6), FanIn(1.0)
 
-method("static", None, **_STEEP)
-# Random newborns start best at zero, where they disturb nothing; similar ones at full size.
-method("set", Evolution(prune=SignedMagnitude(), grow=Random(), grow_init="zeros"), **_STEEP)
+method("static", None, activation=_STEEP, weight_init=_WIDE)
+# Grown weights start best at zero if they are random, and at full size if their units are similar.
+_set = Evolution(prune=SignedMagnitude(), grow=Random(), grow_init="zeros")
+method("set", _set, activation=_STEEP, weight_init=_WIDE)
 method("cte", Evolution(grow=Cosine()))
 method("ctre_sim", Evolution(grow=Cosine(regrow=False), schedule=CosineAnnealing(drop_fraction=0.5)))
 method("ctre_seq", Evolution(grow=AfterStall(first=Cosine(), then=Random(), patience=40)))
-# The gradient says where a weight should go; from zero, it goes there.
-for _name, _rules in {
-    "rigl": {"grow": Gradient()},
-    "gse": {"grow": GuidedStochastic()},
-    "omp": {"grow": OMP()},
-    "path_weight": {"prune": PathWeightPrune(), "grow": PathWeightGrow()},
-    "sensitivity": {"prune": SensitivityPrune(), "grow": SensitivityGrow()},
+# The gradient tells in which direction a weight should leave zero.
+for _name, _evolution in {
+    "rigl": Evolution(grow=Gradient(), grow_init="zeros"),
+    "gse": Evolution(grow=GuidedStochastic(), grow_init="zeros"),
+    "omp": Evolution(grow=OMP(), grow_init="zeros"),
+    "path_weight": Evolution(PathWeightPrune(), PathWeightGrow(), grow_init="zeros"),
+    "sensitivity": Evolution(SensitivityPrune(), SensitivityGrow(), grow_init="zeros"),
 }.items():
-    method(_name, Evolution(**_rules, grow_init="zeros"), **_SLANTED)
+    method(_name, _evolution, activation=_ALL_RELU)
 
 _OWN = frozenset([*FIRST_TOPOLOGIES, *PRESETS])

@@ -1,7 +1,7 @@
-"""Which stored weights go.
+"""Prune rules: which stored weights are dropped.
 
-Each rule is called with the weights of the layers that change, as SciPy CSR arrays, and with the exact number
-of weights to drop in each. It returns one mask per layer. The importance of the weight w_ji from unit i to unit j:
+The least important weights are dropped, among equals the first in CSR order. The importance of the weight w_ji from
+unit i to unit j:
 
 | rule | importance | cost | source |
 |---|---|---|---|
@@ -11,12 +11,11 @@ of weights to drop in each. It returns one mask per layer. The importance of the
 | `SensitivityPrune` | abs w · E abs ∂L_s/∂w = abs w · E abs a_i δ_j | passes, 2 · nnz · samples | ours |
 | `PathWeightPrune` | in_i · abs w · out_j | nnz | ours |
 
-a_i and δ_j are the activation and the error of one sample s, L_s its loss, L the mean loss, in_i and out_j the weights
-of all paths into i and out of j (`truesparse.evolution.paths`). The least important weights go; among equals the first
-in CSR order.
+a_i and δ_j are activation and error of a sample s, L_s is its loss, L the mean loss; in_i and out_j are the weights of
+all paths into i and out of j (`truesparse.evolution.paths`).
 
-`SensitivityPrune` and `PathWeightPrune`, with the grow rules of the same names, are our construction to meet the claims
-of Naji, Abtahi & Marvasti (2021), made from the abstract of that paper; their two methods may differ.
+`SensitivityPrune` and `PathWeightPrune`, with the grow rules of the same names, are reconstructed from the abstract of
+Naji, Abtahi & Marvasti (2021), whose methods may differ.
 """
 
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from truesparse.runtime.plugins import plugin
 @plugin("prune", magnitude={})
 @dataclass(frozen=True)
 class Magnitude:
-    """Drop the smallest |w|; among equals the first in CSR order.
+    """Weights with the smallest |w|; among equals the first in CSR order.
 
     Examples
     --------
@@ -47,17 +46,17 @@ class Magnitude:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, weights, n_drop):
-        """Masks of the weights to drop."""
+        """Return masks of the weights to drop, (nnz,) bool each."""
         return [k_smallest(np.abs(weight.data), n) for weight, n in zip(weights, n_drop, strict=True)]
 
 
 @plugin("prune", signed_magnitude={})
 @dataclass(frozen=True)
 class SignedMagnitude:
-    """Drop the smallest positive and the largest negative weights, in proportion to their numbers.
+    """Smallest positive and largest negative weights, in proportion to their numbers.
 
-    The rule of SET (Mocanu et al., 2018, Algorithm 1). Weights that are exactly zero go first. It keeps the balance
-    of signs, where `Magnitude` drops more of the sign whose weights are smaller.
+    The rule of SET (Mocanu et al., 2018, Algorithm 1). Zero weights are dropped first. It keeps the balance of signs,
+    where `Magnitude` drops more of the sign with the smaller weights.
 
     Examples
     --------
@@ -71,7 +70,7 @@ class SignedMagnitude:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, weights, n_drop):
-        """Masks of the weights to drop."""
+        """Return masks of the weights to drop, (nnz,) bool each."""
         return [self._one_layer(weight.data, n) for weight, n in zip(weights, n_drop, strict=True)]
 
     def _one_layer(self, w, n):
@@ -88,14 +87,14 @@ class SignedMagnitude:
 @plugin("prune", mest={})
 @dataclass(frozen=True)
 class MEST:
-    """Drop the smallest |w| + λ |∂L/∂w|: a small weight stays if the loss still moves it (Yuan et al., 2021).
+    """Weights with the smallest |w| + λ |∂L/∂w|: a small weight stays if the loss still moves it (Yuan et al., 2021).
 
     Parameters
     ----------
     factor : float
         λ.
     n_samples : int or None
-        Training samples whose mean loss L is, drawn anew for each update; None for all of them.
+        Training samples of the mean loss L, drawn anew for each update; None for all of them.
     """
 
     factor: float = 1.0
@@ -108,7 +107,7 @@ class MEST:
         check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, weights, n_drop, *, gradient, changing):
-        """Masks of the weights to drop."""
+        """Return masks of the weights to drop, (nnz,) bool each."""
         gradients = gradient(self.n_samples)
         return [
             k_smallest(np.abs(weight.data) + weight.dtype.type(self.factor) * np.abs(gradients[layer]), n)
@@ -119,15 +118,15 @@ class MEST:
 @plugin("prune", sensitivity={})
 @dataclass(frozen=True)
 class SensitivityPrune:
-    """Drop the weights that the losses of single samples are least sensitive to: the smallest E |w · ∂L_s/∂w|.
+    """Weights to which the losses of single samples are least sensitive: the smallest E |w · ∂L_s/∂w|.
 
-    Unlike the gradient of the mean loss, which vanishes where the network has learned, samples that pull in opposite
-    directions do not cancel. Goes with `SensitivityGrow`.
+    The gradient of the mean loss vanishes where the network has learned; here samples that pull in opposite directions
+    do not cancel. Goes with `SensitivityGrow`.
 
     Parameters
     ----------
     n_samples : int or None
-        Training samples to look at, drawn anew for each update; None for all of them.
+        Training samples, drawn anew for each update; None for all of them.
     """
 
     n_samples: int | None = 1000
@@ -138,7 +137,7 @@ class SensitivityPrune:
         check_count("n_samples", self.n_samples, none=True)
 
     def __call__(self, weights, n_drop, *, errors, changing):
-        """Masks of the weights to drop."""
+        """Return masks of the weights to drop, (nnz,) bool each."""
         stream = SideBySide(errors(self.n_samples))
         pairs = [_pairs_of(weight) for weight in weights]
         means = sums_of_products(stream, changing, stream.first_error, pairs, lambda _, x, out: np.abs(x, out=out))
@@ -150,15 +149,15 @@ class SensitivityPrune:
 @plugin("prune", path_weight={})
 @dataclass(frozen=True)
 class PathWeightPrune:
-    """Drop the weights whose paths from the features to the outputs carry least, by in_i · |w_ji| · out_j.
+    """Weights on the lightest paths from features to outputs, by in_i · |w_ji| · out_j.
 
-    Weights on no path go first. Reads no data. Goes with `PathWeightGrow`.
+    Weights on no path are dropped first. Reads no data. Goes with `PathWeightGrow`.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("layers", "changing")
 
     def __call__(self, weights, n_drop, *, layers, changing):
-        """Masks of the weights to drop."""
+        """Return masks of the weights to drop, (nnz,) bool each."""
         into, out_of = path_weights(layers)
         masks = []
         for layer, weight, n in zip(changing, weights, n_drop, strict=True):
@@ -168,6 +167,6 @@ class PathWeightPrune:
 
 
 def _pairs_of(weight):
-    """Rows and columns of the stored weights, (nnz,) int64 each."""
+    """Return rows and columns of the stored weights, (nnz,) int64 each."""
     rows = np.repeat(np.arange(weight.shape[0], dtype=np.int64), np.diff(weight.indptr))
     return rows, weight.indices.astype(np.int64)

@@ -1,5 +1,6 @@
-"""The protocols of prune rules, grow rules and schedules, and what a grow rule is given to fill."""
+"""Protocols of prune rules, grow rules and schedules, and `Vacancy`, a layer that a grow rule fills."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,11 +20,11 @@ class Vacancy:
     Parameters
     ----------
     layer : int
-        The layer's index: its inputs are ``activations[layer]``, its outputs ``activations[layer + 1]``.
+        Index of the layer: its inputs are ``activations[layer]``, its outputs ``activations[layer + 1]``.
     before : Pattern
         The connections before pruning.
     dropped : (nnz,) bool
-        Which of them were dropped in this update.
+        Which of them this update has dropped.
     n_grow : int
         How many pairs to pick.
     within : Pattern, optional
@@ -38,7 +39,7 @@ class Vacancy:
 
     @classmethod
     def empty(cls, layer: int, shape: tuple[int, int], n_grow: int) -> "Vacancy":
-        """Return a layer (fan_out, fan_in) without any connection, of which a first topology is made."""
+        """Return a layer (fan_out, fan_in) without connections, to be filled by a first topology."""
         nothing = Pattern.from_keys(np.empty(0, dtype=np.int64), shape)
         return cls(layer, nothing, np.empty(0, dtype=bool), n_grow)
 
@@ -59,18 +60,9 @@ class Vacancy:
         return not_among(self.within.keys, self.pattern.keys)
 
     def sample(self, n: int, rng: np.random.Generator, besides: IndexArray | None = None) -> IndexArray:
-        """Draw keys of `n` absent pairs that may be connected, every set of them equally likely.
+        """Draw keys of `n` absent pairs that may be connected, (n,) int64, every set of them equally likely.
 
-        Parameters
-        ----------
-        n : int
-        rng : numpy.random.Generator
-        besides : (m,) int64, optional
-            Keys of absent pairs that are taken already.
-
-        Returns
-        -------
-        (n,) int64
+        `besides` are keys of absent pairs that are not to be drawn, (m,) int64.
         """
         if self.within is not None:
             free = self.candidates if besides is None else not_among(self.candidates, np.sort(besides))
@@ -82,13 +74,17 @@ class Vacancy:
         return rows * pattern.shape[1] + columns
 
 
-class Prune(Protocol):
-    """Chooses the stored weights that go.
+def edges_of(keys: Iterable[IndexArray], vacancies: Sequence[Vacancy]) -> list[Edges]:
+    """Return the pairs (rows, columns) of each vacancy's keys."""
+    return [np.divmod(picked, vacancy.pattern.shape[1]) for picked, vacancy in zip(keys, vacancies, strict=True)]
 
-    A rule is called as ``rule(weights, n_drop, **signals)``: with the weights of the layers that change, as CSR arrays,
-    and with the number of weights to drop in each. It names in ``needs`` the signals that it reads (see
-    `truesparse.evolution.signals`); each arrives as a keyword argument. It returns one mask of shape (nnz,) per layer,
-    with exactly ``n_drop`` entries True: those are dropped.
+
+class Prune(Protocol):
+    """A rule that chooses the stored weights to drop.
+
+    Called as ``rule(weights, n_drop, **signals)``, with the weights of the layers that change as CSR arrays and the
+    number of weights to drop in each. The signals named in ``needs`` (see `truesparse.evolution.signals`) arrive as
+    keyword arguments. Returns one mask (nnz,) per layer, with exactly ``n_drop`` entries True: those are dropped.
     """
 
     @property
@@ -100,10 +96,10 @@ class Prune(Protocol):
 
 
 class Grow(Protocol):
-    """Chooses the absent pairs that become connections.
+    """A rule that chooses the absent pairs that become connections.
 
-    A rule is called as ``rule(vacancies, rng=rng, **signals)``, with a list of `Vacancy`; ``needs`` as for `Prune`. It
-    returns edges per layer, at most ``vacancy.n_grow`` of them, distinct and absent from ``vacancy.pattern``.
+    Called as ``rule(vacancies, rng=rng, **signals)`` with a list of `Vacancy`; ``needs`` as for `Prune`. Returns edges
+    per layer, at most ``vacancy.n_grow`` of them, distinct and absent from ``vacancy.pattern``.
     """
 
     @property
@@ -115,18 +111,17 @@ class Grow(Protocol):
 
 
 class Within(Protocol):
-    """Restricts which pairs of a layer may ever be grown."""
+    """A restriction on which pairs of a layer may be grown."""
 
     def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
-        """Return the pairs of the layer (fan_out, fan_in) with this index that may be connected."""
+        """Return the pairs that may be connected in the layer (fan_out, fan_in) with this index."""
 
 
 class Schedule(Protocol):
-    """Says when the topology changes and by how much.
+    """A function of the step that says when the topology changes and by how much.
 
-    Called as ``schedule(step, epoch_step, total_steps)``: after `step` steps of the `total_steps` that are planned,
-    `epoch_step` of them in this epoch. It returns the share of each layer's weights to replace, at most 1; 0 where no
-    update is due.
+    Called as ``schedule(step, epoch_step, total_steps)`` after `step` of `total_steps` planned steps, `epoch_step` of
+    them in this epoch. Returns the share of each layer's weights to replace, at most 1; 0 where no update is due.
     """
 
     @property

@@ -1,8 +1,7 @@
-"""When the topology changes, and how much of it.
+"""Schedules: when the topology changes, and by what share of the weights.
 
-A schedule is called with the number of steps done so far and returns the share of each layer's weights that is
-replaced before the next step: 0 where no update is due, so that nothing changes before the first step or after
-the last.
+A schedule is called with the steps done so far and returns the share of each layer's weights to replace before the next
+step: 0 where no update is due. Nothing changes before the first step or after the last.
 
 | schedule | share at step t, between begin and end |
 |---|---|
@@ -31,8 +30,8 @@ class Constant:
     update_every : int or "epoch"
         Steps between updates.
     begin_step, end_step : int or float
-        No update before the one nor from the other on. An int counts steps; a float is a share of the steps that
-        are planned for the whole training.
+        Updates begin at `begin_step` and end before `end_step`. An int counts steps; a float is a share of all
+        planned steps.
 
     Examples
     --------
@@ -56,14 +55,9 @@ class Constant:
                 raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
 
     def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
-        """The share of weights to replace after `step` steps; 0 where no update is due.
+        """Return the share of weights to replace after `step` of `total_steps` steps; 0 where no update is due.
 
-        Parameters
-        ----------
-        step, epoch_step : int
-            Steps done so far in the training, and in the epoch that the next step belongs to.
-        total_steps : int
-            Steps that are planned.
+        `epoch_step` counts the steps done in the epoch of the next step.
         """
         begin, end = _in_steps(self.begin_step, total_steps), _in_steps(self.end_step, total_steps)
         is_due = epoch_step == 0 if self.update_every == "epoch" else step % int(self.update_every) == 0
@@ -72,31 +66,31 @@ class Constant:
         return self.drop_fraction * self.annealing((step - begin) / (end - begin))
 
     def annealing(self, progress: float) -> float:
-        """The factor of ``drop_fraction`` between begin (`progress` 0) and end (1)."""
+        """Return the factor of ``drop_fraction`` between begin (`progress` 0) and end (1)."""
         return 1.0
 
 
 @plugin("schedule", cosine={})
 @dataclass(frozen=True)
 class CosineAnnealing(Constant):
-    """From ``drop_fraction`` to 0 along half a cosine; parameters as for `Constant`."""
+    """A share that falls from ``drop_fraction`` to 0 along half a cosine; parameters as for `Constant`."""
 
     end_step: int | float = 0.75
 
     def annealing(self, progress: float) -> float:
-        """As `Constant.annealing`."""
+        """Return the factor of ``drop_fraction``."""
         return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @plugin("schedule", linear={})
 @dataclass(frozen=True)
 class Linear(Constant):
-    """From ``drop_fraction`` to 0 along a line; parameters as for `Constant`."""
+    """A share that falls from ``drop_fraction`` to 0 along a line; parameters as for `Constant`."""
 
     end_step: int | float = 0.75
 
     def annealing(self, progress: float) -> float:
-        """As `Constant.annealing`."""
+        """Return the factor of ``drop_fraction``."""
         return 1 - progress
 
 

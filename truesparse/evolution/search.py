@@ -1,25 +1,18 @@
-"""The search for the absent pairs whose units have the largest inner products over the training samples.
+"""Search for the absent pairs of units with the largest inner products over training samples.
 
-Several grow rules are one retrieval problem. Each unit has a vector, of one number for each sample: its activations,
-or its errors. The vectors are centred and normalised, or not, and the pairs with the largest products are wanted:
+Each unit has a vector with one number per sample: its activations x_i or its errors. Wanted are the largest scores
 
     score(j, i) = |⟨y_j, x_i⟩|
 
-| rule | x_i, of the input unit | y_j, of the output unit |
-|---|---|---|
-| `Cosine` | a_i, centred (or not) and normalised | z_j, likewise |
-| `OMP` | a_i, centred and normalised | δ_j |
-| `Gradient` | a_i | δ_j |
+`Cosine`, `OMP` and `Gradient` search with different vectors, some of them centred and normalised (`Vectors`).
 
-The search has two stages. A count sketch of every unit's vector is filled while the samples stream by, and the sketches
-are multiplied tile by tile for the most promising pairs; these are then scored exactly in a second pass over the same
-samples. The exact search has one stage: the vectors themselves take the place of the sketches.
+The search has two stages. A first pass over the samples fills a count sketch of every unit's vector, and the sketches
+are multiplied tile by tile to find candidates. A second pass over the same samples scores the candidates exactly. The
+exact search has one stage, with the vectors in place of sketches. Between wide layers, sketches are grouped into cells
+and multiplied only within similar cells (`truesparse.kernels.cells`).
 
-Between wide layers, multiplying all sketches takes too long: they are grouped into cells there, and only those of
-similar cells are multiplied (`truesparse.kernels.cells`).
-
-Cost per update: two passes over ``n_samples``, and per layer, in BLAS, 2 · fan_in · fan_out · width operations,
-or with cells and n units on both sides O(n^1.5 · width); memory O(units · width + candidates), and for the exact search
+Cost per update: two passes over ``n_samples``, and per layer 2 · fan_in · fan_out · width operations in BLAS, or
+O(n^1.5 · width) in cells with n units on both sides; memory O(units · width + candidates), of the exact search
 O(units · n_samples).
 """
 
@@ -28,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from truesparse._typing import FloatArray
+from truesparse.evolution.rules import edges_of
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.lanes import width_of
 from truesparse.kernels.select import k_smallest
@@ -36,22 +30,21 @@ from truesparse.network.workspace import BatchShape
 
 SEARCHES = ("auto", "sketch", "cells", "exact")
 
-# With more pairs than between 20,000 units on both sides, cells take a fraction of the time of all pairs, unless one
-# side has too few units to group.
+# Above so many pairs, cells take a fraction of the time of all pairs, unless one side has too few units to group.
 _WIDE_PAIRS = 20_000**2
 _WIDE_SIDE = 2_000
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """What becomes of the units' vectors before they are multiplied."""
+    """Preparation of the units' vectors before they are multiplied."""
 
     centred: bool = False
     normalised: bool = False
 
 
 class SideBySide:
-    """The activations and errors of an `ErrorStream` in one list: errors of layer l are number ``first_error`` + l."""
+    """An `ErrorStream` with one list per batch: the activations, then the errors, from number ``first_error`` on."""
 
     def __init__(self, errors):
         self._errors, self.places, self.reduce = errors, errors.places, errors.reduce
@@ -67,21 +60,10 @@ class SideBySide:
 def largest_products(
     vacancies, stream, first_output, *, inputs: Vectors, outputs: Vectors, rng, search="exact", width=128, candidates=4
 ):
-    """Keys of the absent pairs with the largest |inner product|, at most ``n_grow`` for each vacancy.
+    """Return keys of the absent pairs with the largest |inner product|, at most ``n_grow`` per vacancy.
 
-    Parameters
-    ----------
-    vacancies : list of Vacancy
-    stream : ActivationStream or SideBySide
-        Number l of each batch holds the inputs of layer l.
-    first_output : int
-        Number ``first_output + l`` of each batch holds the outputs of layer l.
-    inputs, outputs : Vectors
-        Equal where an array is both.
-    rng : numpy.random.Generator
-    search : {"auto", "sketch", "cells", "exact"}
-    width, candidates : int
-        Numbers per sketch; pairs that are scored exactly for each that is wanted.
+    Number l of each batch of `stream` holds the inputs of layer l, number ``first_output + l`` its outputs; `inputs`
+    and `outputs` are equal where one array is both. `search`, `width` and `candidates` are those of `Cosine`.
     """
     exact = search == "exact" or stream.n_samples <= width
     prepared = {vacancy.layer: inputs for vacancy in vacancies}
@@ -100,74 +82,65 @@ def largest_products(
             units[vacancy.layer].signature,
             vacancy.pattern.indices,
             vacancy.pattern.indptr,
-            vacancy.n_grow if exact else min(vacancy.n_grow * int(candidates), n_absent),  # room is made for so many
+            vacancy.n_grow if exact else min(vacancy.n_grow * int(candidates), n_absent),  # this much is allocated
         )
         if uses_cells(search, vacancy.pattern.shape):
-            keys, _ = top_absent_pairs_in_cells(*arguments, rng, by_key=True)
+            picks.append(top_absent_pairs_in_cells(*arguments, rng, by_key=True)[0])
         else:
-            keys, _ = top_absent_pairs(*arguments, by_key=True)
-        picks.append(keys)
+            picks.append(top_absent_pairs(*arguments, by_key=True)[0])
     if exact and all(vacancy.within is None for vacancy in vacancies):
         return picks
-    return _best_of(picks, vacancies, stream, first_output, units, prepared)
+    return _rescored(picks, vacancies, stream, first_output, units, prepared)
 
 
 def uses_cells(search: str, shape: tuple[int, int]) -> bool:
-    """Whether a layer is searched through cells: decided by its shape alone, so that results do not vary."""
+    """Return whether a layer is searched in cells; "auto" goes by its shape alone, to be reproducible."""
     if search == "auto":
         return shape[0] * shape[1] > _WIDE_PAIRS and min(shape) >= _WIDE_SIDE
     return search == "cells"
 
 
-def _best_of(candidates, vacancies, stream, first_output, units, prepared):
-    """The second stage: the candidates with the highest exact scores, as many as are to be grown."""
-    shifts = {number: unit.shift(prepared[number]) for number, unit in units.items()}
+def best_of(vacancy, keys, scores):
+    """Return the keys with the highest scores, at most ``n_grow``; under ``within`` none with a score of zero."""
+    n_scored = keys.size if vacancy.within is None else np.count_nonzero(scores)
+    return keys[k_smallest(-scores, min(vacancy.n_grow, n_scored))]
 
-    def shifted(number, array, out):
-        # Before they are multiplied: a correction of the sums afterwards would cancel digits.
+
+def _rescored(candidates, vacancies, stream, first_output, units, prepared):
+    """Return the candidates with the highest exact scores: the second stage."""
+    shifts = {number: unit.shift(prepared[number]) for number, unit in units.items()}
+    scales = {number: unit.scale(prepared[number]) for number, unit in units.items()}
+
+    def write_shifted(number, array, out):
+        # Shift before multiplying: correcting the sums afterwards would cancel digits.
         np.subtract(array, shifts[number][:, None], out=out)
 
-    pairs = [np.divmod(keys, vacancy.pattern.shape[1]) for keys, vacancy in zip(candidates, vacancies, strict=True)]
+    edges = edges_of(candidates, vacancies)
     layers = [vacancy.layer for vacancy in vacancies]
-    products = sums_of_products(stream, layers, first_output, pairs, shifted)
+    products = sums_of_products(stream, layers, first_output, edges, write_shifted)
     best = []
-    for layer, vacancy, keys, (rows, columns), product in zip(
-        layers, vacancies, candidates, pairs, products, strict=True
-    ):
-        scale_rows = units[first_output + layer].scale(prepared[first_output + layer])[rows]
-        scale_columns = units[layer].scale(prepared[layer])[columns]
-        scores = np.abs(product) * scale_rows * scale_columns
-        n_scored = keys.size if vacancy.within is None else np.count_nonzero(scores)
-        best.append(keys[k_smallest(-scores, min(vacancy.n_grow, n_scored))])
+    for vacancy, keys, (rows, columns), product in zip(vacancies, candidates, edges, products, strict=True):
+        scores = np.abs(product) * scales[first_output + vacancy.layer][rows] * scales[vacancy.layer][columns]
+        best.append(best_of(vacancy, keys, scores))
     return best
 
 
-def _unchanged(number, array, out):
+def _write_unchanged(number, array, out):
     out[:] = array
 
 
-def sums_of_products(stream, layers, first_output, pairs, write=_unchanged):
-    """Σ over the samples of output · input, for chosen pairs of units only.
+def sums_of_products(stream, layers, first_output, edges, write=_write_unchanged):
+    """Return Σ_samples output · input at some pairs (rows, columns) of each layer, a list of (n_pairs,) float64.
 
-    Parameters
-    ----------
-    stream, first_output : as for `largest_products`
-    layers : list of int
-    pairs : list of (rows, columns), int64 each, one per layer; fastest where equal rows follow each other
-    write : callable
-        ``write(number, array, out)`` writes what is to be multiplied into `out`, of the shape of `array`; the arrays
-        themselves by default.
-
-    Returns
-    -------
-    list of (n_pairs,) float64
+    Fastest where equal rows follow each other. ``write(number, array, out)`` writes the factors into `out`, of the
+    shape of `array`: the arrays themselves by default. `stream` and `first_output` as for `largest_products`.
     """
-    sums = [np.zeros(rows.size) for rows, _ in pairs]
+    sums = [np.zeros(rows.size) for rows, _ in edges]
     for batch in stream:
         shape = BatchShape.of(batch[0].shape[1])
         numbers = {*layers, *(first_output + layer for layer in layers)}
-        written = {number: _written(number, batch[number], write, shape) for number in numbers}
-        for layer, (rows, columns), out in zip(layers, pairs, sums, strict=True):
+        written = {number: _padded(number, batch[number], write, shape) for number in numbers}
+        for layer, (rows, columns), out in zip(layers, edges, sums, strict=True):
             y, x = written[first_output + layer], written[layer]
             for tile in range(shape.n_tiles):
                 lanes = slice(tile * shape.n_lanes, None)
@@ -175,15 +148,15 @@ def sums_of_products(stream, layers, first_output, pairs, write=_unchanged):
     return [stream.reduce(out) for out in sums]
 
 
-def _written(number, array, write, shape):
-    """What `write` makes of an array, as a vector of rows as long as kernels want them; zero behind the samples."""
+def _padded(number, array, write, shape):
+    """Return what `write` writes as one vector of rows of the kernels' length, zero behind the samples."""
     out = np.zeros((len(array), shape.stride), dtype=array.dtype)
     write(number, array, out[:, : array.shape[1]])
     return out.reshape(-1)
 
 
 def mean_magnitudes(stream, numbers) -> dict[int, np.ndarray]:
-    """The mean over the samples of |x| for every unit of the numbered arrays, (n_units,) float64 each."""
+    """Return the mean of |x| over the samples for every unit of the numbered arrays, (n_units,) float64 each."""
     sums = {number: np.zeros(stream.layer_sizes[number]) for number in numbers}
     for batch in stream:
         for number, total in sums.items():
@@ -193,34 +166,34 @@ def mean_magnitudes(stream, numbers) -> dict[int, np.ndarray]:
 
 @dataclass
 class Units:
-    """What a pass over the samples leaves of the units of one layer: signature, sum and sum of squares."""
+    """Units of one layer after a pass over the samples: signatures, sums and sums of squares."""
 
-    signature: FloatArray  # (n_units, width), a count sketch, or the vectors themselves
+    signature: FloatArray  # (n_units, width), count sketches or the vectors themselves
     ones: FloatArray  # (width,), the signature of a unit that is 1 on every sample
     total: np.ndarray  # (n_units,)
     squares: np.ndarray  # (n_units,)
     n_samples: int
 
     def shift(self, vectors: Vectors) -> FloatArray:
-        """What is subtracted from the vectors: their mean, or nothing."""
+        """Return what is subtracted from the vectors, (n_units,): their means if centred, else zeros."""
         mean = self.total / self.n_samples if vectors.centred else np.zeros_like(self.total)
         return mean.astype(self.signature.dtype)
 
     def scale(self, vectors: Vectors) -> np.ndarray:
-        """1 / ‖x‖ after shifting, or 0 for units that are constant up to rounding or subnormal, which match nothing.
+        """Return 1 / ‖shifted x‖, (n_units,), or 1 if not normalised.
 
-        1 if vectors are not to be normalised.
+        Units that are constant up to rounding, or subnormal, get 0 and match nothing.
         """
         if not vectors.normalised:
             return np.ones_like(self.squares)
         shift = self.shift(vectors).astype(np.float64)
         squares = self.squares - 2 * shift * self.total + self.n_samples * shift**2
-        smallest = float(np.finfo(self.signature.dtype).tiny)  # of which the inverse is finite
+        smallest = float(np.finfo(self.signature.dtype).tiny)  # its inverse is finite
         varies = squares > np.maximum(1e-9 * self.squares, smallest**2)
         return np.where(varies, 1 / np.sqrt(np.where(varies, squares, 1)), 0)
 
     def prepare(self, vectors: Vectors) -> None:
-        """Shift and scale the signatures such that their inner products are, or estimate, those that are wanted."""
+        """Shift and scale the signatures, so that their inner products are, or estimate, the scores."""
         if vectors == Vectors():
             return
         shift, scale = self.shift(vectors), self.scale(vectors).astype(self.signature.dtype)
@@ -231,7 +204,7 @@ class Units:
 
 
 def observe(stream, numbers: set[int], width: int | None, rng: np.random.Generator) -> dict[int, Units]:
-    """One pass over the samples; `width` None keeps the vectors instead of sketching them."""
+    """Return the numbered units after one pass over the samples; `width` None keeps the vectors, unsketched."""
     n = stream.n_samples
     if width is None:
         width, buckets, signs = n, np.arange(n), np.ones(n, dtype=stream.dtype)

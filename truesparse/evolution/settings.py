@@ -1,8 +1,4 @@
-"""Settings that suit a method: as it was published, and as it does best in this library.
-
-`paper_settings` and `recommended_settings` return parameters of the estimators. What `suited_settings` says, the
-estimators do by themselves wherever a parameter is None.
-"""
+"""Settings of methods, as parameters of the estimators: published ones, and those that do best in this library."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,14 +16,14 @@ from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.initial_weights import Dense, FanIn
 
 _PAPER_COSINE = Cosine(centred=False, n_samples=None)
-_EVERY_EPOCH = {"schedule": Constant(drop_fraction=0.2, update_every="epoch"), "grow_init": Dense()}
-_ANNEALED = {
+_EVERY_EPOCH: dict[str, Any] = {"schedule": Constant(drop_fraction=0.2, update_every="epoch"), "grow_init": Dense()}
+_ANNEALED: dict[str, Any] = {
     "schedule": CosineAnnealing(drop_fraction=0.2, update_every="epoch", end_step=0.75),
     "grow_init": "zeros",
 }
 
-# What the papers change of this library's own evolution.
-_PAPER = {
+# Changes of the papers to this library's own evolution.
+_PAPER: dict[str, dict[str, Any]] = {
     "set": _EVERY_EPOCH,
     "cte": _EVERY_EPOCH | {"grow": _PAPER_COSINE},
     "ctre_sim": _EVERY_EPOCH | {"grow": replace(_PAPER_COSINE, regrow=False)},
@@ -42,33 +38,28 @@ _PAPER_TOPOLOGIES = {"snip": SNIP(n_samples=100, per_layer=False), "dense": "ful
 
 
 def paper_settings(name: str) -> dict[str, Any]:
-    """The published settings of a method, as parameters of the estimators.
+    """Return the published settings of a method, as parameters of the estimators.
 
-    Those of the experiments of Atashgahi et al. (2022), sections 4.1 and 4.2:
-    three hidden layers of 1000 ReLU units; first weights scaled for a dense network, ±√(6 / (n_in + n_out)), grown ones
-    ±√(6 / n_in); batches of 100; SGD with learning rate 0.01 and Nesterov momentum 0.9; L2 1e-4; a fifth of the weights
-    replaced after every epoch; a tenth of the training data for validation, and the best epoch's network in the end.
-    ``epsilon`` (1 to 13 in the paper) and ``max_iter`` (500) are left to the caller. ``snip`` judges all layers
-    together by one batch of 100, as Lee et al. (2019) do; ``dense`` uses no ``epsilon``.
+    They are those of the experiments of Atashgahi et al. (2022), sections 4.1 and 4.2: three hidden layers of 1000 ReLU
+    units; first weights scaled for a dense network, ±√(6 / (n_in + n_out)), grown ones ±√(6 / n_in); batches of 100;
+    SGD with learning rate 0.01 and Nesterov momentum 0.9; L2 1e-4; a fifth of the weights replaced after every epoch; a
+    tenth of the training data for validation, and the best epoch's network in the end. ``epsilon`` (1 to 13 in the
+    paper) and ``max_iter`` (500) are left to the caller.
 
-    ``rigl`` and ``gse`` have their own schedule in this setting: the share that is replaced is annealed to 0 at three
-    quarters of the training, along a cosine, and grown weights start at zero. ``path_weight`` and ``sensitivity`` are a
-    reconstruction from an abstract (Naji, Abtahi & Marvasti, 2021), so there are no settings of their own to give; they
-    get those of the experiments above. ``omp`` is a method of this library, and has no published settings.
+    Exceptions: ``rigl`` and ``gse`` anneal the share along a cosine to 0 at three quarters of the training and start
+    grown weights at zero. ``snip`` scores all layers together by one batch of 100, as Lee et al. (2019) do. ``dense``
+    uses no ``epsilon``. ``path_weight`` and ``sensitivity``, reconstructed from an abstract, have no published settings
+    and get the above.
 
     Parameters
     ----------
     name : str
-        A method of `PRESETS` but ``omp``, or ``"snip"`` or ``"dense"``.
-
-    Returns
-    -------
-    dict
+        A method of `PRESETS` but ``omp``, which is this library's own, or ``"snip"`` or ``"dense"``.
 
     Raises
     ------
     ValueError
-        If there is no such method, or if it has not been published.
+        If there is no such method, or it has not been published.
 
     Examples
     --------
@@ -102,20 +93,20 @@ def paper_settings(name: str) -> dict[str, Any]:
     }
 
 
-# What did best for `cte` on repeated splits of the small data sets, by a validation part; the rest follows it, except
-# where `suited_settings` says otherwise. benchmarks/README.md has the trials.
+# Best for `cte` on validation parts of the small data sets. Other methods share them, except for `suited_settings`.
+# benchmarks/study/README.md has the trials.
 _RECOMMENDED = {
     "hidden_layer_sizes": (1000, 1000, 1000),
     "topology_init": "balanced",  # at two connections a unit, random degrees leave every seventh unit without any
     "solver": "adam",  # weights with few inputs have gradients of very different sizes
     "batch_size": 32,  # 100 leaves small data with too few steps
     "learning_rate": "cosine",
-    "learning_rate_init": 0.006,  # twice as high as would do without annealing
+    "learning_rate_init": 0.006,  # twice the best one without annealing
     "dropout": 0.1,  # 0.3 does as well on small data; none costs a point
     "alpha": 1e-4,  # 1e-3 drives whole networks to zero; 1e-5 costs a point
 }
 
-# A dense network needs no small batches, and diverges at the sparse ones' learning rate.
+# A dense network needs no small batches, and diverges at the learning rate of sparse ones.
 _RECOMMENDED_DENSE = {"batch_size": 100, "learning_rate_init": 0.001}
 
 
@@ -125,9 +116,9 @@ def suited_settings(evolution: str | Evolution | None, topology: FirstTopology |
     Parameters
     ----------
     evolution : str, Evolution or None
-        A method of `PRESETS`. An `Evolution` of your own gets those of ``"cte"``, None those of ``"static"``.
+        A method of `PRESETS`. An `Evolution` gets the settings of ``"cte"``, None those of ``"static"``.
     topology : FirstTopology, optional
-        The first topology; a dense network has settings of its own.
+        `Full` has settings of its own.
 
     Returns
     -------
@@ -148,21 +139,16 @@ def suited_settings(evolution: str | Evolution | None, topology: FirstTopology |
 
 
 def recommended_settings(name: str) -> dict[str, Any]:
-    """The settings by which a method did best in this library's own study, as parameters of the estimators.
+    """Return the settings with which a method did best in this library's study, as parameters of the estimators.
 
-    ``evolution=name`` alone does the same in a classifier, but for ``"snip"`` and ``"dense"``, which are first
-    topologies: they need ``evolution="static"``, and a dense network larger batches and a lower learning rate. The
-    study was one of classification; for regression, leave ``dropout`` out. ``epsilon`` and ``max_iter`` are left to the
-    caller.
+    Classifiers with ``evolution=name`` use them by default, except for the first topologies ``"snip"`` and ``"dense"``.
+    The study was one of classification; for regression, leave ``dropout`` out. ``epsilon`` and ``max_iter`` are left to
+    the caller.
 
     Parameters
     ----------
     name : str
         A method of `PRESETS`, or ``"snip"`` or ``"dense"``.
-
-    Returns
-    -------
-    dict
 
     Raises
     ------

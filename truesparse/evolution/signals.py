@@ -7,11 +7,11 @@
 | ``gradient`` | ``gradient(n_samples)``: of the mean loss over these samples, (nnz,) for every layer |
 | ``progress`` | steps, epochs and stalls so far, see `truesparse.training.state.Progress` |
 
-Samples are drawn anew for each update of the topology, the same ones for all its signals. None means all samples.
+Samples are drawn anew for each update of the topology, the same ones for all its signals; None means all.
 
-When several processes train together, each stream runs over the drawn samples that this process holds. Whoever adds
-something up over the samples of a stream passes the sums through ``stream.reduce``, which adds them up over the
-processes. A sum with an entry for each drawn sample is filled at ``stream.places`` only, so that it adds up too.
+If several processes train together, each stream holds the drawn samples of its own process. Sums over the samples of a
+stream must pass through ``stream.reduce``, which adds them up over all processes. A vector with one entry per drawn
+sample is filled at ``stream.places`` only, so that it adds up as well.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source, in_batches
 from truesparse.network.losses import Loss
 from truesparse.network.mlp import MLP
-from truesparse.network.workspace import SparseInputs, Workspace
+from truesparse.network.workspace import Workspace
 from truesparse.runtime.random_streams import RandomStreams
 
 Reduce = Callable[[NDArray], NDArray]
@@ -37,20 +37,7 @@ def alone(array: NDArray) -> NDArray:
 
 
 class Signals:
-    """Signals of one training.
-
-    Parameters
-    ----------
-    network : Network
-    loss : Loss
-    source : Source
-    batch_size : int
-    streams : RandomStreams
-    progress : Progress
-    reduce : Reduce
-    check_loss : callable, optional
-        Called with each mean loss that is computed; may raise if it is not finite.
-    """
+    """Signals of one training; `check_loss` is called with each mean loss and may raise if it is not finite."""
 
     def __init__(
         self,
@@ -68,15 +55,7 @@ class Signals:
         self._streams, self._progress, self._reduce, self._check_loss = streams, progress, reduce, check_loss
 
     def at(self, step: int, workspace: Workspace) -> Mapping[str, Any]:
-        """Return the signals of the update before a step, by name.
-
-        Parameters
-        ----------
-        step : int
-            Names the random stream by which samples are drawn.
-        workspace : Workspace
-            Overwritten whenever a stream is iterated.
-        """
+        """Return the signals, by name, of the update before a step; iterating a stream overwrites the workspace."""
 
         def drawn(n_samples):
             samples = self._source.draw(n_samples, self._streams("signal samples", step))
@@ -94,32 +73,20 @@ class Signals:
 
 
 class ActivationStream:
-    """The activations of all units over some samples, batch by batch, as often as it is iterated.
+    """Activations of all units over some samples, batch by batch, as often as it is iterated.
 
-    Each batch is a list of arrays (n_units, batch), with contiguous rows: the features, every hidden layer's outputs
-    without dropout, and the predictions. The inputs of layer l are number l, its outputs number l + 1. They are valid
+    A batch is a list of arrays (n_units, batch), with contiguous rows: the features, every hidden layer's outputs
+    without dropout, and the predictions. Number l are the inputs of layer l, number l + 1 its outputs. They are valid
     until the next batch.
-
-    Parameters
-    ----------
-    network : Network
-    loss : Loss
-        Turns the last layer's sums into predictions.
-    source : Source
-    workspace : Workspace
-    drawn : (n,) integers
-        Numbers of the samples, among those of all processes.
-    batch_size : int
-    reduce : Reduce
 
     Attributes
     ----------
     layer_sizes : list of int
         Units of each array of a batch.
     n_samples : int
-        How many samples were drawn, over all processes.
+        Number of drawn samples, over all processes.
     places : (n_own,) integers
-        Which of the drawn samples this stream runs over, in order; all of them in one process.
+        Which of the drawn samples this process holds, in order.
     """
 
     def __init__(
@@ -143,42 +110,31 @@ class ActivationStream:
             yield self._activations(samples)[0]
 
     def _activations(self, samples):
-        """A batch as it is handed out, and the sums that predictions are made of."""
+        """Return the activations of a batch, and the last layer's sums."""
         network, workspace = self._network, self._workspace
         self._source.read(samples, workspace)
         z = network.forward(workspace, all_units=True)
         inputs = workspace.sparse_inputs
-        features = workspace.x if inputs is None else self._all_features(inputs)
+        features = workspace.x
+        if inputs is not None:
+            features = np.zeros((self._source.n_features, workspace.batch), dtype=self.dtype)
+            features[inputs.features] = inputs.values[:, : workspace.batch]
         hidden = [workspace.outputs_of(layer) for layer in range(len(network.layers) - 1)]
         return [features, *hidden, self._loss.predictions(z)], z
 
-    def _all_features(self, inputs: SparseInputs) -> np.ndarray:
-        """Sparse inputs with a row for every feature, (n_features, batch)."""
-        dense = np.zeros((self._source.n_features, self._workspace.batch), dtype=self.dtype)
-        dense[inputs.features] = inputs.values[:, : self._workspace.batch]
-        return dense
-
 
 class ErrorStream(ActivationStream):
-    """Activations and errors of the same samples, batch by batch, as often as it is iterated.
+    """Activations and errors of some samples, batch by batch, as often as it is iterated.
 
-    Each batch is a pair of lists of arrays (n_units, batch): the activations, as in `ActivationStream`, and for every
+    A batch is a pair of lists of arrays (n_units, batch): the activations, as in `ActivationStream`, and for every
     layer l the errors of its outputs,
 
         errors[l] = ∂L / ∂(W_l a_l + b_l),   a_l = activations[l]
 
-    of the mean loss L over all samples drawn, so that errors[l] · activations[l]ᵀ, added up over the batches, is the
-    gradient of L at all pairs of the layer. Units that nothing reads have no error, and there is no dropout.
+    L is the mean loss over all drawn samples, without dropout: errors[l] · activations[l]ᵀ, added up over the batches,
+    is the gradient of L at all pairs of the layer. Units that nothing reads have no error.
 
-    Each pass runs the network forward and backward, and overwrites ``network.gradient``. The backward pass puts errors
-    in the place of activations, so these are copied before.
-
-    Parameters
-    ----------
-    network, loss, source, workspace, drawn, batch_size, reduce
-        As for `ActivationStream`.
-    check_loss : callable
-        Called with the mean loss of each batch; may raise if it is not finite.
+    Each pass overwrites ``network.gradient``.
     """
 
     def __init__(self, *drawn: Any, check_loss: Callable[[float], None] = lambda loss: None):
@@ -186,22 +142,21 @@ class ErrorStream(ActivationStream):
         self._check_loss = check_loss
 
     def __iter__(self):
-        sizes, workspace = self.layer_sizes, self._workspace
-        last = len(sizes) - 2
+        sizes = self.layer_sizes
         ends = np.cumsum(sizes[1:])
         kept = np.empty(ends[-1] * min(self._batch_size, self._samples.size), dtype=self.dtype)
         for samples in in_batches(self._samples, self._batch_size):
             activations, z = self._activations(samples)
-            rows = kept[: ends[-1] * samples.size].reshape(ends[-1], samples.size)
-            for layer, end in enumerate(ends):
-                copy = rows[end - sizes[layer + 1] : end]
-                copy[:] = activations[layer + 1]
-                activations[layer + 1] = copy
+            copies = kept[: ends[-1] * samples.size].reshape(ends[-1], samples.size)
+            for layer, end in enumerate(ends, start=1):  # the backward pass writes errors in place of activations
+                copy = copies[end - sizes[layer] : end]
+                copy[:] = activations[layer]
+                activations[layer] = copy
             self._backward(z, samples)
-            yield activations, [workspace.outputs_of(layer) for layer in range(last + 1)]
+            yield activations, [self._workspace.outputs_of(layer) for layer in range(len(ends))]
 
     def halves(self) -> tuple["ErrorStream", "ErrorStream"]:
-        """Return two streams, of every other sample each; each has the mean loss over its own samples."""
+        """Return two streams of every other sample each, with the mean loss over their own samples."""
         parts = self._network, self._loss, self._source, self._workspace
         first, second = (
             ErrorStream(*parts, drawn, self._batch_size, self.reduce, check_loss=self._check_loss)
@@ -221,6 +176,7 @@ class ErrorStream(ActivationStream):
         return [total[slots] for slots in network.weight_slices()]
 
     def _backward(self, z, samples):
-        self._check_loss(self._loss(z, self._source.target[samples], z))  # the gradient takes the place of z
+        target: Any = self._source.target
+        self._check_loss(self._loss(z, target[samples], z))  # the gradient takes the place of z
         z *= samples.size / self.n_samples
         self._network.backward(self._workspace)

@@ -1,7 +1,6 @@
 """SNIP: the connections that matter most to the loss of a dense network at initialisation (Lee et al., 2019).
 
-A dense network is drawn, and a batch of training samples says how much its loss would change if a connection were
-scaled down a little. The connections with the largest changes are kept; the network is then trained with these only:
+The sensitivity of a connection is the change of the loss when the connection is scaled down a little:
 
     s_ji = |w_ji · ∂L/∂w_ji| = |w_ji · Σ_samples δ_j a_i|,   keep the k largest
 
@@ -10,42 +9,36 @@ scaled down a little. The connections with the largest changes are kept; the net
 | w, weights of the dense network | drawn row by row, ``_rows``, never held |
 | D_b, the batch | `n_samples` of the training samples |
 | g_j, connection sensitivity (eq. 5) | ``products`` of a tile, up to its sign |
-| κ, number of connections to keep | sum of ``counts`` |
+| κ, number of connections to keep | sum of the vacancies' ``n_grow`` |
 
-The dense network is never stored. A layer's weights are one long sequence of random numbers from a stream of its own,
-which is drawn again each time it is needed, some rows at a time: once forward, once backward, where the scores of the
-same rows feed a running choice of the best k, and once to give the chosen connections their weights. The sequence is
-that of a full layer of ours, so that this is the pruned form of the network that ``topology_init="full"`` would draw
-with the same seed, not just of some dense network.
+The dense network is never stored. The weights of a layer are a sequence from a random stream, drawn some rows at a time
+whenever they are needed: forward, backward with a running choice of the best k, and for the first weights. The sequence
+is that of a full layer, so that SNIP prunes the very network that ``topology_init="full"`` draws with the same seed.
 
 Cost: time O(fan_in · fan_out · n_samples), once, 2 s for 10⁸ pairs and 64 samples on one core; memory O(weights +
 units · n_samples) and one tile.
 
-Scores come from the weights that the initializer gives a full layer. `FanIn`, whose bounds depend on what is chosen,
+Scores use the weights that the initializer gives a full layer. `FanIn`, whose bounds depend on the chosen pattern,
 counts as `Dense` with gain 1, which keeps the variance from layer to layer. A chosen connection keeps its random number
-u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` that is the weight it was chosen by.
+u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` it keeps its weight.
 
-With `per_layer`, the default, each layer keeps as many connections as Erdős–Rényi gives it. Otherwise all layers
-compete for the sum, as in the paper. That is unsafe at few weights: scores say nothing of whether signals still get
-through, and a layer may be left without connections. docs/trials.md has figures.
-
-`centred` and `connected` are for few weights and many outputs. Σ δ_j a_i is mostly n · δ̄_j · ā_i, which a bias could
-learn as well, and large where an output's first predictions are far from its class's share. `centred` leaves it out:
+`per_layer`, `centred` and `connected` are for few weights; docs/trials.md has figures. If all layers compete, as in the
+paper, a layer may be left without connections. Σ δ_j a_i is mostly n · δ̄_j · ā_i, which a bias could learn as well, and
+is large where an output's first predictions are far from the share of its class. `centred` leaves it out:
 
     s_ji = |w_ji · Σ_samples δ_j (a_i − ā_i)|
 
-Layers choose without each other, so that connections into a unit are kept where nothing leads on. `connected` chooses
-from the outputs downwards, and gives each output its share.
+If layers choose independently, connections into a unit are kept although none leads out of it. `connected` chooses from
+the outputs downwards, with equally many connections for all outputs.
 
-Where it differs from the authors' code (github.com/namhoonlee/snip-public): theirs holds the dense network; gives the
-chosen connections weights that are drawn anew, while ours keep their random numbers, as in the paper; lets biases
-compete too, while ours are all kept; divides scores by their sum, which changes no order; and lets the first pairs win
-where scores are zero, ours random ones.
+Differences from the authors' code (github.com/namhoonlee/snip-public): theirs holds the dense network; draws the
+weights of chosen connections anew, while ours keep their random numbers, as in the paper; prunes biases, too; divides
+scores by their sum, which changes no order; and keeps the first pairs where scores are zero, ours random ones.
 """
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -63,7 +56,7 @@ from truesparse.runtime.plugins import plugin
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology.pattern import Pattern
 
-_TILE = 2**18  # weights that are drawn at a time; a tile of one row may have more
+_TILE = 2**18  # weights drawn at a time; a tile of one row may have more
 _STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
 
 
@@ -71,21 +64,21 @@ _STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
 @plugin("topology", snip={"centred": True, "connected": True})
 @dataclass(frozen=True)
 class SNIP:
-    """The first topology by connection sensitivity.
+    """First topology by connection sensitivity.
 
     Parameters
     ----------
     n_samples : int or None
-        Training samples that the scores are summed over, drawn at random; all for None. Activations and errors of all
-        units are held for so many samples.
+        Training samples of the scores, drawn at random; None for all. Activations and errors of all units are held for
+        so many samples.
     per_layer : bool
-        Every layer keeps as many connections as Erdős–Rényi would give it. Otherwise the best of all layers compete for
-        the sum of these, as in the paper, and a layer may be left with few or none.
+        Every layer keeps as many connections as Erdős–Rényi gives it. Otherwise, as in the paper, all layers compete
+        for the sum of these, and a layer may be left with none.
     centred : bool
-        Scores leave out each unit's mean activation over the samples, whose effect a bias can have as well.
+        Subtract each unit's mean activation over the samples, whose effect a bias can have as well.
     connected : bool
-        Every output keeps as many connections as any other, give or take one, and below, only units compete that
-        a unit above has chosen as its input. Needs `per_layer`.
+        All outputs keep equally many connections, give or take one, and below them only units compete that a unit above
+        has chosen as its input. Needs `per_layer`.
 
     References
     ----------
@@ -104,6 +97,8 @@ class SNIP:
     centred: bool = False
     connected: bool = False
 
+    needs: ClassVar[tuple[str, ...]] = ("dense_start",)
+
     def __post_init__(self):
         check_count("n_samples", self.n_samples, none=True)
         for name in ("per_layer", "centred", "connected"):
@@ -112,36 +107,21 @@ class SNIP:
         if self.connected and not self.per_layer:
             raise ValueError("connected=True needs per_layer=True: it gives every layer connections of its own.")
 
-    needs: ClassVar[tuple[str, ...]] = ("dense_start",)
-
     def __call__(self, vacancies, *, rng, dense_start):
-        """Return the pattern of each layer.
-
-        Parameters
-        ----------
-        vacancies : list of Vacancy
-            Layers without connections; with ``per_layer=False`` only the sum of their ``n_grow`` counts.
-        rng : numpy.random.Generator
-            Not used: weights are drawn from the streams of `dense_start`.
-        dense_start : DenseStart
-
-        Notes
-        -----
-        The derivative of an activation is exact if it is piecewise linear, and a central difference quotient if it is
-        smooth. ``srelu``, which has learnt nothing yet, counts as ReLU here.
-        """
+        """Return the pattern of each layer; random numbers come from `dense_start`, a `DenseStart`, not from `rng`."""
         shapes, counts = [empty.pattern.shape for empty in vacancies], [empty.n_grow for empty in vacancies]
         streams = dense_start.streams
         layers = [_DrawnLayer(shape, dense_start.initializer, streams, index) for index, shape in enumerate(shapes)]
         if self.per_layer:
-            kinds = [_Choice] * (len(shapes) - 1) + [_ChoiceOfEachUnit if self.connected else _Choice]
-            choices = [kind([shape], count) for kind, shape, count in zip(kinds, shapes, counts, strict=True)]
+            choices = [_Choice([shape], count) for shape, count in zip(shapes, counts, strict=True)]
+            if self.connected:
+                choices[-1] = _ChoicePerOutput(shapes[-1:], counts[-1])
             places = [(choice, 0) for choice in choices]
         else:
             choices = [_Choice(shapes, sum(counts))]
             places = [(choices[0], index) for index in range(len(shapes))]
         drawn = dense_start.source.draw(self.n_samples, streams("snip samples"))
-        # Data of extreme size make sums infinite or NaN here; training refuses them in words.
+        # Data of extreme size make sums infinite or NaN here; training refuses them with a message.
         with np.errstate(over="ignore", invalid="ignore"):
             _score(layers, places, drawn, dense_start, centred=self.centred, connected=self.connected)
         return [pattern for index, choice in enumerate(choices) for pattern in choice.patterns(streams("snip", index))]
@@ -155,18 +135,9 @@ class SNIP:
 
 @dataclass(frozen=True, eq=False)
 class DenseStart:
-    """The dense network before training, and the samples that judge its connections.
+    """Dense network before training, and the samples that score its connections.
 
-    Parameters
-    ----------
-    source : Source
-    loss : Loss
-    activation : Activation
-    initializer : Initializer
-    streams : RandomStreams
-        Weights are drawn from ``("weights", layer)``.
-    reduce : Reduce
-        Adds sums over samples up over the processes that train together.
+    Weights are drawn from the stream ``("weights", layer)``; `reduce` adds up sums over all processes.
     """
 
     source: Source
@@ -178,17 +149,9 @@ class DenseStart:
 
 
 def draw_as_in_dense(initializer: Initializer, pattern: Pattern, rng: np.random.Generator) -> FloatArray:
-    """Fresh weights that keep the random numbers which their pairs have in a full layer, scaled for the pattern.
+    """Draw weights by the random numbers of their pairs in a full layer, scaled for the pattern, (nnz,) float64.
 
-    Parameters
-    ----------
-    initializer : object with a method ``bounds(pattern)``
-    pattern : Pattern
-    rng : numpy.random.Generator, at its start
-
-    Returns
-    -------
-    (nnz,) float64; for a full pattern the same as `truesparse.network.initial_weights.draw`
+    `rng` must be at its start. A full pattern gets the weights of `truesparse.network.initial_weights.draw`.
     """
     weights = np.repeat(checked_bounds(initializer, pattern), pattern.out_units_fan_in)
     rows = pattern.rows
@@ -199,7 +162,7 @@ def draw_as_in_dense(initializer: Initializer, pattern: Pattern, rng: np.random.
 
 
 def _rows(shape, rng):
-    """The numbers in (−1, 1) of a full layer, (last − first, fan_in) at a time, in the order in which it draws them."""
+    """Yield first row, last row and the numbers in (−1, 1) of a full layer in its order, (last − first, fan_in)."""
     fan_out, fan_in = shape
     step = max(1, _TILE // fan_in)
     for first in range(0, fan_out, step):
@@ -216,27 +179,26 @@ class _DrawnLayer:
         self._streams, self._index = streams, index
 
     def tiles(self, columns, dtype):
-        """First row, last row (exclusive) and the weights of these rows, all columns or those that are asked for."""
+        """Yield first row, last row (exclusive) and the weights of these rows at the given columns."""
         for first, last, u in _rows(self.shape, self._streams("weights", self._index)):
             u *= self._bounds[first:last, None]
             yield first, last, (u if columns.size == self.shape[1] else u[:, columns]).astype(dtype)
 
 
 def _dense_bounds(initializer, shape):
-    """Bounds of the output units of a full layer, (fan_out,)."""
+    """Return the weight bounds of a full layer's output units, (fan_out,)."""
     if isinstance(initializer, FanIn):
         initializer = Dense()
     fan_out, fan_in = shape
-    # All rows share one vector of indices: a full pattern of the usual kind would be as large as the layer.
+    # All rows share one vector of indices, because a full pattern would be as large as the layer.
     indices = np.broadcast_to(np.arange(fan_in), shape)
     return checked_bounds(initializer, Pattern(shape, np.arange(fan_out + 1) * fan_in, indices))
 
 
 def _read(source, samples, reduce):
-    """The features that are not zero in the samples drawn, (n,), and their values here, (n, n_samples).
+    """Return the features that are not always zero, (n,), and their values in this process, (n, n_samples).
 
-    Zeros leave no trace in sums or scores. Leaving them out of dense data as well makes both kinds of data take the
-    same operations.
+    Dense data, too, are read without zeros, so that sparse and dense data take the same operations.
     """
     name, shape = f"{type(source).__name__}.rows", (samples.size, source.n_features)
     rows = sound_batch(name, source.rows(samples), shape, source.dtype, is_sparse=source.is_sparse)
@@ -253,7 +215,7 @@ def _read(source, samples, reduce):
 
 
 def _score(layers, places, drawn, start, *, centred, connected):
-    """Forward and backward through the dense network; the scores of each tile go to the choice of its layer."""
+    """Pass the samples forward and backward through the dense network and give each layer's choice its scores."""
     _, samples = start.source.locate(drawn)
     features, values = _read(start.source, samples, start.reduce)
     dtype, activation = values.dtype, start.activation
@@ -269,7 +231,8 @@ def _score(layers, places, drawn, start, *, centred, connected):
             slopes.append(slope)
     delta = np.zeros_like(z)
     if samples.size:
-        start.loss(z, start.source.target[samples], delta)
+        target: Any = start.source.target
+        start.loss(z, target[samples], delta)
         delta *= samples.size / drawn.size
     unread = np.zeros(len(z), dtype=bool)
     for index in reversed(range(len(layers))):
@@ -277,9 +240,9 @@ def _score(layers, places, drawn, start, *, centred, connected):
         best = choice.begin(place, dtype)
         if index == 0 and best is None:
             return
-        below = np.zeros_like(a) if index > 0 else None
+        below = np.zeros((len(a) if index > 0 else 0, a.shape[1]), dtype=dtype)  # features need no errors
         if centred and best is not None:
-            a -= _mean(a, drawn.size, start.reduce)  # in place: nobody needs it again
+            a -= _mean(a, drawn.size, start.reduce)  # in place: not needed again
         for first, last, weights in layers[index].tiles(columns[index], dtype):
             if index > 0:
                 below += weights.T @ delta[first:last]  # (fan_in, n_samples)
@@ -296,15 +259,15 @@ def _score(layers, places, drawn, start, *, centred, connected):
 
 
 def _mean(a, n_samples, reduce):
-    """The mean of every unit over the samples of all processes, (n_units, 1)."""
+    """Return the mean of every unit over the samples of all processes, (n_units, 1)."""
     if reduce is alone:
         return a.mean(axis=1, keepdims=True)
     return reduce(a.sum(axis=1, keepdims=True)) / n_samples
 
 
 def _apply(activation, z):
-    """f(z) and f′(z), of the dtype of `z`."""
-    # Before it has learnt anything, an activation with parameters counts as ReLU.
+    """Return f(z) and f′(z), of the dtype of `z`: exact if piecewise linear, else a central difference quotient."""
+    # An activation with parameters counts as ReLU, as which it starts.
     slope = 0 if activation.n_params else getattr(activation, "slope", None)
     if slope is None:
         a, exact = z.copy(), z.astype(np.float64)
@@ -317,7 +280,7 @@ def _apply(activation, z):
 
 
 class _Choice:
-    """The best pairs of one layer, or of several layers whose pairs are numbered one layer after the other."""
+    """The best pairs of one layer, or of several layers whose keys are numbered consecutively."""
 
     def __init__(self, shapes, k):
         self._shapes, self._k = shapes, k
@@ -326,7 +289,7 @@ class _Choice:
         self._scores: FloatArray = np.empty(0)
 
     def begin(self, place, dtype):
-        """What is to be shown the pairs of the layer at this place; None where all of them are taken anyway."""
+        """Return an object to ``take`` the scores of the layer at this place; None if all pairs or none are kept."""
         if self._k == self._starts[-1] or self._k == 0:
             return None
         fan_out, fan_in = self._shapes[place]
@@ -336,7 +299,7 @@ class _Choice:
         return BestPairs(k, indices, indptr, fan_in, dtype, floor)
 
     def end(self, place, best):
-        """Let the best pairs of a layer compete with those of the layers before."""
+        """Keep the best pairs of this layer and of the layers before."""
         if best is None:
             return
         keys, scores = best.in_order(by_key=True)
@@ -347,14 +310,14 @@ class _Choice:
 
     @property
     def inputs(self):
-        """Which input units of the only layer have been chosen, (fan_in,) bool."""
+        """Inputs of the only layer that have a chosen connection, (fan_in,) bool."""
         fan_in = self._shapes[0][1]
         chosen = np.full(fan_in, self._k == self._starts[-1])
         chosen[self._keys % fan_in] = True
         return chosen
 
     def patterns(self, rng):
-        """The pattern of each layer, with random pairs where too few scores are positive."""
+        """Return the pattern of each layer, with random pairs if too few scores are positive."""
         n_pairs = self._starts[-1]
         if self._k == n_pairs:
             return [Pattern.full(shape) for shape in self._shapes]
@@ -369,16 +332,16 @@ class _Choice:
         ]
 
 
-class _ChoiceOfEachUnit(_Choice):
-    """The best pairs of every output unit of one layer, equally many, give or take one."""
+class _ChoicePerOutput(_Choice):
+    """Equally many best pairs, give or take one, for every output unit of one layer."""
 
     def begin(self, place, dtype):
-        """As `_Choice.begin`."""
+        """Return the choice itself; None if all pairs are kept."""
         self._parts = [np.empty(0, dtype=np.int64)]
         return None if self._k == self._starts[-1] else self
 
     def take(self, products, rows, columns):
-        """Choose among the pairs of whole rows; their scores are |products|."""
+        """Choose among the pairs of whole rows by |products|."""
         fan_out, fan_in = self._shapes[0]
         for row, scores in zip(rows, np.abs(products), strict=True):
             n = self._k // fan_out + (row < self._k % fan_out)
@@ -386,5 +349,5 @@ class _ChoiceOfEachUnit(_Choice):
             self._parts.append(row * fan_in + columns[chosen])
 
     def end(self, place, best):
-        """Keep what has been chosen."""
+        """Join the rows' pairs."""
         self._keys = np.concatenate(self._parts)

@@ -1,23 +1,20 @@
-"""Which hidden units are left out of the network for good (importance pruning; Curci et al., 2021).
+"""Removal of hidden units (importance pruning; Curci et al., 2021).
 
-A hidden unit's importance is the strength of the connections that lead to it,
+The importance of a hidden unit is the strength of the connections into it,
 
     I_j = Σ_i |w_ji|          for units that another unit reads, else 0
 
-and at certain epochs the least important units of every hidden layer are removed, with all connections to and from
-them. Layers become narrower, so that memory and time shrink with the number of weights; no connection is grown in
-exchange.
+At certain epochs the least important units of every hidden layer are removed with all their connections, and nothing is
+grown in exchange: layers get narrower, memory and time shrink.
 
 | paper | here |
 |---|---|
 | I_j, importance of a neuron | `importance` |
 | τ, p: first epoch, epochs between two prunings | ``begin``, ``every`` |
-| t, percentile of importance that is the threshold | ``fraction`` of the units that are left |
+| t, percentile of importance that is the threshold | ``fraction`` of the remaining units |
 
-Cost: O(nnz) each time.
-
-Where this differs from the authors' code: theirs removes the connections to a unit and keeps the unit, ours removes the
-unit. Ours counts exactly: equally important units do not go together.
+Cost: O(nnz) each time. Differences from the authors' code: theirs removes the connections into a unit and keeps the
+unit. Ours removes an exact number of units, also among equally important ones.
 """
 
 from collections.abc import Sequence
@@ -27,7 +24,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from truesparse._typing import FloatArray
 from truesparse.kernels.select import k_smallest
 from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import check_count, check_number
@@ -37,14 +33,14 @@ from truesparse.runtime.plugins import plugin
 @plugin("evolution")
 @dataclass(frozen=True)
 class ImportancePruning:
-    """Removes the least important units of every hidden layer, a share of those that are left at a time.
+    """Removal of the least important units of every hidden layer, a share of the remaining ones at a time.
 
     Parameters
     ----------
     fraction : float, in [0, 1)
         Share of a layer's units that one pruning removes, rounded down; at least one unit stays.
     begin, end : float, in [0, 1]
-        No pruning before the one nor from the other on, as shares of the planned epochs.
+        Units are removed from `begin` on, up to before `end`: shares of the planned epochs.
     every : int
         Epochs between prunings.
 
@@ -69,12 +65,12 @@ class ImportancePruning:
         check_count("every", self.every)
 
     def is_due(self, epoch: int, n_epochs: int) -> bool:
-        """Whether units are removed when `epoch` epochs of `n_epochs` are done."""
+        """Return whether units are removed after `epoch` of `n_epochs` epochs."""
         begin = max(1, int(np.ceil(self.begin * n_epochs)))
         return begin <= epoch < self.end * n_epochs and (epoch - begin) % int(self.every) == 0
 
     def __call__(self, layers: Sequence[Layer]) -> list[NDArray[np.bool_]]:
-        """Masks of the units to keep, one (n_units,) for each hidden layer."""
+        """Return masks of the units to keep, (n_units,) per hidden layer."""
         kept = []
         for scores in importance(layers):
             n_removed = min(int(float(self.fraction) * scores.size), scores.size - 1)
@@ -82,13 +78,8 @@ class ImportancePruning:
         return kept
 
 
-def importance(layers: Sequence[Layer]) -> list[FloatArray]:
-    """The importance of every hidden unit, one array (n_units,) for each hidden layer.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-    """
+def importance(layers: Sequence[Layer]) -> list[NDArray[np.float64]]:
+    """Return the importance of the units of every hidden layer, (n_units,) each."""
     scores = []
     for layer, above in pairwise(layers):
         strength = np.asarray(abs(layer.weight).sum(axis=1), dtype=np.float64)
