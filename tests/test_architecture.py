@@ -1,6 +1,7 @@
 """The rules of the house, read off the source: who may import whom, and who may make what."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,47 @@ def test_the_package_has_these_rooms_and_hardly_a_loose_module():
 def test_imports_point_one_way(name):
     for imported in own(MODULES[name]):
         assert room(imported) <= room(name), f"{name} imports {imported}"
+
+
+def test_only_the_package_itself_imports_from_the_estimators():
+    users = {
+        name for name in MODULES if any(imported.startswith("truesparse.estimators") for imported in own(MODULES[name]))
+    }
+    assert {name for name in users if not name.startswith("truesparse.estimators")} == {"truesparse"}
+
+
+# The classes of the estimators themselves, and the selector, which is an estimator too.
+OF_ESTIMATORS = {"base", "classifier", "feature_selector", "fitted", "parameters", "regressor"}
+ESTIMATOR = re.compile(r"(self\._)?(estimator|model|fitted|saved|cls)")
+
+
+def read_of_an_estimator(function):
+    """Attributes that a function reads of a name that stands for an estimator, also by ``getattr`` and ``hasattr``."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            if ESTIMATOR.fullmatch(ast.unparse(node.value)):
+                yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr"):
+            value, attribute, *_ = node.args
+            if ESTIMATOR.fullmatch(ast.unparse(value)) and isinstance(attribute, ast.Constant):
+                yield attribute.value
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in MODULES if name.startswith("truesparse.estimators.") and name.split(".")[2] not in OF_ESTIMATORS],
+)
+def test_no_file_reads_an_estimator_in_many_places(name):
+    """It is given what it needs, not an estimator to take it from. What stores all of it has functions that do."""
+    tree = ast.parse(MODULES[name].read_text())
+    is_storing = name == "truesparse.estimators.storing"
+    for part in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)] if is_storing else [tree]:
+        assert len(set(read_of_an_estimator(part))) <= 5
+
+
+def test_functions_that_read_an_estimator_are_found():
+    code = "def f(estimator): return estimator.a, getattr(estimator, 'b'), self._estimator.c, other.d, estimator.e.f"
+    assert {*read_of_an_estimator(ast.parse(code))} == {"a", "b", "c", "e"}
 
 
 def test_no_imports_form_a_circle():

@@ -17,9 +17,10 @@ import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, plugin, recommended_settings
 from truesparse.callbacks import Checkpoint
 from truesparse.estimators.persistence import ModelFormatError
-from truesparse.evolution import FIRST_TOPOLOGIES, PRESETS, Constant, Linear, Magnitude, Random, method, preset
-from truesparse.evolution.presets import SETTINGS
-from truesparse.network.activations import PiecewiseLinear
+from truesparse.evolution import PRESETS, Constant, Linear, Magnitude, Random, method, preset
+from truesparse.evolution.presets import SUITED
+from truesparse.network.activations import AllReLU, PiecewiseLinear
+from truesparse.network.initial_weights import Glorot
 from truesparse.network.losses import Loss
 from truesparse.runtime import plugins
 from truesparse.runtime.plugins import names
@@ -30,7 +31,7 @@ SMALL = {"hidden_layer_sizes": (30, 20), "epsilon": 3, "max_iter": 3, "random_st
 EVERY_5 = Constant(0.3, update_every=5)
 
 
-TABLES = (plugins._classes, plugins._named, PRESETS, FIRST_TOPOLOGIES, SETTINGS)
+TABLES = (plugins._classes, plugins._named, PRESETS, SUITED)
 
 
 def registered():
@@ -95,7 +96,7 @@ class OwnActivation(PiecewiseLinear):
     slope: float = 0.2
 
 
-method("own_method", Evolution(grow="own_rule", schedule=EVERY_5), settings={"batch_size": 10})
+method("own_method", Evolution(grow="own_rule", schedule=EVERY_5), activation="all_relu", weight_init=Glorot())
 HERE = registered()
 restore(ELSEWHERE)
 
@@ -227,7 +228,7 @@ def test_a_checkpoint_of_own_plugins_goes_on(tmp_path):
     with pytest.raises(ValueError, match=r"learning_rate='own_schedule', not 'cosine'"):
         SparseMLPClassifier(**options | {"learning_rate": "cosine"}).fit(X, y, resume_from=path)
     elsewhere()
-    with pytest.raises(ModelFormatError, match=r"activation='own_activation' is not registered"):
+    with pytest.raises(ModelFormatError, match=r"activation needs activation\.OwnActivation, .* not registered"):
         truesparse.load(path)
 
 
@@ -246,12 +247,16 @@ def test_rules_have_short_names_too():
 
 def test_own_methods_have_settings_and_can_be_changed():
     assert preset("own_method").grow == OwnRule()
-    assert recommended_settings("own_method")["batch_size"] == 10
-    assert recommended_settings("own_method")["evolution"] == "own_method"
-    method("another_method", None, first_topology="full")
-    assert SparseMLPClassifier((20,), evolution="another_method", max_iter=1).fit(X, y).density_ == 1
+    settings = recommended_settings("own_method")
+    assert settings["evolution"] == "own_method"
+    assert (settings["activation"], settings["weight_init"]) == (AllReLU(), Glorot())
+    alone = SparseMLPClassifier(**SMALL, evolution="own_method").fit(X, y)
+    assert_same_run(alone, SparseMLPClassifier(**settings | SMALL).fit(X, y))
+    options = SMALL | {"evolution": "another_method", "warm_start": False, "max_iter": 10}
+    method("another_method", None)
+    assert not np.any(SparseMLPClassifier(**options).fit(X, y).history_["edges_replaced"])
     method("another_method", Evolution(schedule=EVERY_5))
-    assert SparseMLPClassifier((20,), evolution="another_method", max_iter=1).fit(X, y).density_ < 1
+    assert np.any(SparseMLPClassifier(**options).fit(X, y).history_["edges_replaced"])
     with pytest.raises(ValueError, match=r"name='cte' is a method of truesparse"):
         method("cte", None)
 

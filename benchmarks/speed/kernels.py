@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from threadpoolctl import threadpool_limits
 
 from truesparse.kernels.jit import max_threads
-from truesparse.network.activations import ACTIVATIONS
+from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.runtime.threads import threads
@@ -46,10 +46,10 @@ def products_of(n_units, per_unit, batch):
     """Functions to time and how many operations each does."""
     rng = np.random.default_rng(0)
     pattern = Pattern.sample((n_units, n_units), n_units * per_unit, rng, balanced=True)
-    one = MLP([SparseLinear(pattern)], ACTIVATIONS["relu"])
+    one = MLP([SparseLinear(pattern)], PiecewiseLinear())
     # The same product with something below it, which takes its errors; every unit of that has one input.
     ones = Pattern.from_edges(np.arange(n_units), np.zeros(n_units, dtype=np.int64), (n_units, 1))
-    two = MLP([SparseLinear(ones), SparseLinear(pattern)], ACTIVATIONS["relu"])
+    two = MLP([SparseLinear(ones), SparseLinear(pattern)], PiecewiseLinear())
     for network in (one, two):
         network.params[:] = 0.1 * rng.standard_normal(network.params.size, dtype=np.float32)
     x, x_one = (rng.standard_normal((n, batch), dtype=np.float32) for n in (n_units, 1))

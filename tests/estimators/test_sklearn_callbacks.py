@@ -259,7 +259,8 @@ def test_partial_fit_is_a_fit_of_one_epoch():
     assert record.order.count(("teardown", "fit 0")) == 2
 
 
-def test_an_epoch_that_is_cut_short_ends():
+def test_an_epoch_that_is_cut_short_ends(monkeypatch):
+    monkeypatch.setattr("truesparse.runtime.interrupts._stopped", None)  # the next test is no fit of a search
     calls = []
 
     def ctrl_c(batch, rng):

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.data import array_source
 from truesparse.estimators.recipes import make_recipe
-from truesparse.evolution import FIRST_TOPOLOGIES, SNIP, Constant, ImportancePruning, Random, preset, suited_settings
+from truesparse.evolution import SNIP, Constant, ImportancePruning, Random, preset, suited_settings
 from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.initial_weights import FanIn
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError, Weighted
@@ -91,7 +91,7 @@ PAIRS = {
     "erdos_renyi": ({"topology_init": "erdos_renyi"}, {"topology": Random()}),
     "full": (
         {"topology_init": "full"},
-        {"topology": FIRST_TOPOLOGIES["full"], "activation": PiecewiseLinear(0.0), "initializer": FanIn(1.0)},
+        {"topology": resolve("topology", "full"), "activation": PiecewiseLinear(0.0), "initializer": FanIn(1.0)},
     ),
     "density": ({"epsilon": None, "density": 0.3}, {"epsilon": None, "density": 0.3}),
     "sgd": ({"solver": SGD(0.5, nesterov=False)}, {"optimizer": SGD(0.5, nesterov=False)}),

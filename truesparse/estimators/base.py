@@ -175,13 +175,13 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _samples(self, suffix, X, y, sample_weight, classes=None, *, first):
         """Check the arguments X, y and sample_weight of `fit`, or those with that suffix, and return the samples."""
+        if isinstance(X, Source):
+            if y is not None or sample_weight is not None:
+                raise ValueError(f"y{suffix} and sample_weight{suffix} must be None where X{suffix} is a Source.")
+            y, sample_weight = values_and_weights(X.target) if X.target is not None else (None, None)
         refuse_sparse(f"y{suffix}", y)
         refuse_masked(f"y{suffix}", y)
-        if isinstance(X, Source) and (y is not None or sample_weight is not None):
-            raise ValueError(f"y{suffix} and sample_weight{suffix} must be None where X{suffix} is a Source.")
         with _naming(suffix):
-            if isinstance(X, Source) and X.target is not None:
-                y, sample_weight = values_and_weights(X.target)
             source, y = self._checked_source(X, y, first=first)
         weights = checked_weights(f"sample_weight{suffix}", sample_weight, source.n_samples)
         with _naming(suffix):  # classes are there even if all their samples have weight 0, as in scikit-learn

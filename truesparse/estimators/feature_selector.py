@@ -15,6 +15,7 @@ from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencod
 from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.regressor import SparseMLPRegressor
+from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import Confirmed, Evolution, neuron_evolution
 from truesparse.runtime.checks import refuse_masked, refuse_sparse
 
@@ -161,6 +162,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     def _checked(self, X, y, estimator):
         """Return the checked data that the estimator is fitted with."""
+        refuse_source(X)
         X = sound_features("X", X)
         options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
         if y is None:

@@ -15,6 +15,7 @@ from truesparse.data.source import Source, array_source
 from truesparse.estimators.display import as_html, as_text, layer_rows
 from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.run import Run
+from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import input_strength
 from truesparse.runtime.memory import MappedRows
 from truesparse.runtime.threads import threads
@@ -203,6 +204,7 @@ class FittedSparseMLP(Parameters):
 
     def _checked(self, X, *y, dtype, **options):
         """Return data as C-contiguous arrays, or CSR with sound indices, in the dtype of the network."""
+        refuse_source(X)
         X = sound_features("X", X)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
             try:

@@ -100,6 +100,15 @@ def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | Non
     return None if (weights == 1).all() else weights
 
 
+def refuse_source(X: Any) -> None:
+    """Refuse a source where features are needed."""
+    if isinstance(X, Source):
+        raise ValueError(
+            f"X={X!r} is a Source, which only fit takes; give an array or a SciPy sparse matrix, such as that of its "
+            "method rows."
+        )
+
+
 def scorer_of(scoring: Any, fitted: Any, samples: Samples) -> Score:
     """Return scikit-learn's scorer for an estimator with the network in training, on validation samples."""
     scorer = check_scoring(fitted, scoring=scoring)

@@ -7,13 +7,13 @@
 | ``all_relu`` | as leaky, with +slope and −slope in turns from layer to layer (Curci et al., 2021, eq. 1) |
 | ``tanh`` | tanh z, with f′ = 1 − f² |
 | ``logistic`` | 1 / (1 + exp(−z)), with f′ = f · (1 − f) |
-| ``srelu`` | z between two thresholds, other slopes outside; thresholds and slopes are learnt, four numbers a unit |
+| ``srelu`` | z between two thresholds, other slopes outside; every unit learns its two thresholds and two slopes |
 | ``identity`` | z |
 
-The first three and the last are one piecewise-linear function with different slopes, and part of the kernels
-(see `truesparse.kernels.forward`): they are *fused*. All-ReLU lets a unit with two inputs pass on something in half of
-the cases where ReLU passes nothing, and costs no parameter. The others are applied in a pass of their own. The kernels
-know the derivatives of tanh and logistic; any other derivative is a pass of its own, too.
+The first three and the last are piecewise linear and *fused*: the kernels apply them (`truesparse.kernels.forward`).
+The others are applied in a pass of their own. The kernels know the derivatives of tanh and logistic; any other
+derivative is a pass of its own, too. All-ReLU lets a unit with two inputs pass on something in half of the cases where
+ReLU passes nothing, and costs no parameter.
 
 A new activation is a frozen dataclass that inherits from `Activation`::
 
@@ -41,7 +41,7 @@ from truesparse.kernels.srelu import srelu, srelu_errors
 from truesparse.kernels.table import LEARNED, LOGISTIC, PIECEWISE_LINEAR, TANH
 from truesparse.network.workspace import Workspace
 from truesparse.runtime.checks import check_number
-from truesparse.runtime.plugins import names, plugin, resolve
+from truesparse.runtime.plugins import plugin
 
 
 class Activation:
@@ -55,11 +55,14 @@ class Activation:
         Whether `times_derivative` is given the sums z; otherwise the outputs f(z).
     n_params : int
         Number of parameters that each unit learns.
+    slope : float
+        Of fused activations only.
     """
 
     kind: ClassVar[int] = LEARNED
     keeps_sums: ClassVar[bool] = True
     n_params: ClassVar[int] = 0
+    slope: float
 
     @property
     def is_fused(self) -> bool:
@@ -88,15 +91,9 @@ class Activation:
         return np.empty((0, n_units))
 
     def forward(self, workspace: Workspace, layer: int, params: FloatArray) -> None:
-        """Apply it to a layer's sums, and save what the derivative is computed from.
+        """Apply it to a layer's sums, and save what the derivative is computed from; params is (n_params, n_units).
 
         An activation with parameters brings a `forward` and a `backward` of its own.
-
-        Parameters
-        ----------
-        workspace : Workspace
-        layer : int
-        params : (n_params, n_units)
         """
         a = workspace.lanes_of(layer)  # (n_units, lanes)
         if self.has_own_derivative and self.keeps_sums:
@@ -110,26 +107,16 @@ class Activation:
     ) -> None:
         """Take the errors of a layer from ∂L/∂f to ∂L/∂z, in place.
 
-        Parameters
-        ----------
-        workspace, layer, params
-            As for `forward`.
-        gradient : (n_params, n_units), overwritten
-        bias_gradient : (n_units,), overwritten
+        Overwrite `gradient`, (n_params, n_units), and `bias_gradient`, (n_units,).
         """
         errors = workspace.lanes_of(layer)
         self.times_derivative(errors, workspace.saved_of(layer))
         np.sum(errors, axis=1, out=bias_gradient)
 
     def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return the name of the function for exports, and its arguments besides the sums.
+        """Return the name of the function in `truesparse.storage.predictor`, and its arguments besides the sums.
 
-        Functions are those of `truesparse.storage.predictor`. An argument is a number, or (n_units, 1).
-
-        Raises
-        ------
-        ValueError
-            If none of them is this activation.
+        An argument is a number or (n_units, 1). A ValueError says that none of the functions is this activation.
         """
         raise ValueError(
             f"activation={self!r} cannot be exported: its method `exported` must name a function of "
@@ -157,12 +144,12 @@ class PiecewiseLinear(Activation):
 @plugin("activation", all_relu={})
 @dataclass(frozen=True)
 class AllReLU(PiecewiseLinear):
-    """Leaky ReLU whose slope changes its sign from layer to layer: −slope in the first, +slope in the second."""
+    """Leaky ReLU with −slope in the first hidden layer, +slope in the second, and so on in turns."""
 
     slope: float = 0.6
 
     def at_layer(self, layer: int) -> PiecewiseLinear:
-        """Return the activation of the hidden layer with this index, counted from 0."""
+        """Return a piecewise-linear activation with the layer's slope."""
         slope = float(self.slope)  # unsigned integers have no negatives
         return PiecewiseLinear(slope if layer % 2 else -slope)
 
@@ -204,20 +191,20 @@ class Logistic(Activation):
 class SReLU(Activation):
     """Three straight pieces, whose two thresholds and two outer slopes every unit learns (Jin et al., 2016).
 
-    At first it is close to ReLU, as in the experiments of SET: left threshold 0, left slope and distance between the
-    thresholds uniform in ±√(3 / n_units), right slope 1. `truesparse.kernels.srelu` has the equations.
+    At first it is close to ReLU, as in the experiments of SET: left threshold 0, right slope 1, left slope and distance
+    between the thresholds uniform in ±√(3 / n_units). `truesparse.kernels.srelu` has the equations.
     """
 
     n_params: ClassVar[int] = 4
 
     def first_params(self, n_units: int, rng: np.random.Generator) -> FloatArray:
-        """Left threshold, left slope, distance of the thresholds and right slope of every unit, (4, n_units)."""
+        """Draw left threshold, left slope, distance of the thresholds and right slope of every unit, (4, n_units)."""
         bound = np.sqrt(3 / n_units)
         left_slope, distance = rng.uniform(-bound, bound, (2, n_units))
         return np.stack([np.zeros(n_units), left_slope, distance, np.ones(n_units)])
 
     def forward(self, workspace: Workspace, layer: int, params: FloatArray) -> None:
-        """Apply it to a layer's sums, and save these."""
+        """Apply it to a layer's sums, and save the sums."""
         srelu(workspace.a.reshape(-1), workspace.saved.reshape(-1), params, *workspace.place_of(layer))
 
     def backward(
@@ -230,9 +217,6 @@ class SReLU(Activation):
         )  # fmt: skip
 
     def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return ``"srelu"``, with thresholds and slopes below and above of every unit, (4, n_units, 1)."""
+        """Return ``"srelu"``, and every unit's two thresholds and slopes below and above them, (4, n_units, 1)."""
         low, left, distance, right = params
         return "srelu", np.stack([low, low + abs(distance), left, right])[:, :, None]
-
-
-ACTIVATIONS = {name: resolve("activation", name) for name in names("activation")}

@@ -1,4 +1,4 @@
-"""How large fresh weights are: uniform in ±bound, where the bound belongs to the output unit.
+"""Initial weights: uniform in ±bound, with a bound for every output unit.
 
 | name | bound of a weight into unit j |
 |---|---|
@@ -7,8 +7,8 @@
 | `Glorot` | gain · √(6 / (fan_in + fan_out)) (Glorot & Bengio, 2010, eq. 16) |
 
 √(6 / n) keeps the variance of ReLU activations from layer to layer when each unit sums n inputs (He et al., 2015).
-With two inputs of a thousand, the papers' rule makes the signal vanish by a factor of twenty in every layer; a rule
-that grows connections can repair that, a static network cannot.
+With two inputs of a thousand, `Dense` makes the signal smaller by a factor of twenty in every layer. Growing
+connections can repair that; a static network cannot.
 """
 
 from dataclasses import dataclass
@@ -21,64 +21,60 @@ from truesparse.runtime.plugins import plugin
 from truesparse.topology import Pattern
 
 
-@plugin("initializer", fan_in={})
 @dataclass(frozen=True)
-class FanIn:
-    """Bound gain · √(6 / actual number of inputs of the unit)."""
+class _Scaled:
+    """An initializer with a gain, at least 0."""
 
-    gain: float = 0.5
+    gain: float = 1.0
 
     def __post_init__(self):
         check_number("gain", self.gain, least=0)
 
+
+@plugin("initializer", fan_in={})
+@dataclass(frozen=True)
+class FanIn(_Scaled):
+    """Bound gain · √(6 / actual number of inputs of the unit)."""
+
+    gain: float = 0.5
+
     def bounds(self, pattern: Pattern) -> FloatArray:
-        """The bound of every output unit, shape (fan_out,); 0 for a unit without inputs."""
+        """Return the bound of every output unit, (fan_out,); 0 for a unit without inputs."""
         fan_in = pattern.out_units_fan_in
         return self.gain * np.sqrt(6 / np.maximum(fan_in, 1)) * (fan_in > 0)
 
 
 @plugin("initializer", dense={})
 @dataclass(frozen=True)
-class Dense:
+class Dense(_Scaled):
     """Bound gain · √(6 / fan_in), whatever the unit's actual number of inputs."""
 
-    gain: float = 1.0
-
-    def __post_init__(self):
-        check_number("gain", self.gain, least=0)
-
     def bounds(self, pattern: Pattern) -> FloatArray:
-        """The bound of every output unit, shape (fan_out,)."""
+        """Return the bound of every output unit, (fan_out,)."""
         fan_out, fan_in = pattern.shape
         return np.full(fan_out, self.gain * np.sqrt(6 / fan_in))
 
 
 @plugin("initializer", glorot={})
 @dataclass(frozen=True)
-class Glorot:
+class Glorot(_Scaled):
     """Bound gain · √(6 / (fan_in + fan_out))."""
 
-    gain: float = 1.0
-
-    def __post_init__(self):
-        check_number("gain", self.gain, least=0)
-
     def bounds(self, pattern: Pattern) -> FloatArray:
-        """The bound of every output unit, shape (fan_out,)."""
-        fan_out, fan_in = pattern.shape
-        return np.full(fan_out, self.gain * np.sqrt(6 / (fan_in + fan_out)))
+        """Return the bound of every output unit, (fan_out,)."""
+        return np.full(pattern.shape[0], self.gain * np.sqrt(6 / sum(pattern.shape)))
 
 
 Initializer = FanIn | Dense | Glorot
 
 
 def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
-    """What an initializer returns for a pattern, (fan_out,).
+    """Return the bounds of an initializer for a pattern, (fan_out,).
 
     Raises
     ------
     ValueError
-        If it is not one bound for each output unit, or a bound is negative, NaN, or more than float32 can hold.
+        If there is not one for each output unit, or one is negative, NaN, or more than float32 can hold.
     """
     returned = initializer.bounds(pattern)
     try:
@@ -98,19 +94,7 @@ def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
     )
 
 
-def draw(initializer: Initializer, pattern: Pattern, slots: np.ndarray, rng: np.random.Generator) -> FloatArray:
-    """Fresh weights for some slots of a pattern.
-
-    Parameters
-    ----------
-    initializer : object with a method ``bounds(pattern)``
-    pattern : Pattern
-    slots : mask (nnz,) or integers (n,)
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    (n,) float64
-    """
+def draw(initializer: Initializer, pattern: Pattern, slots: np.ndarray | slice, rng: np.random.Generator) -> FloatArray:
+    """Draw the weights of some slots of a pattern, (n,) float64; `slots` is a mask, a slice or integers."""
     bounds = np.repeat(checked_bounds(initializer, pattern), pattern.out_units_fan_in)[slots]
     return bounds * rng.uniform(-1, 1, bounds.size)

@@ -7,7 +7,7 @@ import numpy as np
 
 from truesparse._typing import IndexArray
 from truesparse.kernels import table as fields
-from truesparse.network.protocol import Layer
+from truesparse.network.layers import Layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +15,7 @@ class LayerTable:
     """Layer table, and the arrays whose addresses it holds.
 
     It is never changed. After an update of the topology, a pass makes a new one, possibly while another thread still
-    works with this one. Code that hands ``rows`` to a kernel therefore keeps the table itself until the kernel returns:
+    works with this one. Code that hands `rows` to a kernel therefore keeps the table itself until the kernel returns:
     the table alone keeps the arrays alive.
 
     Attributes
@@ -24,9 +24,9 @@ class LayerTable:
     index : (0,)
         Of the dtype of the index arrays, which kernels take from it.
     arrays : list of arrays
-        The index arrays that ``rows`` points to. Nobody reads the list; it keeps them from being freed.
+        The index arrays that `rows` points to. Nothing reads the list; it keeps them from being freed.
     first_transposed : int
-        The first layer with a transposed index in the table; so have all layers above it.
+        The first layer with a transposed index in the table; all layers above it have one, too.
     versions : list of int
         Versions of the layers, from which a pass sees whether the table is up to date.
     """
@@ -43,17 +43,16 @@ class LayerTable:
         versions = [layer.version for layer in layers]  # first: a pattern that is replaced meanwhile makes them old
         patterns = [layer.stored_pattern if layer.in_kernels else None for layer in layers]
         wide = any(pattern is not None and pattern.indices.dtype == np.int64 for pattern in patterns)
-        index = np.empty(0, dtype=np.int64 if wide else np.int32)
-        fan_outs = [layer.shape[0] for layer in layers]
+        index: IndexArray = np.empty(0, dtype=np.int64 if wide else np.int32)
         rows = fields.empty_table(len(layers))
         rows[:, [fields.FAN_OUT, fields.FAN_IN]] = [layer.shape for layer in layers]
         rows[:, fields.NNZ] = [layer.nnz for layer in layers]
         rows[:, fields.ACTIVATION] = kinds
         rows[1:, fields.WEIGHTS] = np.cumsum(rows[:-1, fields.NNZ])
-        rows[1:, fields.OUTPUTS] = np.cumsum(fan_outs[:-1])
+        rows[1:, fields.OUTPUTS] = np.cumsum(rows[:-1, fields.FAN_OUT])
         rows[:, fields.BIASES] = rows[:, fields.OUTPUTS] + rows[:, fields.NNZ].sum()
-        rows[:, fields.INPUTS] = [sum(fan_outs), *rows[:-1, fields.OUTPUTS]]
-        arrays = []
+        rows[:, fields.INPUTS] = [rows[:, fields.FAN_OUT].sum(), *rows[:-1, fields.OUTPUTS]]
+        arrays: list[IndexArray] = []
         for row, pattern in enumerate(patterns):
             if pattern is None:
                 continue
@@ -67,5 +66,5 @@ class LayerTable:
         return cls(rows, index, arrays, first_transposed, versions)
 
     def serves(self, layers: Sequence[Layer], first_transposed: int) -> bool:
-        """Whether it is up to date, and has a transposed index for the layers from this one on."""
+        """Return whether it is up to date, and has a transposed index for the layers from this one on."""
         return self.first_transposed <= first_transposed and self.versions == [layer.version for layer in layers]

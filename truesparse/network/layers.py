@@ -1,8 +1,8 @@
 """The two kinds of layer: sparse ones, which run on our kernels, and full ones, which run on BLAS.
 
-A layer owns no numbers. The network holds all parameters in one flat vector and all gradients in another; ``bind``
-gives a layer its part of both. Sparse layers are computed by kernels that take many layers in one call (see
-`truesparse.network.passes`), so they have no methods for that; full ones have.
+A layer owns no parameters. The network holds all parameters in one flat vector and all gradients in another; `bind`
+gives a layer its part of both. Kernels compute many sparse layers in one call (`truesparse.network.passes`), so these
+have no methods for their products; full layers have.
 """
 
 from typing import Any, ClassVar, Self
@@ -14,125 +14,109 @@ from truesparse._typing import FloatArray
 from truesparse.topology import Pattern
 
 
-class _Layer:
-    """The views that ``bind`` hands over; copies and pickles leave them out."""
+class Layer:
+    """W · x + b, with parameters that are views of the network's vectors.
 
-    nnz: int
+    Attributes
+    ----------
+    shape : (fan_out, fan_in)
+    nnz : int
+        Number of weights.
+    stored_pattern : Pattern or None
+        None where all pairs are connected.
+    can_change : bool
+        Whether there are absent pairs.
+    version : int
+        How often the pattern has been replaced.
+    in_kernels : bool
+        Whether the kernels compute the layer. If not, it has the methods `sums`, `gradient` and `input_products` of
+        `DenseLinear`.
+    data, data_gradient : (nnz,)
+    bias, bias_gradient : (fan_out,)
+        Copies and pickles leave these four out.
+    """
+
+    in_kernels: ClassVar[bool]
+
+    def __init__(self, shape: tuple[int, int], nnz: int, stored_pattern: Pattern | None):
+        self.shape, self.nnz, self.stored_pattern = shape, nnz, stored_pattern
+        self.can_change = nnz < shape[0] * shape[1]
+        self.version = 0
 
     def bind(self, data: FloatArray, bias: FloatArray, data_gradient: FloatArray, bias_gradient: FloatArray) -> None:
         """Use these views, (nnz,) and (fan_out,), for the parameters and their gradients."""
         self.data, self.bias = data, bias
         self.data_gradient, self.bias_gradient = data_gradient, bias_gradient
 
+    @property
+    def pattern(self) -> Pattern:
+        """The connections; made anew on each call if no pattern is stored."""
+        return Pattern.full(self.shape) if self.stored_pattern is None else self.stored_pattern
+
+    @pattern.setter
+    def pattern(self, pattern: Pattern) -> None:
+        """Replace the stored pattern by another one of the same shape and number of weights."""
+        if self.stored_pattern is None:
+            raise AttributeError("The pattern of a full layer cannot be replaced.")
+        self.stored_pattern = pattern
+        self.version += 1
+
+    @property
+    def weight(self) -> Any:
+        """W, (fan_out, fan_in), as array or ``csr_array``; its entries are the parameters, not a copy."""
+        raise NotImplementedError
+
+    def with_pattern(self, pattern: Pattern) -> Self:
+        """Return a layer of this kind with another pattern, which is not bound yet."""
+        raise NotImplementedError
+
     def __getstate__(self) -> dict[str, Any]:
         views = ("data", "bias", "data_gradient", "bias_gradient")
         return {name: value for name, value in vars(self).items() if name not in views}
 
 
-class SparseLinear(_Layer):
-    """W · x + b with the weights that a pattern holds.
+class SparseLinear(Layer):
+    """A layer with the weights of a pattern."""
 
-    Parameters
-    ----------
-    pattern : Pattern, shape (fan_out, fan_in)
-
-    Attributes
-    ----------
-    version : int
-        How often the pattern has been replaced.
-    """
-
-    in_kernels: ClassVar[bool] = True
-    n_scratch_rows: ClassVar[int] = 0
+    in_kernels = True
 
     def __init__(self, pattern: Pattern):
-        self._pattern = pattern
-        self.version = 0
-
-    @property
-    def pattern(self) -> Pattern:
-        """The layer's connections; another pattern of the same shape and number of weights may take their place."""
-        return self._pattern
-
-    @pattern.setter
-    def pattern(self, pattern: Pattern) -> None:
-        """Replace the pattern."""
-        self._pattern = pattern
-        self.version += 1
-
-    @property
-    def stored_pattern(self) -> Pattern:
-        """The pattern."""
-        return self._pattern
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(fan_out, fan_in)."""
-        return self._pattern.shape
-
-    @property
-    def nnz(self) -> int:
-        """Number of weights."""
-        return self._pattern.nnz
-
-    @property
-    def can_change(self) -> bool:
-        """Whether there are pairs without a connection."""
-        return self._pattern.nnz < self._pattern.n_pairs
+        super().__init__(pattern.shape, pattern.nnz, pattern)
 
     @property
     def weight(self) -> csr_array:
-        """W as ``csr_array`` of shape (fan_out, fan_in); its ``data`` are the layer's own parameters, not a copy."""
-        return csr_array((self.data, self._pattern.indices, self._pattern.indptr), shape=self.shape, copy=False)
+        """W as ``csr_array``; its ``data`` are the parameters, not a copy."""
+        return csr_array((self.data, self.pattern.indices, self.pattern.indptr), shape=self.shape, copy=False)
 
     def with_pattern(self, pattern: Pattern) -> Self:
-        """Return a new layer of this kind, which is not bound yet."""
+        """Return a layer with another pattern, which is not bound yet."""
         return type(self)(pattern)
 
 
-class DenseLinear(_Layer):
-    """W · x + b with all weights, for large layers whose pattern is full.
+class DenseLinear(Layer):
+    """A layer with all weights, for large layers whose pattern is full."""
 
-    Parameters
-    ----------
-    shape : (fan_out, fan_in)
-    """
-
-    in_kernels: ClassVar[bool] = False
-    can_change: ClassVar[bool] = False
-    stored_pattern: ClassVar[None] = None
-    version: ClassVar[int] = 0
+    in_kernels = False
 
     def __init__(self, shape: tuple[int, int]):
-        self.shape = shape
-        self.nnz = shape[0] * shape[1]
-
-    @property
-    def pattern(self) -> Pattern:
-        """The full pattern, made anew on each call."""
-        return Pattern.full(self.shape)
+        super().__init__(shape, shape[0] * shape[1], None)
 
     @property
     def weight(self) -> FloatArray:
-        """W, shape (fan_out, fan_in), a view of the layer's own parameters."""
+        """W, (fan_out, fan_in), a view of the parameters."""
         return self.data.reshape(self.shape)
 
-    @property
-    def n_scratch_rows(self) -> int:
-        """Rows that `input_products` fills."""
-        return self.shape[1]
-
     def with_pattern(self, pattern: Pattern) -> Self:
-        """Return a new layer of this kind with the shape of a full pattern, which is not bound yet."""
+        """Return a layer with the shape of a full pattern, which is not bound yet."""
         return type(self)(pattern.shape)
 
     def sums(self, x: FloatArray, out: FloatArray, features=slice(None)) -> None:
-        """out = W · x + b, (fan_out, batch), for inputs x, (fan_in, batch), or for those features that are not zero."""
+        """out = W · x + b, (fan_out, batch); the rows of x are inputs, all or those numbered in `features`."""
         np.matmul(self.weight[:, features], x, out=out)
         out += self.bias[:, None]
 
     def gradient(self, x: FloatArray, delta: FloatArray, features=slice(None)) -> None:
-        """Gradient of weights and biases, into the bound views, from the errors ``delta``, (fan_out, batch)."""
+        """Fill the gradients of weights and biases from the errors ``delta``, (fan_out, batch)."""
         gradient = self.data_gradient.reshape(self.shape)
         if isinstance(features, slice):
             np.matmul(delta, x.T, out=gradient)

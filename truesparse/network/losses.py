@@ -1,9 +1,9 @@
-"""What training minimises: the mean over a batch of a loss of the last layer's outputs.
+"""Losses: means over a batch of a function of the last layer's sums z and the targets t.
 
-Each loss belongs to the function that turns the last layer's sums z into predictions p, which for most of them is
-chosen such that the gradient of a sample's loss with respect to z is simply p − t:
+Each loss has its own function from z to predictions p. For most losses it is chosen such that the gradient of a
+sample's loss with respect to z is p − t:
 
-| loss | p | of a sample | gradient | targets |
+| loss | p | loss of a sample | gradient | targets |
 |---|---|---|---|---|
 | `SoftmaxCrossEntropy` | softmax z | −log p_t | p − t | class numbers, (batch,) |
 | `BinaryCrossEntropy` | 1 / (1 + exp(−z)) | −Σ t log p + (1 − t) log(1 − p) | p − t | 0 or 1, (batch, n_labels) |
@@ -12,9 +12,8 @@ chosen such that the gradient of a sample's loss with respect to z is simply p �
 | `Huber` | z | Σ ½ (p − t)² up to ∣p − t∣ = δ, from there δ (∣p − t∣ − ½ δ) | p − t, at most ±δ | numbers |
 | `Poisson` | exp z | Σ p − t + t log(t / p), half the deviance | p − t | numbers, not below 0 |
 
-Arrays of outputs are features-major, (n_outputs, batch), as everywhere inside; targets are as the user holds them.
-The gradient may take the place of the sums. Where samples do not all count the same, targets are `Weighted`.
-``out_activation`` is the name of the function p, for exports.
+Sums and gradients are features-major, (n_outputs, batch); targets are samples-major, as the user has them. Targets with
+weights of samples are `Weighted`.
 """
 
 from abc import ABC, abstractmethod
@@ -31,21 +30,16 @@ from truesparse.runtime.plugins import plugin
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """Targets of samples that do not all count the same.
+    """Targets, (n_samples, …), and weights of the samples' losses, (n_samples,) float64.
 
-    Parameters
-    ----------
-    values : (n_samples, …)
-        The targets.
-    weights : (n_samples,) float64
-        Of the samples' losses; with a mean of 1, the loss is as large as without weights.
+    If the mean weight is 1, the loss is as large as without weights.
     """
 
     values: np.ndarray
     weights: FloatArray
 
     def __getitem__(self, samples: IndexArray) -> "Weighted":
-        """The targets of some samples."""
+        """Return the targets and weights of some samples."""
         return Weighted(self.values[samples], self.weights[samples])
 
 
@@ -53,38 +47,37 @@ Target = np.ndarray | Weighted
 
 
 def values_and_weights(target: Target) -> tuple[np.ndarray, FloatArray | None]:
-    """The targets proper, and the weights of their samples, None if all count the same."""
+    """Return the targets without weights, and the weights or None."""
     return (target.values, target.weights) if isinstance(target, Weighted) else (target, None)
 
 
 class Loss(ABC):
-    """The mean of what a subclass says of each sample."""
+    """Mean of a loss of each sample, which a subclass computes."""
 
-    out_activation = "identity"
+    out_activation = "identity"  # the function from z to p, as exports name it
     of_classes = False  # whether targets are classes or labels
-    not_below_0 = False  # whether targets must be so, and are scaled by their mean alone
+    not_below_0 = False  # whether targets must not be negative, and are scaled by their mean alone
 
     def predictions(self, z: FloatArray) -> FloatArray:
-        """What the sums stand for, same shape as `z`: themselves, unless a subclass says otherwise."""
+        """Return the predictions p, same shape as `z`: the sums themselves, unless a subclass has another function."""
         return z
 
     @abstractmethod
     def of_samples(self, z: FloatArray, values: np.ndarray, gradient: FloatArray) -> FloatArray:
-        """The loss of each sample, (batch,) float64; its gradient with respect to `z` is written into `gradient`."""
+        """Return the loss of each sample, (batch,) float64, and write its gradient with respect to `z`."""
 
     def __call__(self, z: FloatArray, target: Target, gradient: FloatArray) -> float:
-        """The mean loss of a batch, each sample's times its weight.
+        """Return the mean loss of a batch, each sample's loss times its weight.
 
         Parameters
         ----------
         z : (n_outputs, batch)
         target : (batch, …) or Weighted
         gradient : (n_outputs, batch), overwritten; may be `z`
-            Of the mean loss with respect to `z`.
         """
         values, weights = values_and_weights(target)
         batch = z.shape[1]
-        # Sums that have become infinite or NaN make the loss so, which whoever trains reports in words.
+        # Infinite or NaN sums make the loss infinite or NaN, which the trainer reports.
         with np.errstate(over="ignore", invalid="ignore"):
             losses = self.of_samples(z, values, gradient)
             if weights is None:
@@ -97,19 +90,19 @@ class Loss(ABC):
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
-    """Exactly one of several classes."""
+    """Cross-entropy of exactly one of several classes."""
 
     out_activation = "softmax"
     of_classes = True
 
     def predictions(self, z):
-        """Probabilities of the classes, same shape as `z`."""
+        """Return the probabilities of the classes, same shape as `z`."""
         probabilities = np.empty(z.shape, dtype=z.dtype)
         softmax_cross_entropy(z, np.empty(0, dtype=np.int64), probabilities, np.empty(0))
         return probabilities
 
     def of_samples(self, z, values, gradient):
-        """As `Loss` has it."""
+        """Return the losses, and write their gradient."""
         losses = np.empty(z.shape[1])
         softmax_cross_entropy(z, values, gradient, losses)
         return losses
@@ -117,17 +110,17 @@ class SoftmaxCrossEntropy(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(Loss):
-    """Any number of several labels."""
+    """Cross-entropy of any number of labels, summed over the labels."""
 
     out_activation = "logistic"
     of_classes = True
 
     def predictions(self, z):
-        """Probability of each label, same shape as `z`."""
+        """Return the probability of each label, same shape as `z`."""
         return expit(z)
 
     def of_samples(self, z, values, gradient):
-        """As `Loss` has it."""
+        """Return the losses, and write their gradient."""
         t = values.T  # (n_labels, batch)
         # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
         losses = np.sum(np.logaddexp(0, z) - t * z, axis=0, dtype=np.float64)
@@ -138,10 +131,10 @@ class BinaryCrossEntropy(Loss):
 @plugin("loss", squared_error={})
 @dataclass(frozen=True)
 class SquaredError(Loss):
-    """Numbers, of which the mean is to be predicted."""
+    """Half the squared error; the best prediction is the mean."""
 
     def of_samples(self, z, values, gradient):
-        """As `Loss` has it."""
+        """Return the losses, and write their gradient."""
         np.subtract(z, values.T, out=gradient)
         return 0.5 * np.sum(np.square(gradient, dtype=np.float64), axis=0)
 
@@ -149,10 +142,10 @@ class SquaredError(Loss):
 @plugin("loss", absolute_error={})
 @dataclass(frozen=True)
 class AbsoluteError(Loss):
-    """Numbers, of which the median is to be predicted."""
+    """Absolute error; the best prediction is the median."""
 
     def of_samples(self, z, values, gradient):
-        """As `Loss` has it."""
+        """Return the losses, and write their gradient."""
         np.subtract(z, values.T, out=gradient)
         losses = np.sum(np.abs(gradient), axis=0, dtype=np.float64)
         np.sign(gradient, out=gradient)
@@ -162,16 +155,12 @@ class AbsoluteError(Loss):
 @plugin("loss", huber={})
 @dataclass(frozen=True)
 class Huber(Loss):
-    """Numbers, of which some are far off: squared error up to `delta`, from there on absolute error.
+    """Squared error up to `delta`, from there on absolute error, for targets with outliers (Huber, 1964).
 
     Parameters
     ----------
     delta : float, > 0
-        In the units of the targets; of a regressor, whose targets are scaled, in their standard deviations.
-
-    References
-    ----------
-    P. J. Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
+        In units of the targets; in a regressor, which scales its targets, in their standard deviations.
     """
 
     delta: float = 1.0
@@ -180,7 +169,7 @@ class Huber(Loss):
         check_number("delta", self.delta, 0, without=0)
 
     def of_samples(self, z, values, gradient):
-        """As `Loss` has it."""
+        """Return the losses, and write their gradient."""
         delta = float(self.delta)
         np.subtract(z, values.T, out=gradient)
         residuals = np.abs(gradient, dtype=np.float64)
@@ -192,18 +181,18 @@ class Huber(Loss):
 @plugin("loss", poisson={})
 @dataclass(frozen=True)
 class Poisson(Loss):
-    """Counts, or other numbers not below 0 whose variance grows with their mean."""
+    """Half the Poisson deviance, for counts or other targets ≥ 0 whose variance grows with their mean."""
 
     out_activation = "exp"
     not_below_0 = True
 
     def predictions(self, z):
-        """exp z, same shape as `z`."""
+        """Return exp z."""
         with np.errstate(over="ignore"):
             return np.exp(z)
 
     def of_samples(self, z, values, gradient):
-        """As `Loss` has it."""
+        """Return the losses, and write their gradient."""
         t = values.T  # (n_outputs, batch)
         p = np.exp(z)
         losses = np.sum(p - t + (xlogy(t, t) - t * z), axis=0, dtype=np.float64)

@@ -1,8 +1,8 @@
 """A multilayer perceptron: layers, activations, and their parameters in one flat vector.
 
-Parameters lie in one vector: the weights of all layers, then the biases of all layers, then what activations learn.
-The gradient is a second vector of the same layout. An optimiser sees nothing else, and rewiring a layer reorders its
-part of such vectors. `truesparse.network.passes` has the forward and the backward pass.
+The vector holds the weights of all layers, then the biases of all layers, then what the activations learn. The gradient
+and the moments of an optimiser have the same layout, and rewiring a layer reorders its part of such vectors.
+`truesparse.network.passes` has the forward and the backward pass.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray
 from truesparse.network.activations import Activation
-from truesparse.network.layers import DenseLinear, SparseLinear
+from truesparse.network.layers import DenseLinear, Layer, SparseLinear
 from truesparse.network.passes import Passes
-from truesparse.network.protocol import Layer
 from truesparse.network.workspace import Workspace
 from truesparse.topology import Pattern, Rewiring
 
@@ -25,26 +24,23 @@ _MADE_BY_BIND = {"gradient", "activation_params", "_passes"}
 
 
 class MLP:
-    """Layers, activations and parameters.
+    """A multilayer perceptron, whose parameters are zero at first.
 
     Parameters
     ----------
     layers : sequence of Layer
-        Shapes must chain: (n_1, n_0), (n_2, n_1), …
+        Shapes must chain, (n_1, n_0), (n_2, n_1), …, or a ValueError is raised.
     activation : Activation
-        For all hidden layers; the last layer's sums are left to the loss.
+        Of all hidden layers. The loss takes the last layer's sums as they are.
     dropout : float
-        Probability with which a hidden unit is silenced during training; the others are scaled by
-        1 / (1 − dropout).
+        Probability with which a hidden unit is silenced during training; the others are scaled by 1 / (1 − dropout).
     dtype : float32 or float64
 
     Attributes
     ----------
     params, gradient : (n_params,)
-        All weights, then all biases, then the parameters of the activations of one hidden layer after another; zero
-        at first.
+        The first `n_weights` are the weights.
     n_weights : int
-        How many of the parameters are weights.
     activation_params : list of (n_params, n_units)
         Views of what the activation of every hidden layer learns.
     """
@@ -57,13 +53,12 @@ class MLP:
         self.activations = [activation.at_layer(index) for index in range(len(layers) - 1)]
         self.dropout = dropout
         self.n_weights = sum(layer.nnz for layer in layers)
-        n_others = sum(layer.shape[0] for layer in layers) + sum(self._activation_sizes())
-        self.params = np.zeros(self.n_weights + n_others, dtype=dtype)
+        self.params = np.zeros([*self.bias_slices(), *self.activation_slices()][-1].stop, dtype=dtype)
         self._bind()
 
     @classmethod
     def from_patterns(cls, patterns: Sequence[Pattern], activation: Activation, **options) -> "MLP":
-        """A network with a `DenseLinear` wherever the pattern is full and the layer large."""
+        """Return a network with a `DenseLinear` wherever the pattern is full and the layer large."""
         layers = [
             DenseLinear(pattern.shape)
             if pattern.nnz == pattern.n_pairs and min(pattern.shape) >= _FEWEST_UNITS_FOR_BLAS
@@ -74,7 +69,7 @@ class MLP:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the parameters and of everything computed from them."""
+        """Data type of the parameters and of everything computed from them."""
         return self.params.dtype
 
     @property
@@ -93,46 +88,36 @@ class MLP:
         return all(layer.in_kernels for layer in self.layers)
 
     def weight_slices(self) -> list[slice]:
-        """Where each layer's weights lie in the parameter vector."""
+        """Return the slots of each layer's weights in the vector of parameters."""
         return _slices(0, [layer.nnz for layer in self.layers])
 
     def bias_slices(self) -> list[slice]:
-        """Where each layer's biases lie in the parameter vector."""
-        return _slices(self.n_weights, [layer.shape[0] for layer in self.layers])
+        """Return the slots of each layer's biases."""
+        return _slices(self.n_weights, self.layer_sizes[1:])
 
     def activation_slices(self) -> list[slice]:
-        """Where the parameters of each hidden layer's activation lie in the parameter vector."""
-        return _slices(self.bias_slices()[-1].stop, self._activation_sizes())
+        """Return the slots of what each hidden layer's activation learns."""
+        return _slices(self.bias_slices()[-1].stop, [n * size for n, size in self._learnt_shapes])
 
     def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
-        """The arrays for batches of at most so many samples."""
+        """Return the arrays for batches of at most so many samples."""
         return Workspace(self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs, saves=self._saves)
 
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
-        """Bytes of the arrays that training with such batches needs."""
+        """Return the bytes of the arrays that training with such batches needs."""
         return Workspace.bytes_needed(
             self.layer_sizes, batch_size, self.dtype,
             dense_inputs=dense_inputs, dropout=self.dropout > 0, saves=self._saves,
-            scratch=max((layer.n_scratch_rows for layer in self.layers[1:]), default=0),
+            scratch=max((layer.shape[1] for layer in self.layers[1:] if not layer.in_kernels), default=0),
         )  # fmt: skip
 
     def forward(
         self, workspace: Workspace, rng: np.random.Generator | None = None, *, all_units: bool = False
     ) -> FloatArray:
-        """Return the last layer's sums for the batch whose inputs are in a workspace.
+        """Return the last layer's sums, (n_outputs, batch), for the inputs in a workspace.
 
-        Parameters
-        ----------
-        workspace : Workspace
-            Receives the activations of every layer, which the backward pass needs.
-        rng : numpy.random.Generator, optional
-            Draws the units that dropout silences; none are without it.
-        all_units : bool
-            Compute even the units that no other unit reads.
-
-        Returns
-        -------
-        (n_outputs, batch), the workspace's ``z``
+        They are the workspace's ``z``. `rng` draws the units that dropout silences; without it, none are. Units that no
+        other unit reads may be left out, unless `all_units` is True.
         """
         if rng is not None and self.dropout > 0:
             workspace.draw_factors(self.dropout, rng)
@@ -141,26 +126,14 @@ class MLP:
         return self._passes.forward(workspace, all_units=all_units)
 
     def backward(self, workspace: Workspace) -> None:
-        """Fill ``gradient`` from the gradient of the loss with respect to the last layer's sums.
-
-        Errors replace the activations in the workspace.
-
-        Parameters
-        ----------
-        workspace : Workspace
-            As the forward pass left it, but with the gradient of the loss in ``z``.
-        """
+        """Fill ``gradient`` after a forward pass, from ∂L/∂z in ``workspace.z``; errors replace the activations."""
         self._passes.backward(workspace)
 
     def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
-        """Replace patterns; the parameters follow, and so do other vectors of the same layout.
+        """Replace patterns, one per layer; None leaves a layer as it is.
 
-        Grown connections get zero everywhere.
-
-        Parameters
-        ----------
-        rewirings : one per layer, None for those that stay
-        *vectors : (n_params,) each, changed in place, such as an optimiser's moments
+        The parameters follow in place, and so do other vectors (n_params,), such as an optimiser's moments. Grown
+        connections get zero in all of them.
         """
         for layer, slots, rewiring in zip(self.layers, self.weight_slices(), rewirings, strict=True):
             if rewiring is not None:
@@ -175,13 +148,12 @@ class MLP:
 
         Parameters
         ----------
-        kept : (n_units,) bool for each hidden layer; at least one unit of each must stay
+        kept : (n_units,) bool for each hidden layer, with at least one True; anything else raises a ValueError
         *vectors : (n_params,) each, such as an optimiser's moments
 
         Returns
         -------
-        list of (n_params,)
-            The vectors without what belonged to the units.
+        list of (n_params,), the vectors without what belonged to the units
         """
         n_features, *sizes, n_outputs = self.layer_sizes
         if [np.shape(mask) for mask in kept] != [(size,) for size in sizes] or not all(
@@ -191,17 +163,17 @@ class MLP:
                 f"kept={kept!r} must hold a bool mask with at least one True for each hidden layer, of {sizes} units."
             )
         kept = [np.ones(n_features, dtype=bool), *kept, np.ones(n_outputs, dtype=bool)]
-        weights, biases, learnt = [], [], []
-        learnt_slices = self.activation_slices()  # as long as the layers are those that the vectors belong to
+        weights, others = [], []
+        learnt_slices = self.activation_slices()  # before the layers are replaced
         for index, (slots, places) in enumerate(zip(self.weight_slices(), self.bias_slices(), strict=True)):
             inputs, outputs, layer = kept[index], kept[index + 1], self.layers[index]
             pattern, chosen = layer.pattern.between(outputs, inputs)
             weights.append(slots.start + chosen)
-            biases.append(places.start + np.flatnonzero(outputs))
+            others.append(places.start + np.flatnonzero(outputs))
             self.layers[index] = layer.with_pattern(pattern)
         for activation, places, units in zip(self.activations, learnt_slices, kept[1:-1], strict=True):
-            learnt.append(places.start + np.flatnonzero(np.tile(units, activation.n_params)))
-        source = np.concatenate([*weights, *biases, *learnt]).astype(np.int64)
+            others.append(places.start + np.flatnonzero(np.tile(units, activation.n_params)))
+        source = np.concatenate(weights + others).astype(np.int64)
         self.params = self.params[source]
         self.n_weights = sum(part.size for part in weights)
         self._bind()
@@ -222,23 +194,19 @@ class MLP:
             vector[:] = kept
 
     def _bind(self) -> None:
+        """Give the layers, the activations and the passes their views of the parameters and of a new gradient."""
         self.gradient = np.zeros_like(self.params)
         for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
             layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])
-        self.activation_params = self._of_activations(self.params)
-        gradients = self._of_activations(self.gradient)
-        self._passes = Passes(
-            self.layers, self.activations, self.params, self.gradient, self.activation_params, gradients
-        )
+        places = list(zip(self.activation_slices(), self._learnt_shapes, strict=True))
+        self.activation_params = [self.params[slots].reshape(shape) for slots, shape in places]
+        gradients = [self.gradient[slots].reshape(shape) for slots, shape in places]
+        learnt = list(zip(self.activation_params, gradients, strict=True))
+        self._passes = Passes(self.layers, self.activations, self.params, self.gradient, learnt)
 
-    def _of_activations(self, vector: FloatArray) -> list[FloatArray]:
-        """Views of a vector, (n_params, n_units) for each hidden layer."""
-        parts = zip(self.activations, self.activation_slices(), self.layers[:-1], strict=True)
-        return [vector[slots].reshape(activation.n_params, layer.shape[0]) for activation, slots, layer in parts]
-
-    def _activation_sizes(self) -> list[int]:
-        sizes = [layer.shape[0] for layer in self.layers[:-1]]
-        return [activation.n_params * size for activation, size in zip(self.activations, sizes, strict=True)]
+    @property
+    def _learnt_shapes(self) -> list[tuple[int, int]]:
+        return [(f.n_params, size) for f, size in zip(self.activations, self.layer_sizes[1:-1], strict=True)]
 
     @property
     def _saves(self) -> bool:
@@ -254,5 +222,6 @@ class MLP:
 
 
 def _slices(start: int, sizes: Sequence[int]) -> list[slice]:
+    """Return slices of these sizes, one after another."""
     ends = start + np.cumsum(sizes)
     return [slice(int(end) - size, int(end)) for end, size in zip(ends, sizes, strict=True)]

@@ -4,15 +4,15 @@
     backward    δ_L = ∂L/∂z_L,   δ_(l−1) = (W_lᵀ δ_l) · f′_(l−1)(z_(l−1)),
                 ∂L/∂W_l = δ_l a_(l−1)ᵀ at the stored pairs,   ∂L/∂b_l = Σ_batch δ_l
 
-There are three kinds of steps. Consecutive layers that our kernels compute, with fused activations between them, are a
-`KernelSpan`: one call of a kernel. A layer with products of its own, such as BLAS has, is an `OwnLayer`, and an
-activation that is not part of the kernels is an `OwnActivation`. The forward pass makes the steps in order, the
-backward pass in reverse.
+There are three kinds of steps. A `KernelSpan` is one call of a kernel, for consecutive layers that our kernels compute,
+with fused activations between them. An `OwnLayer` has products of its own, such as those of BLAS. An `OwnActivation` is
+not part of the kernels. The forward pass takes the steps in order, the backward pass in reverse.
 
-All arrays of a batch live in a `Workspace`, so that several threads can use a network at a time.
+All arrays of a batch are in a `Workspace`, so that several threads can use a network at a time.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -24,54 +24,35 @@ from truesparse.kernels.jit import current_threads
 from truesparse.kernels.table import PIECEWISE_LINEAR
 from truesparse.network.activations import Activation
 from truesparse.network.layer_table import LayerTable
-from truesparse.network.protocol import Layer, LayerWithPasses
+from truesparse.network.layers import DenseLinear, Layer
 from truesparse.network.workspace import SparseInputs, Workspace
 
 
 class Batch(NamedTuple):
-    """Arguments of a pass over one batch, as its steps hand them to kernels.
-
-    Parameters
-    ----------
-    workspace : Workspace
-    table : LayerTable
-        Held here, since it keeps alive what its rows point to.
-    slopes : (n_layers,)
-    arrays : tuple
-        Activations, masks and factors as vectors, and the distance of their rows.
-    tiles : tuple
-        Width of a tile as kernels take it, and the number of tiles.
-    n_threads : int
-    all_units : bool
-        Whether even the units that no other unit reads are computed.
-    """
+    """Arguments of a pass over one batch, as its steps hand them to kernels."""
 
     workspace: Workspace
-    table: LayerTable
-    slopes: FloatArray
-    arrays: tuple
-    tiles: tuple
+    table: LayerTable  # held here, since it keeps alive what its rows point to
+    slopes: FloatArray  # (n_layers,)
+    arrays: tuple  # activations, masks and factors as vectors, and the distance of their rows
+    tiles: tuple  # the width of a tile as kernels take it, and the number of tiles
     n_threads: int
-    all_units: bool = True
+    all_units: bool = True  # whether even the units that no other unit reads are computed
 
     def inputs_of_span(self, first: int) -> SparseInputs | None:
         """Return the sparse inputs of the batch, if a span begins with the first layer and there are any."""
         return self.workspace.sparse_inputs if first == 0 else None
 
 
+@dataclass(frozen=True, eq=False)
 class KernelSpan:
-    """Layers from `first` up to but not including `last`, computed by one call of a kernel.
+    """Layers from `first` up to but not including `last`, computed by one call of a kernel."""
 
-    Parameters
-    ----------
-    first, last : int
-    params, gradient : (n_params,)
-    skips : bool
-        Whether units that no other unit reads may be left out.
-    """
-
-    def __init__(self, first: int, last: int, params: FloatArray, gradient: FloatArray, *, skips: bool):
-        self.first, self.last, self.params, self.gradient, self.skips = first, last, params, gradient, skips
+    first: int
+    last: int
+    params: FloatArray  # (n_params,), of the whole network
+    gradient: FloatArray  # likewise
+    skips: bool  # whether units that no other unit reads may be left out
 
     def forward(self, batch: Batch) -> None:
         """Compute the layers' outputs."""
@@ -103,18 +84,13 @@ class KernelSpan:
             )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
 class OwnLayer:
-    """A layer that brings its own products; kernels do what is left between it and the layer below.
+    """A layer with products of its own; kernels do what is left between it and the layer below."""
 
-    Parameters
-    ----------
-    index : int
-    layer : LayerWithPasses
-    gradient : (n_params,)
-    """
-
-    def __init__(self, index: int, layer: LayerWithPasses, gradient: FloatArray):
-        self.index, self.layer, self.gradient = index, layer, gradient
+    index: int
+    layer: DenseLinear
+    gradient: FloatArray  # (n_params,), of the whole network
 
     def forward(self, batch: Batch) -> None:
         """Compute the layer's outputs."""
@@ -137,25 +113,15 @@ class OwnLayer:
             )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
 class OwnActivation:
-    """An activation that is not part of the kernels, and the factors of dropout after it.
+    """An activation that is not part of the kernels, and the factors of dropout after it."""
 
-    Parameters
-    ----------
-    index : int
-        Of the layer.
-    activation : Activation
-    params, gradient : (n_params, n_units)
-        What the activation learns.
-    bias_gradient : (n_units,)
-        Of the layer.
-    """
-
-    def __init__(
-        self, index: int, activation: Activation, params: FloatArray, gradient: FloatArray, bias_gradient: FloatArray
-    ):
-        self.index, self.activation = index, activation
-        self.params, self.gradient, self.bias_gradient = params, gradient, bias_gradient
+    index: int  # of the layer
+    activation: Activation
+    params: FloatArray  # (n_params, n_units), which the activation learns
+    gradient: FloatArray  # likewise
+    bias_gradient: FloatArray  # (n_units,), of the layer
 
     def forward(self, batch: Batch) -> None:
         """Apply the activation to the layer's sums."""
@@ -171,9 +137,6 @@ class OwnActivation:
             self.activation.backward(batch.workspace, self.index, self.params, self.gradient, self.bias_gradient)
 
 
-Step = KernelSpan | OwnLayer | OwnActivation
-
-
 class Passes:
     """The two passes of a network whose layers are bound.
 
@@ -183,8 +146,8 @@ class Passes:
     activations : sequence of Activation
         Of the hidden layers.
     params, gradient : (n_params,)
-    activation_params, activation_gradients : list of (n_params, n_units)
-        What the activation of every hidden layer learns.
+    learnt : sequence of pairs of (n_activation_params, n_units)
+        What the activation of every hidden layer learns, and the gradient.
     """
 
     def __init__(
@@ -193,23 +156,21 @@ class Passes:
         activations: Sequence[Activation],
         params: FloatArray,
         gradient: FloatArray,
-        activation_params: Sequence[FloatArray],
-        activation_gradients: Sequence[FloatArray],
+        learnt: Sequence[tuple[FloatArray, FloatArray]],
     ):
         self._layers = layers
         self._kinds = [*(activation.kind for activation in activations), PIECEWISE_LINEAR]
         slopes = [activation.slope if activation.is_fused else 1 for activation in activations]
         self._slopes = np.array([*slopes, 1], dtype=params.dtype)
         self._is_fused = np.array(self._kinds) == PIECEWISE_LINEAR
-        learnt = list(zip(activation_params, activation_gradients, strict=True))
         self._steps = list(_steps(layers, activations, params, gradient, learnt))
         self._table: LayerTable | None = None
 
     def forward(self, workspace: Workspace, *, all_units: bool) -> FloatArray:
         """Return the last layer's sums, (n_outputs, batch), for the inputs in a workspace."""
-        is_sparse = workspace.sparse_inputs is not None
         workspace.check_inputs(self._layers[0].shape[1])
-        batch = self._batch(workspace, 0 if is_sparse else len(self._layers), self._slopes, all_units)
+        first_transposed = len(self._layers) if workspace.sparse_inputs is None else 0
+        batch = self._batch(workspace, first_transposed, self._slopes, all_units)
         for step in self._steps:
             step.forward(batch)
         return workspace.z
@@ -219,7 +180,7 @@ class Passes:
         workspace.clear_padding()
         # Of activations that are not fused, kernels want one over the factor of the units that dropout keeps.
         slopes = np.where(self._is_fused, self._slopes, self._slopes.dtype.type(workspace.kept))
-        batch = self._batch(workspace, 0 if workspace.sparse_inputs is not None else 1, slopes)
+        batch = self._batch(workspace, 1 if workspace.sparse_inputs is None else 0, slopes)
         for step in reversed(self._steps):
             step.backward(batch)
 
@@ -231,19 +192,20 @@ class Passes:
         return Batch(workspace, table, slopes, workspace.flat(), tiles, current_threads(), all_units)
 
 
-def _steps(layers, activations, params, gradient, learnt) -> Iterator[Step]:
-    """The steps of the forward pass in order."""
+def _steps(
+    layers, activations, params, gradient, learnt: Sequence[tuple[FloatArray, FloatArray]]
+) -> Iterator[KernelSpan | OwnLayer | OwnActivation]:
+    """Generate the steps of the forward pass in order."""
     first, last = 0, len(layers) - 1
     for index, layer in enumerate(layers):
-        activation = activations[index] if index < last else None
-        is_own = activation is not None and not activation.is_fused
+        own = activations[index] if index < last and not activations[index].is_fused else None
         if not layer.in_kernels:
             yield OwnLayer(index, layer, gradient)
             first = index + 1
-        elif index == last or is_own or not layers[index + 1].in_kernels:
+        elif index == last or own is not None or not layers[index + 1].in_kernels:
             # A function of the user's own never meets what an earlier batch has left in the rows of unread units.
-            skips = not (is_own and activation.has_own_derivative)
-            yield KernelSpan(first, index + 1, params, gradient, skips=skips)
+            skips = own is None or not own.has_own_derivative
+            yield KernelSpan(first, index + 1, params, gradient, skips)
             first = index + 1
-        if is_own:
-            yield OwnActivation(index, activation, *learnt[index], layer.bias_gradient)
+        if own is not None:
+            yield OwnActivation(index, own, *learnt[index], layer.bias_gradient)

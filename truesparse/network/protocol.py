@@ -1,84 +1,18 @@
-"""The `Network` and `Layer` protocols: the members that training, signals, storage and estimators rely on."""
+"""The `Network` protocol: the members that training, signals, storage and estimators rely on.
+
+`truesparse.network.mlp.MLP` describes arguments and results; `truesparse.network.layers` has the layers.
+"""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray
+from truesparse.network.layers import Layer
 from truesparse.network.workspace import Workspace
-from truesparse.topology import Pattern, Rewiring
-
-
-class Layer(Protocol):
-    """W · x + b, whose numbers are views of the network's vectors.
-
-    Attributes
-    ----------
-    data, data_gradient : (nnz,)
-    bias, bias_gradient : (fan_out,)
-    """
-
-    data: FloatArray
-    bias: FloatArray
-    data_gradient: FloatArray
-    bias_gradient: FloatArray
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(fan_out, fan_in)."""
-
-    @property
-    def nnz(self) -> int:
-        """Number of weights."""
-
-    @property
-    def pattern(self) -> Pattern:
-        """Pattern of the connections."""
-
-    @property
-    def stored_pattern(self) -> Pattern | None:
-        """Pattern that the layer stores; None if it stores none, for all pairs are connected."""
-
-    @property
-    def version(self) -> int:
-        """Number that changes whenever the pattern is replaced."""
-
-    @property
-    def weight(self) -> Any:
-        """W, (fan_out, fan_in), as ``csr_array`` or array without a copy."""
-
-    @property
-    def can_change(self) -> bool:
-        """Whether connections can be grown."""
-
-    @property
-    def in_kernels(self) -> bool:
-        """Whether the kernels compute the layer; otherwise it is a `LayerWithPasses`."""
-
-    @property
-    def n_scratch_rows(self) -> int:
-        """Rows of (lanes,) numbers that the backward pass needs for products."""
-
-    def bind(self, data: FloatArray, bias: FloatArray, data_gradient: FloatArray, bias_gradient: FloatArray) -> None:
-        """Use these views for the parameters and their gradients."""
-
-    def with_pattern(self, pattern: Pattern) -> Self:
-        """Return a new layer of this kind, which is not bound yet."""
-
-
-class LayerWithPasses(Layer, Protocol):
-    """A layer that brings its own products, such as `DenseLinear`."""
-
-    def sums(self, x: FloatArray, out: FloatArray, features: Any) -> None:
-        """out = W · x + b, (fan_out, lanes), from the rows of x that stand for these features."""
-
-    def gradient(self, x: FloatArray, delta: FloatArray, features: Any) -> None:
-        """Fill the gradients of weights and biases from the errors delta, (fan_out, lanes)."""
-
-    def input_products(self, delta: FloatArray, out: FloatArray) -> None:
-        """out = Wᵀ · delta, (fan_in, lanes)."""
+from truesparse.topology import Rewiring
 
 
 class Network(Protocol):
@@ -87,9 +21,8 @@ class Network(Protocol):
     Attributes
     ----------
     params, gradient : (n_params,)
-        All weights, layer by layer, come first.
+        The first `n_weights` are the weights, layer by layer.
     n_weights : int
-        Number of the parameters that are weights.
     layers : list of Layer
     dropout : float
         Probability with which a hidden unit is silenced during training.
@@ -114,7 +47,7 @@ class Network(Protocol):
         """Whether a sample's outputs have the same bytes in batches of every size."""
 
     def weight_slices(self) -> list[slice]:
-        """Slots of each layer's weights in the parameter vector."""
+        """Return the slots of each layer's weights in the vector of parameters."""
 
     def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
         """Return the arrays for batches of at most so many samples."""
@@ -125,7 +58,7 @@ class Network(Protocol):
     def forward(
         self, workspace: Workspace, rng: np.random.Generator | None = None, *, all_units: bool = False
     ) -> FloatArray:
-        """Return the last layer's sums for the inputs in the workspace, (n_outputs, batch), a view into it."""
+        """Return the last layer's sums for the inputs in the workspace, (n_outputs, batch)."""
 
     def backward(self, workspace: Workspace) -> None:
         """Fill ``gradient`` from the errors of the outputs in ``workspace.z``."""
@@ -134,7 +67,7 @@ class Network(Protocol):
         """Replace patterns; the parameters follow, and so do other vectors of the same layout."""
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
-        """Remove hidden units; return other vectors without what belonged to these."""
+        """Remove hidden units; return other vectors of the same layout without what belonged to them."""
 
     def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
         """Return the patterns, and copies of the parameters and of other vectors of the same layout."""

@@ -1,8 +1,8 @@
-"""The arrays of one batch: a row of numbers for every unit, a column for every sample.
+"""The arrays of one batch: a row for every unit, a column for every sample.
 
 Rows of the layers' units come first, in order, then those of the features; with sparse data there are none of these.
-A batch may be smaller than the workspace: columns behind it hold numbers that nothing reads, except that their
-errors are zero, so that they add nothing to the gradient.
+A batch may be smaller than the workspace: nothing reads the columns behind it, except that their errors are zero, so
+that they add nothing to the gradient.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,12 @@ from truesparse.kernels.dropout import dropout_factors
 from truesparse.kernels.lanes import CHUNK, width_of
 
 _ALIGNMENT = 64  # bytes of a cache line: a vector of 16 float32 then lies in one
-
-
 _N_LANES = (16, 32, 64, 112, 128)  # 112 for batches of 100, which are common
 
 
 @dataclass(frozen=True)
 class BatchShape:
-    """How the samples of a batch lie side by side.
+    """Layout of the samples of a batch in a row.
 
     A row has room for ``n_tiles`` times ``n_lanes`` samples; kernels work on `n_lanes` of them at a time, and are
     compiled for each number of lanes that is used, so there are few. Rows are an odd number of cache lines apart, since
@@ -35,13 +33,13 @@ class BatchShape:
 
     @classmethod
     def of(cls, batch_size: int) -> "BatchShape":
-        """The smallest one for so many samples."""
+        """Return the smallest one for so many samples."""
         n_tiles = -(-batch_size // _N_LANES[-1])
         return cls(n_tiles, next(n for n in _N_LANES if n * n_tiles >= batch_size))
 
     @property
     def stride(self) -> int:
-        """Numbers from one row to the next."""
+        """Entries from one row to the next."""
         n_chunks = self.n_tiles * self.n_lanes // CHUNK
         return CHUNK * (n_chunks + 1 - n_chunks % 2)
 
@@ -67,14 +65,14 @@ class Workspace:
     dense_inputs : bool
         Whether there are rows for the features.
     saves : bool
-        Whether there is room for what derivatives of activations are computed from.
+        Whether there is room for `saved`.
 
     Attributes
     ----------
     a : (n_rows, stride)
         Activations, and errors after the backward pass.
     factors : (n_rows, stride)
-        What dropout multiplied activations by; of shape (0, 0) if nothing was silenced.
+        Factors of dropout; of shape (0, 0) if nothing was silenced.
     kept : float
         The share of units that dropout keeps.
     masks : (n_rows, stride / 16) uint16
@@ -104,25 +102,18 @@ class Workspace:
         self.a = _aligned_zeros((n_rows, self.shape.stride), dtype)
         self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
         self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
-        self._nothing = np.empty((0, 0), dtype=dtype)
+        self._nothing: FloatArray = np.empty((0, 0), dtype=dtype)
+        self.saved = _aligned_zeros((ends[-2], self.shape.stride), dtype) if saves else self._nothing
+        self._factors: FloatArray | None = None
+        self._scratch = np.empty(0, dtype=dtype)
         self.no_factors()
-        n_hidden = self._rows[-1].start
-        self.saved = _aligned_zeros((n_hidden, self.shape.stride), dtype) if saves else self._nothing
-        self._factors = self._scratch = None
         self.begin(batch_size)
 
     @staticmethod
     def bytes_needed(
-        layer_sizes: Sequence[int],
-        batch_size: int,
-        dtype,
-        *,
-        dense_inputs=True,
-        dropout=False,
-        saves=False,
-        scratch=0,
+        layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs=True, dropout=False, saves=False, scratch=0
     ) -> int:
-        """Bytes that a workspace holds while a network trains, with `scratch` rows for products."""
+        """Return the bytes of a workspace while a network trains, with `scratch` rows for products."""
         n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
         shape, size = BatchShape.of(batch_size), np.dtype(dtype).itemsize
         activations = n_rows * (shape.stride * size * (2 if dropout else 1) + shape.stride // CHUNK * 2)
@@ -131,12 +122,9 @@ class Workspace:
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
 
     def begin(self, batch: int) -> None:
-        """Prepare for a batch of so many samples, whose inputs a source will put into `features` or `sparse_inputs`.
+        """Prepare for a batch of so many samples; if they do not fit, raise a ValueError.
 
-        Raises
-        ------
-        ValueError
-            If they do not fit.
+        A source then puts their inputs into `features` or `sparse_inputs`.
         """
         if batch > self._batch_size:
             raise ValueError(f"A batch of {batch} samples does not fit a workspace for {self._batch_size}.")
@@ -160,39 +148,33 @@ class Workspace:
         self.x[:] = x
 
     def check_inputs(self, n_features: int) -> None:
-        """Refuse a batch without inputs, before a kernel reads behind the array.
-
-        Raises
-        ------
-        ValueError
-            If there are neither sparse inputs nor rows for so many features.
-        """
+        """Raise a ValueError if there are no inputs of so many features: a kernel would read behind the array."""
         n_rows = self._features.stop - self._features.start
         if self.sparse_inputs is None and n_rows != n_features:
             raise ValueError(f"The workspace has no inputs of {n_features} features: it has {n_rows} rows for them.")
 
-    def flat(self):
-        """What kernels are given: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
+    def flat(self) -> tuple:
+        """Return arguments of kernels: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
         return self._flat_a, self._flat_masks, self.factors.reshape(-1), self.shape.stride
 
     def outputs_of(self, layer: int) -> FloatArray:
-        """Activations of a layer, (n_units, batch)."""
+        """Return the activations of a layer, (n_units, batch)."""
         return self.a[self._rows[layer], : self.batch]
 
     def lanes_of(self, layer: int, array: FloatArray | None = None) -> FloatArray:
-        """Rows of a layer with all columns that kernels work on, of `a` or of another array of its shape."""
+        """Return a layer's rows of `a` or of another array, (n_units, lanes), with all columns that kernels work on."""
         return (self.a if array is None else array)[self._rows[layer], self._lanes]
 
     def saved_of(self, layer: int) -> FloatArray:
-        """Rows of `saved` of a layer, with the same columns."""
-        return self.saved[self._rows[layer], self._lanes]
+        """Return a layer's rows of `saved`, (n_units, lanes)."""
+        return self.lanes_of(layer, self.saved)
 
     def place_of(self, layer: int) -> tuple[int, int, int]:
-        """A layer's first row, numbers from one row to the next, and columns that kernels work on."""
+        """Return a layer's first row, the entries from one row to the next, and the number of lanes."""
         return self._rows[layer].start, self.shape.stride, self._lanes.stop
 
     def inputs_of(self, layer: int):
-        """What a layer reads, with all columns that kernels work on, and which features that is."""
+        """Return the inputs of a layer, (n, lanes), and which of its features they are, as a slice or as indices."""
         if layer > 0:
             return self.lanes_of(layer - 1), slice(None)
         if self.sparse_inputs is None:
@@ -203,40 +185,34 @@ class Workspace:
         """Set the errors of the outputs to zero in the columns behind the batch."""
         self.a[self._rows[-1], self.batch :] = 0
 
-    def draw_factors(self, probability: float, rng: np.random.Generator) -> FloatArray:
-        """What the hidden units' activations are multiplied by: 0 with some probability, else 1 / (1 − probability).
+    def draw_factors(self, probability: float, rng: np.random.Generator) -> None:
+        """Draw `factors` for the hidden units: 0 with this probability, else 1 / (1 − probability).
 
-        The probability is rounded to a multiple of 2⁻¹⁶, since four numbers are made of every 64 random bits.
-
-        Returns
-        -------
-        (n_rows, stride); one where nothing is silenced
+        The probability is rounded to a multiple of 2⁻¹⁶, since every 64 random bits make four factors.
         """
         if self._factors is None:
             self._factors = np.ones_like(self.a)
-        hidden = self._factors[: self._rows[-1].start]
+        self.factors = self._factors
+        hidden = self.factors[: self._rows[-1].start]
         threshold = min(round(probability * 2**16), 2**16 - 1)
         self.kept = 1 - threshold / 2**16
         bits = rng.integers(2**64, size=hidden.size // 4, dtype=np.uint64).view(np.uint16)
         dropout_factors(bits, np.uint16(threshold), hidden.dtype.type(1 / self.kept), hidden.reshape(-1))
-        self.factors = self._factors
-        return self.factors
 
-    def no_factors(self) -> FloatArray:
-        """Of shape (0, 0): nothing is silenced in this batch."""
+    def no_factors(self) -> None:
+        """Silence nothing in this batch."""
         self.factors, self.kept = self._nothing, 1.0
-        return self.factors
 
     def scratch(self, n_units: int) -> FloatArray:
-        """Rows for products, (n_units, lanes), contiguous; valid until the next call."""
+        """Return rows for products, (n_units, lanes), contiguous; valid until the next call."""
         n_lanes = self._lanes.stop
-        if self._scratch is None or self._scratch.size < n_units * n_lanes:
+        if self._scratch.size < n_units * n_lanes:
             self._scratch = np.empty(n_units * n_lanes, dtype=self.a.dtype)
         return self._scratch[: n_units * n_lanes].reshape(n_units, n_lanes)
 
 
 def _aligned_zeros(shape, dtype):
-    """Zeros whose rows begin with a cache line, if the row's length is a multiple of one."""
+    """Return zeros whose rows begin with a cache line, if the row's length is a multiple of one."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     buffer = np.zeros(size + _ALIGNMENT, dtype=np.uint8)
     start = -buffer.ctypes.data % _ALIGNMENT
