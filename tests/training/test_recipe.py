@@ -15,6 +15,7 @@ from truesparse.evolution import SNIP, Constant, ImportancePruning, Random, pres
 from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.initial_weights import FanIn
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, SquaredError, Weighted
+from truesparse.runtime.plugins import resolve
 from truesparse.training import SGD, Adam, Recipe, Start, Trainer, Validation, new_network
 from truesparse.training.inference import forward_all
 from truesparse.training.lr_schedules import Cosine, Step

@@ -43,10 +43,9 @@ class Chunks(Source):
 
     Raises
     ------
-    ValueError
-        If a chunk is not as described, has other features than the first one, or holds NaN or infinity.
-    OSError
-        If a file cannot be read.
+    ValueError, OSError
+        If a chunk is not as described, has other features than the first one, or holds NaN or infinity; if a file
+        cannot be read.
 
     Examples
     --------

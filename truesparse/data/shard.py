@@ -1,7 +1,7 @@
-"""The samples of one process, if several processes train one network together.
+"""The samples of one process, if several train one network together.
 
-All processes number the samples alike and draw the same random numbers. Each reads the samples that it holds; the
-training's ``reduce`` adds sums over samples, such as gradients and sketches, up over the processes.
+All processes draw the same random numbers, and each reads its own samples. The training's ``reduce`` adds sums over
+samples, such as gradients and sketches, up over the processes.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,8 @@ class Shard(Source):
 
     Parameters
     ----------
-    source : Source
-        The samples of this process.
-    numbers : (n_samples,) integers, increasing
-        Their numbers among all samples.
+    source, numbers : Source, (n_samples,) increasing integers
+        The samples of this process, and their numbers among all samples.
     n_total : int
         Samples of all processes.
 

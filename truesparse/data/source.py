@@ -21,7 +21,7 @@ from truesparse.runtime.memory import MappedRows
 
 
 class Source(ABC):
-    """Samples with their targets.
+    """Samples with their targets, which may be None.
 
     | question | answer |
     |---|---|
@@ -99,12 +99,11 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """Samples of a dense array, which may be a `numpy.memmap`.
+    """Samples of a dense array or `numpy.memmap`.
 
     Parameters
     ----------
-    X : (n_samples, n_features), C-contiguous, of the network's dtype
-    target : (n_samples, …), optional
+    X, target : C-contiguous (n_samples, n_features) of the network's dtype; (n_samples, …)
     chosen : (n,) integers, optional
         Rows of `X` that are the samples; all by default.
     """

@@ -15,15 +15,9 @@ BatchTransform = Callable[[Any, np.random.Generator], Any]
 
 
 class Transformed(Source):
-    """Samples of another source, transformed batch by batch.
+    """Samples of another source, each batch replaced by ``transform(X_batch, rng)``, which may change its copy.
 
-    Parameters
-    ----------
-    source : Source
-    transform : callable
-        ``transform(X_batch, rng)``; it may change its copy of the batch.
-    make_rng : callable
-        Returns the random generator of the next batch.
+    ``make_rng()`` returns the random generator of the next batch.
     """
 
     def __init__(self, source: Source, transform: BatchTransform, make_rng: Callable[[], np.random.Generator]):

@@ -1,6 +1,4 @@
-"""Denoising autoencoder: a network that learns to reconstruct features from noisy ones (QuickSelection).
-
-Features from which it reads much are good for reconstructing all of them.
+"""Denoising autoencoder: a network that learns to reconstruct all features from noisy ones (QuickSelection).
 
 Source: Atashgahi et al., "Quick and robust feature selection: the strength of energy-efficient sparse training for
 autoencoders", Machine Learning 111, 2022, and the settings of the authors' code: one hidden layer of 1000 sigmoid

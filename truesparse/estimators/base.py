@@ -42,7 +42,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     @abstractmethod
     def _make_loss(self):
-        """Return the loss for the targets of the first fit."""
+        """Return the loss."""
 
     @abstractmethod
     def _n_outputs(self):
@@ -77,12 +77,10 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         sample_weight : (n_samples,), default=None
             Weights of the samples in the loss; only ratios matter. A sample of weight 0 is left out. Growth by
             activations looks at all other samples alike.
-        X_val, y_val : as `X` and `y`, default=None
+        X_val, y_val, sample_weight_val : as `X`, `y` and `sample_weight`, default=None
             Validation data in place of a part of `X`. Their loss and score are recorded in `history_`. With
             ``early_stopping=True`` they decide when to stop and which epoch's network is kept. A
             ``Pipeline(transform_input=["X_val"])`` transforms them like `X`.
-        sample_weight_val : (n_val_samples,), default=None
-            Weights of the validation samples in their loss and score.
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and data. The
             rest of that fit is done, with the same bytes as if it had never stopped. `n_jobs`, `verbose` and
@@ -99,14 +97,14 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
             the loss becomes infinite or NaN. The estimator is then unchanged.
         KeyboardInterrupt
-            At the second Ctrl-C. The estimator is then unchanged.
+            At the second Ctrl-C, likewise.
 
         Warns
         -----
         UserWarning
             At the first Ctrl-C, which stops the training after the batch. The estimator is fitted, with the network of
-            that moment, or with early stopping that of the best epoch. This holds in the main thread, where Python's
-            own handler is in charge of Ctrl-C.
+            that moment, or with early stopping that of the best epoch; a checkpoint is that of the last whole epoch.
+            This holds in the main thread, where Python's own handler is in charge of Ctrl-C.
         """
         has_targets = isinstance(X_val, Source) or y_val is not None
         if (X_val is None) == has_targets or (X_val is None and sample_weight_val is not None):
@@ -138,7 +136,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             seed = self._run.seed if goes_on else int(check_random_state(self.random_state).randint(2**31 - 1))
             if aside is None and self.early_stopping and not in_parts:
                 samples, aside = self._split(samples, seed)
-            source = samples.times(self._class_weights(samples)).with_target(relative=not in_parts)
+            source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             with threads(effective_n_jobs(self.n_jobs)):
                 if goes_on:
                     before = self._run.copy()
@@ -206,8 +204,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def _checked_shape(self, recipe, goes_on):
         """Return the parameters that shape a network; refuse a change of them if training goes on."""
         shape: dict[str, Any] = {name: getattr(self, name) for name in SHAPED_BY}
-        shape["hidden_layer_sizes"] = hidden_sizes(self.hidden_layer_sizes)
-        shape["activation"] = recipe.activation
+        shape |= {"hidden_layer_sizes": hidden_sizes(self.hidden_layer_sizes), "activation": recipe.activation}
         if goes_on:
             made_with = self._run.shape
             if self.activation is None:  # another method might suit another activation

@@ -23,12 +23,9 @@ from truesparse.runtime.checks import refuse_masked, refuse_sparse
 class SparseFeatureSelector(SelectorMixin, BaseEstimator):
     """Selector of the strongest features of a sparse network, which is trained with or without targets.
 
-    An evolving topology moves its connections to the features that matter. A feature's strength is the sum of the
-    absolute weights of its connections.
-
-    Scale the features to about equal size, for example by `sklearn.preprocessing.StandardScaler`, or by
-    ``MaxAbsScaler`` for sparse `X`: a feature in smaller units needs smaller weights. Without targets, features are
-    standardised here.
+    A feature's strength is the sum of the absolute weights of its connections, which an evolving topology moves to the
+    features that matter. Scale the features to about equal size, by `sklearn.preprocessing.StandardScaler`, or by
+    ``MaxAbsScaler`` for sparse `X`. Without targets, they are standardised here.
 
     Parameters
     ----------
@@ -50,23 +47,20 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
     Attributes
     ----------
     estimator_ : SparseMLPClassifier or SparseMLPRegressor
-        The trained network.
+        The trained estimator.
     scores_ : (n_features,)
         Its ``feature_importances_``: strengths, which add up to 1.
     ranking_ : (n_features,) int
         1 for the highest score; equal scores are ranked in the features' order.
-    n_features_to_select_, n_features_in_ : int
-    feature_names_in_ : (n_features,)
-        Only if the features have names.
+    n_features_to_select_, n_features_in_, feature_names_in_ : int, int, (n_features,)
+        The names only if the features have some.
 
     Notes
     -----
-    The grow rule decides which features are found. ``"cte"``, by similarity, selects correlated features together and
-    overlooks some that resemble no other. ``"rigl"`` and ``"omp"``, by errors, may select only one of several
-    correlated features, and follow noise if features are many and samples few. `truesparse.evolution.Confirmed` follows
-    the errors where the samples confirm them.
-
-    Without targets, the features are also the targets, held as a dense array (n_samples, n_features).
+    Growth by similarity (``"cte"``) selects correlated features together and overlooks some that resemble no other.
+    Growth by errors (``"rigl"``, ``"omp"``) may select only one of several correlated features, and follows noise if
+    samples are few. `truesparse.evolution.Confirmed` follows the errors that other samples confirm. Without targets,
+    the features are also the targets, held as a dense array (n_samples, n_features).
 
     References
     ----------

@@ -73,10 +73,8 @@ class FittedSparseMLP(Parameters):
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
 
-        The directory then holds ``predictor.py``, fewer than 60 lines that begin with how to use them, and
-        ``weights.npz``, plain arrays of the sparse weights (see `truesparse.storage.numpy_export`). It can be copied to
-        where neither truesparse nor numba nor scikit-learn is installed. Predictions are those of the estimator up to
-        rounding.
+        They are ``predictor.py``, fewer than 60 lines that begin with how to use them, and ``weights.npz``, plain
+        arrays (see `truesparse.storage.numpy_export`). Predictions are those of the estimator up to rounding.
 
         Parameters
         ----------
@@ -86,16 +84,13 @@ class FittedSparseMLP(Parameters):
 
         Raises
         ------
-        FileExistsError
-            If there is something else at `path`.
-        OSError
-            If a file cannot be written.
+        FileExistsError, OSError
+            If there is something else at `path`; if a file cannot be written.
 
         Notes
         -----
-        There is no export to ONNX, because the network would run as a dense one. No operator of the standard takes
-        sparse tensors (microsoft/onnxruntime, issue 5578): ONNX Runtime makes such weights dense when it loads a model
-        (pull request 5540), and refuses them in its own ``SparseToDenseMatMul`` (issue 31730).
+        There is no export to ONNX, which would run the network as a dense one: see microsoft/onnxruntime, issues 5578
+        and 31730, and pull request 5540.
 
         Examples
         --------
@@ -216,8 +211,7 @@ class FittedSparseMLP(Parameters):
     def _checked_source(self, X, y, *, first):
         """Return the samples of a fit as a source without targets, and the user's targets."""
         if isinstance(X, Source):
-            self._check_source(X, first)
-            return X.with_target(None), self._checked_targets(y, X.n_samples)
+            return self._checked_given_source(X, y, first)
         options = {"dtype": self.dtype, "reset": first, "multi_output": True, "y_numeric": self._y_numeric}
         fits = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype == self.dtype and X.flags.c_contiguous
         if fits and MappedRows(X).is_mapped:
@@ -230,7 +224,8 @@ class FittedSparseMLP(Parameters):
             X, y = self._checked(X, y, **options)
         return array_source(X), y
 
-    def _check_source(self, source, first):
+    def _checked_given_source(self, source, y, first):
+        """Check a user's source and its targets, which scikit-learn cannot."""
         if source.dtype != self.dtype:
             raise ValueError(
                 f"The source X has dtype {source.dtype}, but the estimator has dtype={self.dtype!r}; both must be "
@@ -244,14 +239,11 @@ class FittedSparseMLP(Parameters):
                 f"X has {source.n_features} features, but {type(self).__name__} is expecting {self.n_features_in_} "
                 "features as input."
             )
-
-    def _checked_targets(self, y, n_samples):
-        """Check the targets of a source, which scikit-learn has not seen."""
         if y is None:
             raise ValueError(f"The source X has no targets, which {type(self).__name__} needs.")
-        if n_samples == 0:
+        if source.n_samples == 0:
             raise ValueError("The source X has no samples.")
         y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
-        if y.shape[:1] != (n_samples,):
-            raise ValueError(f"The source X has {n_samples} samples, but targets of shape {y.shape}.")
-        return y
+        if y.shape[:1] != (source.n_samples,):
+            raise ValueError(f"The source X has {source.n_samples} samples, but targets of shape {y.shape}.")
+        return source.with_target(None), y

@@ -54,10 +54,7 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, 
 
 
 def stored(classes: np.ndarray) -> tuple[bool, np.ndarray]:
-    """Return whether the labels are text in an array of objects, and the array for a file.
-
-    Raises ModelFormatError if they are other objects.
-    """
+    """Return whether the labels are text objects, and the array for a file; ModelFormatError for other objects."""
     of_text = classes.dtype == object
     if of_text and not all(isinstance(label, str) for label in classes):
         raise ModelFormatError(f"classes_={classes!r:.200} cannot be stored; numbers and text are allowed.")

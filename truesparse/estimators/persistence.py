@@ -1,8 +1,7 @@
 """Saving and loading models, in files that can be read without trusting who made them.
 
-A file holds JSON and plain arrays (`truesparse.storage` has the layout), never code. `load` looks classes up among the
-registered plug-ins, imports nothing by name, checks every size before it reads and every connection before a kernel
-sees it. ``numpy.load`` reads the arrays too.
+A file holds JSON and plain arrays (see `truesparse.storage`), never code. `load` looks classes up among the registered
+plug-ins, imports nothing by name, and checks sizes and connections before it uses them.
 """
 
 import os
@@ -32,18 +31,15 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     file : path or binary file object
         A path afterwards holds the old file or the new one, whatever fails.
     training : bool, default=True
-        Whether to store the optimiser's moments, up to two thirds of the file. With them, ``partial_fit`` and
-        ``warm_start=True`` go on as if the model had never left memory; without, with fresh ones. Predictions are the
-        same.
+        Whether to store the optimiser's moments, up to two thirds of the file. Without them, ``partial_fit`` and
+        ``warm_start=True`` start from fresh ones; with them, they go on as if the model had never left memory.
 
     Raises
     ------
     ModelFormatError
         If the model is of a class of your own, or its classes are neither numbers nor text.
-    ValueError
-        If a parameter has a value that `fit` refuses.
-    OSError
-        If the file cannot be written.
+    ValueError, OSError
+        If `fit` would refuse a parameter; if the file cannot be written.
 
     Examples
     --------
@@ -64,15 +60,7 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
 
 
 def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
-    """Return the model in a file that `save` or a `truesparse.callbacks.Checkpoint` wrote.
-
-    Parameters
-    ----------
-    file : path or binary file object
-
-    Returns
-    -------
-    SparseMLPClassifier or SparseMLPRegressor
+    """Return the model, classifier or regressor, that `save` or a `truesparse.callbacks.Checkpoint` wrote to a file.
 
     Raises
     ------
@@ -80,7 +68,7 @@ def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
         If the file is damaged, no model, or of a newer major version, or if the network's activation or loss is a
         plug-in that is not registered. Nothing in the file is executed; its size bounds the memory that is used.
     OSError
-        If the file cannot be opened or read.
+        If the file cannot be read.
 
     Warns
     -----

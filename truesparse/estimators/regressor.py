@@ -32,11 +32,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         largest, ``"omp"`` where an input explains most of an error. Other methods are ``"ctre_sim"``, ``"ctre_seq"``,
         ``"gse"``, ``"path_weight"`` and ``"sensitivity"``. ``"static"`` and None leave the topology as it is. A
         `truesparse.Evolution` has other values, or rules of your own.
-    epsilon : float, default=None
-        A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. None means 1, unless `density` is given.
-    density : float in (0, 1], default=None
-        Connections as a share of all pairs, over all layers. The layers share them as with `epsilon`. Give at most one
-        of the two.
+    epsilon, density : float, default=None
+        A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
+        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1.
     drop_fraction : float in [0, 1], default=None
         Share of each layer's connections that an update replaces. The methods anneal it to 0 at three quarters of the
         training. None means the method's own: 0.3, or 0.5 for ``"ctre_sim"``.
@@ -70,7 +68,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
         quarters; or falling to 0 along half a cosine. Other steps: `truesparse.training.lr_schedules.Step`.
     learning_rate_init : float, default=0.006
-        The learning rate at the start.
+        First learning rate.
     batch_transform : callable, default=None
         ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features), such as shifted
         images or noisy features. It gets a copy, dense or CSR like the data, which it may change, and a
@@ -84,7 +82,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         Dense and sparse agree only within rounding if the first layer is full and has at least 64 units and 64
         features, because BLAS computes it.
     tol : float, default=1e-4
-        Smallest improvement of an epoch that counts as one.
+        An epoch is an improvement if it is better by more than this.
     verbose : int or bool, default=0
         0 is silent. 1 shows a progress bar if rich is installed and the output is a terminal that nothing else draws
         on; otherwise, as in files, notebooks and parallel searches, a line per epoch. 2 always prints lines.
@@ -107,8 +105,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     n_jobs : int, default=None
         Threads, as in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all; at most
         ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None here. A process that was forked from one
-        with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or "forkserver". See
-        `truesparse.runtime.threads`.
+        with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or "forkserver".
     dtype : {"float32", "float64"}, default="float32"
         Of the weights and of all arithmetic.
     callbacks : list, default=None
@@ -126,10 +123,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         Mean and standard deviation of the first training targets. Targets are standardised by them for training and
         for the losses in `history_`; predictions are scaled back. With ``loss="poisson"``, targets are only divided by
         their mean.
-    coefs_ : list of csc_array, (fan_in, fan_out)
-        Copies of the weights of every layer; their ``T`` is what the network stores.
-    intercepts_ : list of (fan_out,)
-        Biases of every layer.
+    coefs_, intercepts_ : list of csc_array (fan_in, fan_out), list of (fan_out,)
+        Copies of the weights and biases of every layer; the network stores ``coefs_[l].T``.
     feature_importances_ : (n_features,)
         Sum of every feature's absolute weights in the first layer, as a share of all: they add up to 1, or to 0 if all
         weights are zero. Compare only features of about equal scale: a feature in smaller units needs smaller weights.
@@ -138,19 +133,16 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     activation_params_ : list of (n_params, n_units)
         Learnt parameters of every hidden layer's activation. For ``"srelu"``: left threshold, left slope, distance of
         the thresholds and right slope. Other activations have none.
-    n_iter_ : int
-        Epochs that have been trained.
-    loss_curve_ : list of float
-        Mean training loss of every epoch.
+    n_iter_, loss_curve_ : int, list of float
+        Epochs that have been trained, and the mean training loss of each.
     history_ : dict of list
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation
         entries are NaN without validation data.
     density_ : float
         Connections as a share of all pairs.
-    n_features_in_ : int
-    feature_names_in_ : (n_features,)
-        Only if the features have names.
+    n_features_in_, feature_names_in_ : int, (n_features,)
+        The names only if the features have some.
 
     Examples
     --------
@@ -165,10 +157,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     _y_numeric = True
     _fewest_to_score = 2  # R² compares with the mean
 
-    _parameter_constraints: ClassVar[dict] = {
-        **BaseSparseMLP._parameter_constraints,
-        "loss": [Named("loss"), Loss],
-    }
+    _parameter_constraints: ClassVar[dict] = {**BaseSparseMLP._parameter_constraints, "loss": [Named("loss"), Loss]}
 
     def __init__(
         self,
@@ -244,11 +233,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
 
         Parameters
         ----------
-        X : array or SciPy sparse matrix, (n_samples, n_features)
-        y : (n_samples,) or (n_samples, n_outputs)
-            The first call sets the scale of the targets.
-        sample_weight : (n_samples,), default=None
-            Factor of each sample's loss. A sample of weight 0 is left out.
+        X, y, sample_weight
+            As for `fit`, but weights are factors of each sample's loss. The first call sets the scale of the targets.
 
         Returns
         -------

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,15 +39,11 @@ class Samples:
         weights = None if self.weights is None else self.weights[chosen]
         return Samples(self.source.subset(chosen), self.y[chosen], self.values[chosen], weights)
 
-    def times(self, factors: FloatArray | None) -> "Samples":
-        """Return the samples with their weights multiplied by factors, (n_samples,); None changes nothing."""
-        if factors is None:
-            return self
-        return replace(self, weights=factors if self.weights is None else self.weights * factors)
-
-    def with_target(self, *, relative: bool = True) -> Source:
-        """Return the source with encoded targets; relative weights have a mean of 1."""
+    def with_target(self, factors: FloatArray | None = None, *, relative: bool = True) -> Source:
+        """Return the source with encoded targets, weights times `factors`; relative weights have a mean of 1."""
         weights = self.weights
+        if factors is not None:
+            weights = factors if weights is None else weights * factors
         if weights is not None and relative:
             weights = weights / weights.max()  # equal weights are 1 now, and no sum overflows
             weights /= weights.mean()

@@ -70,7 +70,5 @@ class CallbackBridge:
 
     def _end(self, task):
         return task.call_on_fit_task_end(
-            estimator=self._estimator,
-            **self._data,
-            reconstruction_attributes=lambda: {"_run": self._run.copy()},
+            estimator=self._estimator, **self._data, reconstruction_attributes=lambda: {"_run": self._run.copy()}
         )

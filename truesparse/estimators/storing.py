@@ -124,8 +124,7 @@ def _restore_fitted(estimator, section, arrays):
         name: decode(content, name, may_miss=name == "topology_init")
         for name, content in section.take("shape", dict).items()
     }
-    activation, dtype = _network_options(shape)
-    network = restore_network(section.section("network"), arrays, activation, dtype)
+    network = restore_network(section.section("network"), arrays, *_activation_and_dtype(shape))
     estimator._restore_learnt(section.section("learnt"), arrays)
     n_features, *_, n_outputs = network.layer_sizes
     if estimator._n_outputs() != n_outputs:
@@ -138,8 +137,8 @@ def _restore_fitted(estimator, section, arrays):
     estimator._run = Run(network, state, seed, shape)
 
 
-def _network_options(shape):
-    """Return activation and dtype of a network from the parameters that shaped it."""
+def _activation_and_dtype(shape):
+    """Return them from the parameters that shaped a network, checked."""
     if shape.keys() != set(SHAPED_BY):
         raise ModelFormatError(f"shape must hold {SHAPED_BY}, got {sorted(shape)!r:.200}.")
     try:

@@ -15,9 +15,8 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
 
     Parameters
     ----------
-    batch_sizes : iterable of int
-        As for the estimators' ``batch_size``. Many share a width: those up to 16, 32, 64, 112 and 128 samples.
-    dtypes : iterable of {"float32", "float64"}
+    batch_sizes, dtypes : iterables
+        As the estimators' parameters. Batches of up to 16, 32, 64, 112 and 128 samples share a width.
 
     Examples
     --------

@@ -5,10 +5,9 @@ from typing import Any
 
 
 class cached_property:  # noqa: N801
-    """`functools.cached_property` without the lock of Python 3.11, which all instances share.
+    """`functools.cached_property` without the lock of Python 3.11, which may be held forever after a fork.
 
-    A process that is forked while another thread computes would wait for that lock forever. Here, two threads may both
-    compute the value.
+    Two threads may both compute the value.
     """
 
     def __init__(self, function: Callable[[Any], Any]):

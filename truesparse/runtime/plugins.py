@@ -51,11 +51,9 @@ def plugin(kind: str, **named: dict[str, Any]) -> Callable[[Plugin], Plugin]:
 
     Raises
     ------
-    ValueError
-        If there is no such kind, the class is no frozen dataclass, or another class has one of its names. A new
-        definition of the same class, as in a notebook, replaces the earlier one.
-    TypeError
-        If the class has no such arguments.
+    ValueError, TypeError
+        If there is no such kind, the class is no frozen dataclass, or another class has one of its names; if the class
+        has no such arguments. A new definition of the same class, as in a notebook, replaces the earlier one.
     """
     if kind not in IN_FILES:
         raise ValueError(f"kind={kind!r} must be one of {sorted(IN_FILES)}.")

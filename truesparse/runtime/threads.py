@@ -5,20 +5,10 @@ takes five times as long. Dense products of a sparse network are small, so BLAS 
 The number of BLAS threads belongs to the process: the first user lowers it, the last one restores it. The number of
 kernel threads belongs to the Python thread that sets it.
 
-| an estimator is used, with the same bytes | with one thread | with several |
-|---|---|---|
-| by several Python threads (joblib's "threading") | yes | yes; they multiply; in turns on Numba's workqueue |
-| in fresh processes (joblib's "loky", "spawn", "forkserver") | yes | yes |
-| in a forked process | yes | RuntimeError if Numba's OpenMP threads had been started before the fork |
-
-With one thread, Numba's threads are not used: each parallel kernel is also compiled as a plain loop. Numba's threading
-layer (``NUMBA_THREADING_LAYER``) is TBB where it is installed, else OpenMP, else workqueue. OpenMP's threads do not
-survive a fork; Numba would end the child without a message. Workqueue would end a process in which two Python threads
-use it, so our kernels take turns there, but other Numba code in the process does not.
-
-Workers of "loky" get the machine's threads divided by their number as ``NUMBA_NUM_THREADS``, the most that `n_jobs` can
-be in a process; ``joblib.parallel_config(inner_max_num_threads=...)`` or the environment sets another number. Workers
-of "threading" and "multiprocessing" are not limited: leave the estimator's `n_jobs` at None and set it in the search.
+With one thread, Numba's threads are not used: each parallel kernel is also compiled as a plain loop. Several threads of
+its OpenMP layer do not survive a fork, after which Numba would end the child without a message. Its workqueue layer
+would end a process in which two Python threads use it, so our kernels take turns there, but other Numba code does not.
+The guide on speed says which ways of running estimators in parallel work.
 """
 
 import os

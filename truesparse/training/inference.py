@@ -20,17 +20,8 @@ def forward_all(
     batch: vector instructions never meet a remainder. A large network without BLAS layers takes few samples in a small
     batch, because our kernels give the same bytes for every size.
 
-    Parameters
-    ----------
-    network : Network
-    source : Source, of the network's dtype
-    batch_size : int
-    of : callable, optional
-        Function of a batch's sums, (n_outputs, batch); returns an array (…, batch).
-
-    Returns
-    -------
-    (n_outputs, n_samples), or (…, n_samples)
+    `of` is a function of a batch's sums, (n_outputs, batch), that returns an array (…, batch). The result has the shape
+    (n_outputs, n_samples), or (…, n_samples). The source must have the network's dtype.
     """
     is_large = network.bytes_needed(batch_size, dense_inputs=not source.is_sparse) > _LARGE
     if is_large and network.is_batch_invariant:

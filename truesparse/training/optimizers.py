@@ -1,9 +1,8 @@
 """Optimisers: SGD with (Nesterov) momentum, and Adam.
 
-An optimiser holds hyper-parameters only. Its state is a dictionary of vectors as long as the parameters, zero at first;
-the trainer sets their entries to zero for grown connections. Adam's bias correction counts the steps of the network,
-not those of a connection, so the first steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning
-rate.
+An optimiser holds hyper-parameters only; its state is a dictionary of vectors as long as the parameters. The trainer
+sets their entries to zero for grown connections. Adam's bias correction counts the steps of the network, so the first
+steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning rate.
 """
 
 from dataclasses import dataclass

@@ -70,13 +70,9 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int, re
     rule, initializer = recipe.topology, recipe.initializer
     shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
     dense_start = DenseStart(source, recipe.loss, recipe.activation, initializer, streams, reduce)
+    signals = {"dense_start": dense_start}
     patterns = first_patterns(
-        rule,
-        shapes,
-        epsilon=recipe.epsilon,
-        density=recipe.density,
-        streams=streams,
-        signals={"dense_start": dense_start},
+        rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals
     )
     network = MLP.from_patterns(patterns, recipe.activation, dropout=recipe.dropout, dtype=np.dtype(recipe.dtype))
     for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):

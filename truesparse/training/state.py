@@ -68,10 +68,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """Record of an epoch: losses are means over samples, lists have one entry per layer.
-
-    Without validation data, validation loss and score are NaN.
-    """
+    """Record of an epoch: mean losses, lists with one entry per layer, NaN for validation if there is none."""
 
     epoch: int
     train_loss: float

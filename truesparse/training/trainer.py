@@ -33,19 +33,17 @@ from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
 
 
 class Start(Enum):
-    """Begin and extent of a training."""
+    """Begin and extent of a training.
+
+    NEW: a new network, all epochs of the recipe. WARM: the same for a trained network, with new schedules. PART: one
+    epoch of a plan that goes on from call to call, as in ``partial_fit``. RESUMED: the rest of a plan, from the state
+    at the end of one of its epochs.
+    """
 
     NEW = "new"
-    """A new network, all epochs of the recipe."""
-
     WARM = "warm"
-    """The network that there is, all epochs of the recipe, by schedules that begin anew."""
-
     PART = "part"
-    """One epoch of a plan that goes on from call to call, as in ``partial_fit``."""
-
     RESUMED = "resumed"
-    """The rest of a plan, from the state at the end of one of its epochs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +70,7 @@ class Trainer:
 
     Parameters
     ----------
-    network : Network
-    recipe : Recipe
+    network, recipe : Network, Recipe
     source : Source
         The training samples, of the network's dtype, with encoded targets.
     seed : int
@@ -84,8 +81,7 @@ class Trainer:
         If it decides, the network of the best epoch since units were last removed is restored in the end.
     callbacks : sequence of Callback
     reduce : Reduce
-        Adds arrays up over the processes that train together, each with a `Shard` of the samples, so that all make the
-        same steps.
+        Adds arrays up over processes, each of which has a `Shard` of the samples and makes the same steps.
 
     Examples
     --------
@@ -222,12 +218,13 @@ class Trainer:
         )
 
     def _forward_backward(self, samples, n: int) -> float:
-        """Fill the network's gradient with that of a batch of `n` samples; return the sum of its losses here."""
+        """Set the gradient of a batch of `n` samples over all processes; return the sum of its losses here."""
         network, workspace = self.network, self._workspace
         loss = 0.0
         if samples.size:
             self._inputs.read(samples, workspace)
-            z = network.forward(workspace, self._dropout_rng())
+            rng = self.streams("dropout", self.state.progress.step) if network.dropout > 0 else None
+            z = network.forward(workspace, rng)
             loss = self.recipe.loss(z, self._target[samples], z)  # the gradient replaces z
             if samples.size < n:
                 z *= samples.size / n
@@ -274,14 +271,9 @@ class Trainer:
             return none
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
         # Activations that overflow here make the loss infinite as well, which raises an error.
+        signals = self._signals.at(progress.step, self._workspace)
         with np.errstate(over="ignore", invalid="ignore"):
-            rewirings = evolve(
-                network.layers,
-                evolution,
-                drop_fraction,
-                self.streams("evolve", progress.step),
-                self._signals.at(progress.step, self._workspace),
-            )
+            rewirings = evolve(network.layers, evolution, drop_fraction, self.streams("evolve", progress.step), signals)
         network.rewire(rewirings, *self.state.optimizer_state.values())
         self._initialise_grown(rewirings, evolution.grow_init)
         self._notify("on_topology_change", progress.step, rewirings)
@@ -353,9 +345,6 @@ class Trainer:
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
-
-    def _dropout_rng(self):
-        return self.streams("dropout", self.state.progress.step) if self.network.dropout > 0 else None
 
     def _check_memory(self) -> None:
         needed = self.network.bytes_needed(self._batch_size, dense_inputs=not self.source.is_sparse)
