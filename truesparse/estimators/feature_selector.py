@@ -38,7 +38,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         Removed features have a score of 0.
     estimator : SparseMLPClassifier or SparseMLPRegressor, default=None
         The estimator to clone and train. None takes a regressor if `y` is continuous and a classifier otherwise (counts
-        are classes), both with 100 epochs and an update after each, with `truesparse.evolution.Confirmed` growth.
+        are classes), both with 100 epochs and `truesparse.evolution.Confirmed` growth between them.
         Without `y`, None takes `truesparse.estimators.denoising_autoencoder`; a given regressor learns all features,
         standardised, from noisy ones: those of its ``batch_transform``, or of `truesparse.estimators.GaussianNoise`.
     random_state, n_jobs : default=None

@@ -56,16 +56,14 @@ def notify(callbacks: Iterable[Callback], event: str, *args: Any) -> list:
     return [getattr(callback, event)(*args) for callback in callbacks if hasattr(callback, event)]
 
 
-def asks_to_stop(event: str, answers: Iterable[Any]) -> bool:
+def asks_to_stop(event: str, answers: Sequence[Any]) -> bool:
     """Return whether a callback answered an event with True; ValueError for other answers than bool and None."""
-    asked = False
     for answer in answers:
         if answer is not None and not isinstance(answer, bool | np.bool_):
             raise ValueError(
                 f"{event} of a callback returned {answer!r}; True, which asks to stop, False or None are allowed."
             )
-        asked = asked or bool(answer)
-    return asked
+    return any(answers)
 
 
 @contextmanager
