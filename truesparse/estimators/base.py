@@ -38,7 +38,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     @abstractmethod
     def _encode(self, y, weights, classes, *, first):
-        """Check the targets and encode them for the loss; if `first`, set what is learnt from them."""
+        """Check the targets and encode them for the loss; if `first`, learn classes or scales from them."""
 
     @abstractmethod
     def _make_loss(self):

@@ -47,12 +47,12 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         connections. An object is a grow rule that fills empty layers, such as `truesparse.evolution.SNIP` with other
         values, or `truesparse.evolution.Given`, a topology of your own.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default=None
-        Activation of the hidden units. None means what suits the method: ``"relu"`` for growth by similarity,
+        Activation of the hidden units. The default depends on the method: ``"relu"`` for growth by similarity,
         ``"all_relu"``, whose units never fall silent, for all others. Other slopes: `truesparse.network.activations`.
     weight_init : {"fan_in", "dense", "glorot"} or object, default=None
         First weights, uniform in ±bound. The bound is ``0.5 * sqrt(6 / n)`` for ``"fan_in"``, where n counts the unit's
         own connections, ``sqrt(6 / fan_in)`` for ``"dense"`` and ``sqrt(6 / (fan_in + fan_out))`` for ``"glorot"``.
-        None means what suits the method: ``"fan_in"``, twice as large for ``"set"``, ``"static"`` and full networks.
+        The default depends on the method: ``"fan_in"``, twice as large for ``"set"``, ``"static"`` and full networks.
         Other gains: `truesparse.network.initial_weights`.
     dropout : float in [0, 1), default=None
         Share of the hidden units that are silenced in each step. None means 0.1 for classification and 0 for
@@ -87,9 +87,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         0 is silent. 1 shows a progress bar if rich is installed and the output is a terminal that nothing else draws
         on; otherwise, as in files, notebooks and parallel searches, a line per epoch. 2 always prints lines.
     warm_start : bool, default=False
-        Let ``fit`` continue with the network, the optimiser's moments and the random streams of the last ``fit``. What
-        shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``, ``activation``,
-        ``dtype``) cannot change then, nor in ``partial_fit``.
+        Let ``fit`` continue with the network, the optimiser's moments and the random streams of the last ``fit``.
+        Then, and in ``partial_fit``, ``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
+        ``activation`` and ``dtype`` cannot change.
     early_stopping : bool, default=False
         If True, set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their
         score has not improved for `n_iter_no_change` epochs, and keep the network of the best epoch. Not used by
@@ -97,7 +97,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         no connection was replaced.
     scoring : str, callable or None, default=None
         Score of the validation data: a scorer of scikit-learn or its name, or ``"loss"`` for minus their loss. None
-        means what ``score`` returns: accuracy or R².
+        means that of ``score``: accuracy or R².
     validation_fraction : float in (0, 1), default=0.1
         Used with ``early_stopping=True`` if ``fit`` is given no validation data.
     n_iter_no_change : int or inf, default=20

@@ -37,11 +37,11 @@ class FittedSparseMLP(Parameters):
 
     @abstractmethod
     def _store_learnt(self):
-        """Return what is learnt from the targets as metadata and arrays."""
+        """Return the classes or scales of the targets as metadata and arrays."""
 
     @abstractmethod
     def _restore_learnt(self, section, arrays):
-        """Set what `_store_learnt` stored, checked."""
+        """Set the attributes that `_store_learnt` stored, checked."""
 
     @property
     def _network(self):
@@ -201,7 +201,7 @@ class FittedSparseMLP(Parameters):
         """Return data as C-contiguous arrays, or CSR with sound indices, in the dtype of the network."""
         refuse_source(X)
         X = sound_features("X", X)
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused as infinite
             try:
                 checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
             except OverflowError as error:  # Python's integers have no largest

@@ -72,6 +72,6 @@ class Parameters(BaseEstimator):
     def _validate_params(self):
         """Check all parameters but those that a file could only name, which predictions do not need."""
         if isinstance(self.evolution, str) and self.evolution in FIRST_TOPOLOGIES:
-            preset(self.evolution)  # says what to write instead
+            preset(self.evolution)  # raises an error that names the parameters to use
         given = {name: value for name, value in self.get_params(deep=False).items() if not isinstance(value, Missing)}
         validate_parameter_constraints(self._parameter_constraints, given, caller_name=type(self).__name__)

@@ -84,7 +84,7 @@ def restore(
     data = section.take("data", str, type(None))
     estimator = _make(classes[name], section.take("parameters", dict))
     if not section.is_null("fitted"):
-        with np.errstate(over="ignore"):  # a slope may be beyond float32; sums that overflow are refused in words
+        with np.errstate(over="ignore"):  # a slope may be beyond float32; overflows of sums are refused later
             _restore_fitted(estimator, section.section("fitted"), arrays)
     section.close()
     arrays.close()

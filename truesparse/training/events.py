@@ -52,7 +52,7 @@ class Callback(Protocol):
 
 
 def notify(callbacks: Iterable[Callback], event: str, *args: Any) -> list:
-    """Call a method of all callbacks that have it, and return what they return."""
+    """Call a method of all callbacks that have it, and return their answers."""
     return [getattr(callback, event)(*args) for callback in callbacks if hasattr(callback, event)]
 
 
