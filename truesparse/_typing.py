@@ -1,4 +1,4 @@
-"""Names for the arrays that travel through the package."""
+"""Types of arrays."""
 
 import numpy as np
 from numpy.typing import NDArray

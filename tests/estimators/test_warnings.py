@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
-from truesparse.evolution import Given
+from truesparse.evolution import Constant, Evolution, Given, ImportancePruning
 from truesparse.runtime.warnings import warn
 from truesparse.topology import Pattern
 
@@ -71,6 +71,13 @@ def test_partial_fit(kind):
     model = kind(**SMALL, learning_rate="cosine").partial_fit(X, y, **classes(kind))
     with warned("The learning rate has fallen to 0", "model.partial_fit("):
         model.partial_fit(X, y)
+
+
+def test_nothing_is_said_of_a_topology_where_only_units_are_removed(kind):
+    evolution = Evolution(schedule=Constant(0.0), unit_pruning=ImportancePruning(fraction=0.3, begin=0.0, every=1))
+    with warned(NEVER_CHANGED, "", times=0):
+        model = kind(**SMALL | {"max_iter": 3}, evolution=evolution).fit(X, y)
+    assert model.coefs_[0].shape[1] < 10
 
 
 def test_a_pipeline(kind):

@@ -1,4 +1,4 @@
-"""Where samples come from: sources, checks of what comes from outside, and data sets."""
+"""Sources of samples, checks of data from outside, and data sets."""
 
 from truesparse.data.chunks import Chunks
 from truesparse.data.shard import Shard

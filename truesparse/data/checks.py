@@ -1,4 +1,4 @@
-"""Checks of features before a kernel sees them: kernels check neither indices nor masks."""
+"""Checks of features, because kernels check neither indices nor masks."""
 
 from typing import Any
 
@@ -10,28 +10,20 @@ from truesparse.runtime.checks import refuse_masked
 
 
 def sound_features(name: str, X: Any) -> Any:
-    """Return features as they are, or as sound CSR if they are sparse and have two dimensions.
+    """Return features unchanged, or as sound CSR if they are sparse and have two dimensions.
 
-    Raises
-    ------
-    ValueError
-        If they have masked entries, or are a damaged sparse matrix. scikit-learn checks neither.
+    Raises ValueError for masked entries and damaged sparse matrices, which scikit-learn does not find.
     """
     refuse_masked(name, X)
     return sound_csr(name, X) if issparse(X) and X.ndim == 2 else X
 
 
 def sound_csr(name: str, matrix: Any) -> csr_array:
-    """Return a two-dimensional SciPy sparse matrix or array as CSR, with indices that lie within its shape.
+    """Return a two-dimensional SciPy sparse matrix or array as CSR with indices within its shape.
 
-    SciPy's conversions of CSR, CSC, BSR and COO follow an index wherever it leads, and its ``check_format`` overlooks
-    NaN among the indices, as well as everything in a matrix whose index pointer ends with 0. LIL, DOK and DIA, which
-    hold Python objects and diagonals, are left to SciPy.
-
-    Raises
-    ------
-    ValueError
-        If the matrix is damaged.
+    SciPy's conversions of CSR, CSC, BSR and COO do not check bounds, and its ``check_format`` overlooks NaN among the
+    indices, and everything in a matrix whose index pointer ends with 0. LIL, DOK and DIA are left to SciPy. Raises
+    ValueError if the matrix is damaged.
     """
     refuse_masked(name, matrix)
     try:
@@ -46,22 +38,9 @@ def sound_csr(name: str, matrix: Any) -> csr_array:
 
 
 def sound_batch(name: str, returned: Any, shape: tuple[int, int], dtype: np.dtype, *, is_sparse: bool) -> Any:
-    """Return the features of a batch that code of the user made, as a C-contiguous array or CSR of `dtype`.
+    """Return features that the user's code `name` made as a C-contiguous array, or CSR if `is_sparse`, of `dtype`.
 
-    Parameters
-    ----------
-    name : str
-        Of that code, for messages.
-    returned : object
-    shape : (n_samples, n_features)
-    dtype : float32 or float64
-    is_sparse : bool
-        Whether features come as CSR.
-
-    Raises
-    ------
-    ValueError
-        If it is of another kind or shape, or holds numbers that are not finite.
+    Raises ValueError if they are of another kind or shape, or are not finite.
     """
     refuse_masked(f"What {name} returned", returned)
     try:
@@ -74,7 +53,7 @@ def sound_batch(name: str, returned: Any, shape: tuple[int, int], dtype: np.dtyp
             f"{name} must return {kind} of shape {shape} and of real numbers, got {type(returned).__name__} of "
             f"shape {given.shape} and dtype {given.dtype}."
         )
-    with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
+    with np.errstate(over="ignore"):  # an overflow is refused as infinite below
         if is_sparse:
             given = sound_csr(f"What {name} returned", given).astype(dtype)
         else:
@@ -105,7 +84,7 @@ def _check_indices(matrix):
     _check_range("indptr", indptr, n_stored + 1)
     if indptr[0] != 0 or np.any(indptr[1:] < indptr[:-1]):
         raise ValueError("indptr must begin with 0 and never fall.")
-    _check_range("indices", indices[: indptr[-1]], n_columns)  # what lies behind is not used
+    _check_range("indices", indices[: indptr[-1]], n_columns)  # the rest is not used
 
 
 def _checked_vector(what, values, size):

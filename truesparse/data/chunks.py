@@ -1,4 +1,4 @@
-"""Samples in chunks, of which only a few are in memory at a time."""
+"""Samples in chunks, a few of which are in memory at a time."""
 
 import os
 import zlib
@@ -19,36 +19,33 @@ from truesparse.network.workspace import Workspace
 from truesparse.runtime.checks import check_count, refuse_masked, refuse_sparse
 
 Chunk = str | os.PathLike | Callable[[], tuple[Any, Any]] | tuple[Any, Any]
-"""A file, a function that returns ``(X, y)``, or ``(X, y)`` themselves, where both may be ``.npy`` files."""
+"""A file, ``(X, y)`` as arrays or ``.npy`` files, or a function that returns such a pair."""
 
 
 class Chunks(Source):
     """Samples in chunks: in files, or made by functions.
 
-    All chunks are read once at the beginning, for their sizes, their targets and a check; targets stay in memory. An
-    epoch then takes the chunks in random order and shuffles samples within a window of a few chunks, which alone are
-    held. What rules of evolution look at comes from as many chunks, drawn anew for each update.
+    All chunks are read once at the beginning for their sizes, their targets and a check; targets stay in memory. An
+    epoch takes the chunks in random order and shuffles samples within a window of a few chunks, the only ones in
+    memory. Rules of evolution look at as many chunks, drawn anew for each update.
 
     Parameters
     ----------
     chunks : sequence
-        Anything with ``len`` and ``[i]``. An item is one of
-
-        - the path of an ``.npz`` file that holds ``X`` (or ``x``) and ``y``, or ``y`` and the ``data``, ``indices``,
-          ``indptr`` and ``shape`` of a CSR matrix;
-        - ``(X, y)``: arrays, a SciPy sparse matrix, or paths of ``.npy`` files;
-        - a function without arguments that returns such a pair.
+        Anything with ``len`` and ``[i]``. An item is the path of an ``.npz`` file that holds ``X`` (or ``x``) and
+        ``y``, or ``y`` and the ``data``, ``indices``, ``indptr`` and ``shape`` of a CSR matrix; or ``(X, y)``, each an
+        array, a SciPy sparse matrix or the path of an ``.npy`` file; or a function without arguments that returns such
+        a pair.
     window : int, default=4
         Chunks in memory.
     dtype : {"float32", "float64"}, default="float32"
-        Of the features; the same as the estimator's.
+        The estimator's dtype.
 
     Raises
     ------
-    ValueError
-        If a chunk is not as described, is not as wide as the first one, or holds NaN or infinity; it is named.
-    OSError
-        If a file cannot be read; the message names the chunk.
+    ValueError, OSError
+        If a chunk is not as described, has other features than the first one, or holds NaN or infinity; if a file
+        cannot be read.
 
     Examples
     --------
@@ -77,9 +74,10 @@ class Chunks(Source):
         self._n_rows: list[int] = []
         targets = []
         for number in range(len(chunks)):
-            n_rows, y = self._measure(number)
-            self._n_rows.append(n_rows)
+            X, y = self._load(number)
+            self._n_rows.append(X.shape[0])
             targets.append(y)
+            del X  # before the next chunk is loaded
         self._starts = np.concatenate([[0], np.cumsum(self._n_rows)])
         self.n_samples = int(self._starts[-1])
         if self.n_samples == 0:
@@ -90,10 +88,10 @@ class Chunks(Source):
             raise ValueError(f"The targets of the chunks do not fit together: {error}") from error
 
     def rows(self, samples: IndexArray) -> Any:
-        """Return a copy of some rows; fastest where they are of chunks that are held."""
+        """Return a copy of some rows; fastest if their chunks are in memory."""
         chunk_of = np.searchsorted(self._starts, samples, side="right") - 1
         places_of = {n: np.flatnonzero(chunk_of == n) for n in np.unique(chunk_of).tolist()}
-        # Chunks that are held come first, before others take their room; those that are asked for last stay.
+        # Chunks in memory come first, before others replace them; the chunk of the last rows is read last and stays.
         numbers = sorted(places_of, key=lambda n: (n not in self._held, places_of[n][-1]))
         parts = [self._chunk(n)[samples[places_of[n]] - self._starts[n]] for n in numbers]
         if len(parts) == 1:
@@ -102,11 +100,11 @@ class Chunks(Source):
         return csr_array(vstack(parts))[places] if self.is_sparse else np.concatenate(parts)[places]
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
-        """Put the features of some samples into a workspace; they were checked when their chunks were loaded."""
+        """Put the features of some samples, checked when their chunks were loaded, into a workspace."""
         array_source(self.rows(samples)).read(np.arange(samples.size), workspace)
 
     def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
-        """Yield the samples of one window of chunks after the other."""
+        """Yield the samples of one window of chunks after another."""
         numbers = np.arange(len(self._n_rows)) if rng is None else rng.permutation(len(self._n_rows))
         for start in range(0, numbers.size, self._window):
             samples = self._samples_of(numbers[start : start + self._window])
@@ -118,16 +116,11 @@ class Chunks(Source):
         """Return the samples of one window of random chunks."""
         return self._samples_of(np.sort(rng.permutation(len(self._n_rows))[: self._window]))
 
-    def _measure(self, number):
-        """How many samples a chunk has, and their targets; the features are given up."""
-        X, y = self._load(number)
-        return X.shape[0], y
-
     def _samples_of(self, numbers):
         return np.concatenate([np.arange(self._starts[n], self._starts[n + 1]) for n in numbers])
 
     def _chunk(self, number):
-        """The features of a chunk; that of the chunks held which was used last longest ago makes room."""
+        """Return the features of a chunk, which replaces the least recently used one in memory."""
         if number in self._held:
             self._held.move_to_end(number)
         else:
@@ -140,7 +133,7 @@ class Chunks(Source):
         return self._held[number]
 
     def _load(self, number):
-        """Features and targets of a chunk, checked."""
+        """Return features and targets of a chunk, checked."""
         name = f"chunk {number}"
         item = self._chunks[number]
         try:
@@ -164,12 +157,12 @@ class Chunks(Source):
         return X, y
 
     def _of_dtype(self, name, X):
-        """The features as CSR or a C-contiguous array of the dtype asked for."""
+        """Return features as CSR or a C-contiguous array of our dtype."""
         try:
             given = X if issparse(X) else np.asarray(X)
             if given.dtype.kind not in "fiubO":
                 raise ValueError(f"the dtype is {given.dtype}.")
-            with np.errstate(over="ignore"):  # what overflows is refused as infinite, in words
+            with np.errstate(over="ignore"):  # an overflow is refused as infinite later
                 if issparse(given):
                     return csr_array(given, dtype=self.dtype)
                 return np.ascontiguousarray(given, dtype=self.dtype)
@@ -178,7 +171,7 @@ class Chunks(Source):
 
 
 def _read(item):
-    """``(X, y)`` of a chunk as its file or function has them."""
+    """Return ``(X, y)`` of a chunk as its file or function has them."""
     if callable(item):
         item = item()
     if isinstance(item, str | os.PathLike):
@@ -192,7 +185,7 @@ def _read(item):
 
 
 def _array(part):
-    """The array itself, or that of an .npy file."""
+    """Return an array, or that of an .npy file."""
     if not isinstance(part, str | os.PathLike):
         return part
     if Path(part).suffix != ".npy":

@@ -1,7 +1,7 @@
-"""One process's part of the samples, when several processes train one network together.
+"""The samples of one process, if several train one network together.
 
-All processes draw the same random numbers, of samples that they number alike. Each reads those that it holds; sums over
-samples, such as gradients and sketches, are added up over the processes by the training's ``reduce``.
+All processes draw the same random numbers, and each reads its own samples. The training's ``reduce`` adds sums over
+samples, such as gradients and sketches, up over the processes.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,14 @@ from truesparse.network.workspace import Workspace
 
 
 class Shard(Source):
-    """Some of the samples that several processes train on together.
+    """One process's part of the samples.
 
     Parameters
     ----------
-    source : Source
-        The samples that are here.
-    numbers : (n_samples,) integers, increasing
-        Their numbers among all samples.
+    source, numbers : Source, (n_samples,) increasing integers
+        The samples of this process, and their numbers among all samples.
     n_total : int
-        How many samples all processes have.
+        Samples of all processes.
 
     Examples
     --------
@@ -57,7 +55,7 @@ class Shard(Source):
         return self._source.rows(samples)
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
-        """Read from the samples that are here."""
+        """Put some samples of this shard into a workspace."""
         self._source.read(samples, workspace)
 
     def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
@@ -69,7 +67,7 @@ class Shard(Source):
             yield self.locate(batch)[1]
 
     def locate(self, drawn: IndexArray) -> tuple[IndexArray, IndexArray]:
-        """Return which of some samples of all are here: their places in `drawn`, and their numbers here."""
+        """Return which of the drawn samples are here: their places in `drawn`, and their numbers here."""
         own = np.minimum(np.searchsorted(self._numbers, drawn), self._numbers.size - 1)
         places = np.flatnonzero(self._numbers[own] == drawn) if self._numbers.size else np.empty(0, dtype=np.int64)
         return places, own[places]

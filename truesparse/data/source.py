@@ -1,18 +1,7 @@
 """Sources: where the samples of a training come from.
 
-Everything that reads samples (the training loop, validation, signals for rules, predictions) does so through `Source`:
-
-| question | answer |
-|---|---|
-| which samples make up an epoch, in which order? | ``batches(batch_size, rng)`` |
-| what are a batch's inputs? | ``read(samples, workspace)``, into the workspace, samples as columns |
-| what are its targets and weights? | ``target[samples]`` |
-| what are some samples as rows? | ``rows(samples)`` |
-| which samples do rules look at? | ``draw(n, rng)`` |
-| a part of the samples, without a copy | ``subset(samples)`` |
-
-A kind of source of your own is a subclass with ``rows``; arrays, CSR matrices, chunks on disk, transformed batches and
-shards of several processes are kinds of this room.
+The training loop, validation, signals for rules and predictions read samples only through `Source`. A source of your
+own is a subclass with ``rows``.
 """
 
 import copy
@@ -32,30 +21,27 @@ from truesparse.runtime.memory import MappedRows
 
 
 class Source(ABC):
-    """Samples with their targets.
+    """Samples with their targets, which may be None.
 
-    Attributes
-    ----------
-    n_samples, n_features : int
-    dtype : float32 or float64
-        Of the features; the same as the network's.
-    is_sparse : bool
-        Whether features come as CSR.
-    target : (n_samples, …) array or Weighted
-        As the loss takes it.
-    n_total : int
-        Samples of all processes that train together; `n_samples` unless this is a `Shard`.
+    | question | answer |
+    |---|---|
+    | Which samples make up an epoch, and in which order? | ``batches(batch_size, rng)`` |
+    | What are a batch's inputs? | ``read(samples, workspace)``, into the workspace, samples as columns |
+    | What are its targets and weights? | ``target[samples]`` |
+    | What are some samples as rows? | ``rows(samples)`` |
+    | Which samples do rules look at? | ``draw(n, rng)`` |
+    | Some of the samples, without a copy? | ``subset(samples)`` |
     """
 
     n_samples: int
     n_features: int
-    dtype: np.dtype
-    is_sparse: bool = False
-    target: Target | None = None
+    dtype: np.dtype  # float32 or float64, as the network's
+    is_sparse: bool = False  # whether features come as CSR
+    target: Target | None = None  # encoded targets, (n_samples, …) array or Weighted
 
     @property
     def n_total(self) -> int:
-        """Samples of all processes that train together."""
+        """Samples of all processes that train together; `n_samples` unless this is a `Shard`."""
         return self.n_samples
 
     @abstractmethod
@@ -63,19 +49,13 @@ class Source(ABC):
         """Return the features of some samples, (n, n_features), a copy: an array, or CSR if ``is_sparse``."""
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
-        """Put the features of some samples into a workspace.
-
-        Raises
-        ------
-        ValueError
-            If `rows` returns something of another kind or shape, or numbers that are not finite.
-        """
+        """Put the features of some samples into a workspace; ValueError if `rows` returns unsuitable ones."""
         name, shape = f"{type(self).__name__}.rows", (samples.size, self.n_features)
         rows = sound_batch(name, self.rows(samples), shape, self.dtype, is_sparse=self.is_sparse)
         array_source(rows).read(np.arange(samples.size), workspace)
 
     def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
-        """Yield all samples once, in pieces: shuffled by `rng`, or as they are for None."""
+        """Yield all samples once, in pieces: shuffled by `rng`, or in order for None."""
         samples = np.arange(self.n_samples)
         if rng is not None:
             rng.shuffle(samples)
@@ -83,7 +63,7 @@ class Source(ABC):
 
     def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
         """Yield the samples of an epoch, `batch_size` at a time; the last batch may be smaller."""
-        left = np.empty(0, dtype=np.int64)
+        left: IndexArray = np.empty(0, dtype=np.int64)
         for piece in self.order(rng):
             samples = np.concatenate([left, piece]) if left.size else piece
             n_whole = samples.size - samples.size % batch_size
@@ -93,25 +73,25 @@ class Source(ABC):
             yield left
 
     def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
-        """Draw distinct samples that are `near`, in increasing order; all for None or if there are no more than `n`."""
+        """Draw `n` distinct samples that are `near`, in increasing order; all for None or a large `n`."""
         if n is None or n >= self.n_total:
             return np.arange(self.n_total)
         near = self.near(rng)
         return near[draw_samples(near.size, n, rng)]
 
     def near(self, rng: np.random.Generator) -> IndexArray:
-        """Return samples that are read together at little cost, in increasing order: here all."""
+        """Return samples that can be read together at little cost, in increasing order: here all."""
         return np.arange(self.n_total)
 
     def locate(self, drawn: IndexArray) -> tuple[IndexArray, IndexArray]:
-        """Return which of the drawn samples this source holds: their places in `drawn`, and their numbers here."""
+        """Return which of the drawn samples are here: their places in `drawn`, and their numbers here."""
         return np.arange(drawn.size), drawn
 
     def subset(self, samples: IndexArray) -> "Source":
-        """Return some of the samples, as a source that reads them from this one."""
+        """Return some of the samples as a source that reads them from this one."""
         return Subset(self, samples)
 
-    def with_target(self, target: Target) -> Self:
+    def with_target(self, target: Target | None) -> Self:
         """Return the same samples with other targets, (n_samples, …)."""
         other = copy.copy(self)
         other.target = target
@@ -119,15 +99,16 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """Samples of a dense array, which may be a `numpy.memmap`.
+    """Samples of a dense array or `numpy.memmap`.
 
     Parameters
     ----------
-    X : (n_samples, n_features), C-contiguous, of the network's dtype
-    target : (n_samples, …), optional
+    X, target : C-contiguous (n_samples, n_features) of the network's dtype; (n_samples, …)
     chosen : (n,) integers, optional
-        Which rows of `X` are the samples; all by default.
+        Rows of `X` that are the samples; all by default.
     """
+
+    X: Any
 
     def __init__(self, X: np.ndarray, target: Target | None = None, chosen: IndexArray | None = None):
         self.X, self.target, self._chosen = X, target, chosen
@@ -171,15 +152,12 @@ class CSRSource(ArraySource):
         return self.X[self._places(samples)]
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
-        """Give the workspace a row for each feature that is not zero in these samples."""
+        """Give the workspace a row for each feature that some of these samples store."""
         workspace.begin(samples.size)
         workspace.sparse_inputs = self.present(samples, workspace.shape.stride)
 
     def present(self, samples: IndexArray, stride: int) -> SparseInputs:
-        """Return the features that some samples store, and their values in rows of `stride` numbers.
-
-        They are valid until the next call.
-        """
+        """Return the features that some samples store, and their values (n, stride), valid until the next call."""
         places = self._places(samples)
         data, indices, indptr = self.X.data, self.X.indices, self.X.indptr
         n_stored = int(np.sum(indptr[places + 1] - indptr[places]))
@@ -194,13 +172,7 @@ class CSRSource(ArraySource):
 
 
 class Subset(Source):
-    """Some samples of another source, in its order of reading.
-
-    Parameters
-    ----------
-    source : Source
-    samples : (n,) integers, distinct
-    """
+    """Distinct samples (n,) of another source, read in its order."""
 
     def __init__(self, source: Source, samples: IndexArray):
         self._source, self._samples = source, samples
@@ -213,11 +185,11 @@ class Subset(Source):
         return self._source.rows(self._samples[samples])
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
-        """Read from the other source."""
+        """Put some samples into a workspace."""
         self._source.read(self._samples[samples], workspace)
 
     def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
-        """Yield the samples as the other source would come across them."""
+        """Yield the samples in the order of the other source."""
         own = np.full(self._source.n_samples, -1)
         own[self._samples] = np.arange(self.n_samples)
         for piece in self._source.order(rng):
@@ -225,7 +197,7 @@ class Subset(Source):
             yield samples[samples >= 0]
 
     def near(self, rng: np.random.Generator) -> IndexArray:
-        """Return those of the samples that are near each other in the other source; all if there are none."""
+        """Return the samples that are near each other in the other source; all if there are none."""
         samples = np.flatnonzero(np.isin(self._samples, self._source.near(rng)))
         return samples if samples.size else np.arange(self.n_samples)
 
@@ -236,13 +208,13 @@ def array_source(X: Any, target: Target | None = None) -> ArraySource:
 
 
 def in_batches(samples: IndexArray, batch_size: int) -> Iterator[IndexArray]:
-    """Yield consecutive parts of `samples`, all of `batch_size` but the last."""
+    """Yield consecutive parts of `samples`, of `batch_size` each, the last perhaps smaller."""
     for start in range(0, samples.size, batch_size):
         yield samples[start : start + batch_size]
 
 
 def draw_samples(n_samples: int, n_wanted: int | None, rng: np.random.Generator) -> IndexArray:
-    """Draw distinct samples in increasing order; all of them for None or more than there are."""
+    """Draw `n_wanted` distinct samples in increasing order; all for None or a large number."""
     if n_wanted is None or n_wanted >= n_samples:
         return np.arange(n_samples)
     return np.sort(rng.choice(n_samples, n_wanted, replace=False))

@@ -1,4 +1,4 @@
-"""A source whose training batches are changed on the way, such as shifted images or noisy features."""
+"""A source that transforms training batches, for example shifts images or adds noise."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +11,13 @@ from truesparse.data.source import Source, array_source
 from truesparse.network.workspace import Workspace
 
 BatchTransform = Callable[[Any, np.random.Generator], Any]
-"""``transform(X_batch, rng)``: returns what takes the place of a training batch, (n, n_features)."""
+"""``transform(X_batch, rng)`` returns the replacement of a training batch, (n, n_features)."""
 
 
 class Transformed(Source):
-    """Samples of another source, of which each batch goes through a function.
+    """Samples of another source, each batch replaced by ``transform(X_batch, rng)``, which may change its copy.
 
-    Parameters
-    ----------
-    source : Source
-    transform : callable
-        ``transform(X_batch, rng)``, given a copy that it may change.
-    make_rng : callable
-        Returns the random generator of the batch that is read next.
+    ``make_rng()`` returns the random generator of the next batch.
     """
 
     def __init__(self, source: Source, transform: BatchTransform, make_rng: Callable[[], np.random.Generator]):
@@ -38,13 +32,7 @@ class Transformed(Source):
         return self._source.n_total
 
     def rows(self, samples: IndexArray) -> Any:
-        """Return some rows, transformed and checked.
-
-        Raises
-        ------
-        ValueError
-            If the function returns something of another kind or shape, or numbers that are not finite.
-        """
+        """Return some rows, transformed; ValueError if the result is of another kind or shape or not finite."""
         batch = self._source.rows(samples)
         shape, name = batch.shape, f"batch_transform={self._transform!r}"
         returned = self._transform(batch, self._make_rng())

@@ -1,12 +1,10 @@
-"""A network that gives its input back without the noise, for want of targets (QuickSelection).
-
-What a feature is good for shows in how strongly the network reads it to reconstruct all features.
+"""Denoising autoencoder: a network that learns to reconstruct all features from noisy ones (QuickSelection).
 
 Source: Atashgahi et al., "Quick and robust feature selection: the strength of energy-efficient sparse training for
-autoencoders", Machine Learning 111, 2022; and the settings of the authors' code: one hidden layer of 1000 sigmoid
+autoencoders", Machine Learning 111, 2022, and the settings of the authors' code: one hidden layer of 1000 sigmoid
 units, linear outputs, epsilon 13, Gaussian noise of 0.2, SET with 0.2 of the weights of either sign after every epoch,
-100 epochs of batches of 100, learning rate 0.01, momentum 0.9, L2 1e-5. Other than there, there is no dropout, the
-momentum is Nesterov's, and the topology rests in the last epoch.
+100 epochs of batches of 100, learning rate 0.01, momentum 0.9, L2 1e-5. Unlike there, we have no dropout, Nesterov
+momentum, and no update after the last epoch.
 """
 
 from dataclasses import dataclass
@@ -22,13 +20,7 @@ from truesparse.runtime.checks import check_number
 
 @dataclass(frozen=True)
 class GaussianNoise:
-    """A `batch_transform` that adds independent normal numbers to all features.
-
-    Parameters
-    ----------
-    scale : float
-        Their standard deviation.
-    """
+    """A `batch_transform` that adds independent normal noise of standard deviation `scale` to all features."""
 
     scale: float = 0.2
 
@@ -36,20 +28,20 @@ class GaussianNoise:
         check_number("scale", self.scale, least=0)
 
     def __call__(self, X_batch, rng):
-        """A batch (n, n_features), dense, with noise."""
+        """Add noise to a dense batch (n, n_features)."""
         X_batch += float(self.scale) * rng.standard_normal(X_batch.shape, dtype=X_batch.dtype)
         return X_batch
 
 
 def denoising_autoencoder() -> SparseMLPRegressor:
-    """An unfitted regressor with the published settings, to be fitted with standardised features as `X` and as `y`.
+    """Return an unfitted regressor with the published settings; fit it with standardised features as `X` and `y`.
 
     Examples
     --------
     >>> from truesparse.estimators import denoising_autoencoder
     >>> quick = denoising_autoencoder().set_params(max_iter=10)  # the paper's other choice, for a quick look
     """
-    published = {
+    published = paper_settings("set") | {
         "hidden_layer_sizes": (1000,),
         "activation": "logistic",
         "epsilon": 13,
@@ -58,16 +50,11 @@ def denoising_autoencoder() -> SparseMLPRegressor:
         "early_stopping": False,
         "batch_transform": GaussianNoise(),
     }
-    return SparseMLPRegressor(**paper_settings("set") | published)
+    return SparseMLPRegressor(**published)
 
 
 def standardised(values) -> np.ndarray:
-    """The columns with mean 0 and standard deviation 1, or 0 where they are constant, as a dense array.
-
-    Parameters
-    ----------
-    values : array or CSR, (n_samples, n_columns)
-    """
+    """Return the columns of an array or CSR scaled to mean 0 and standard deviation 1 (0 if constant), dense."""
     if issparse(values):
         entries, dense = values.tocoo(), np.zeros(values.shape, dtype=values.dtype)
         np.add.at(dense, (entries.row, entries.col), entries.data)

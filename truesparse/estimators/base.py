@@ -1,4 +1,4 @@
-"""Fitting, as the classifier and the regressor share it: from parameters and data to a trained network."""
+"""Fitting of both estimators: from parameters and data to a trained network."""
 
 import copy
 from abc import abstractmethod
@@ -14,12 +14,12 @@ from sklearn.utils import check_random_state
 
 from truesparse.callbacks.progress import displays
 from truesparse.data.source import Source
-from truesparse.estimators.checkpoints import CheckpointWriter, read_checkpoint
+from truesparse.estimators.checkpoints import checkpoint_writer, read_checkpoint
 from truesparse.estimators.fitted import FittedSparseMLP
 from truesparse.estimators.recipes import hidden_sizes, make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
-from truesparse.estimators.samples import Samples, checked_weights, fingerprint, scorer_of
-from truesparse.estimators.sklearn_callbacks import CallbackSupportMixin, bridges, managed
+from truesparse.estimators.samples import Samples, Score, checked_weights, fingerprint, scorer_of
+from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
 from truesparse.network.losses import values_and_weights
 from truesparse.runtime.checks import refuse_masked, refuse_sparse
 from truesparse.runtime.interrupts import stop_on_interrupt
@@ -34,17 +34,15 @@ _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 
 class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
-    """Fitting of both estimators."""
-
-    # What a kind of estimator adds.
+    """Base of the classifier and the regressor, which add the methods below."""
 
     @abstractmethod
     def _encode(self, y, weights, classes, *, first):
-        """Check the targets and return them as the loss takes them; if `first`, set what is learnt from them."""
+        """Check the targets and encode them for the loss; if `first`, learn classes or scales from them."""
 
     @abstractmethod
     def _make_loss(self):
-        """Return the loss for the targets that have been learnt."""
+        """Return the loss."""
 
     @abstractmethod
     def _n_outputs(self):
@@ -52,17 +50,15 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     @abstractmethod
     def _stratify(self, target):
-        """Return what a split must keep the shares of, or None."""
+        """Return the classes whose shares a split must keep, or None."""
 
     @abstractmethod
     def _score_predictions(self, predictions, target):
-        """Return the score of predictions (n_outputs, n_samples) for a target of the loss, as `score` would."""
+        """Return the score of predictions (n_outputs, n_samples) for encoded targets, as `score` would."""
 
     def _class_weights(self, samples):
         """Return factors of the weights of training samples, (n_samples,), or None."""
         return None
-
-    # Fitting.
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -74,25 +70,22 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         ----------
         X : array or SciPy sparse matrix, (n_samples, n_features), or Source
             A `numpy.memmap` of the estimator's dtype is not copied. A `truesparse.data.Source`, such as
-            `truesparse.data.Chunks`, brings its own targets and weights.
+            `truesparse.data.Chunks`, has its own targets and weights.
         y : (n_samples,) or (n_samples, n_outputs)
-            For a classifier class labels, or 0 and 1 for each of several labels; for a regressor numbers. None if `X`
-            is a source.
+            For classification class labels, or 0 and 1 for each of several labels; for regression real numbers. None if
+            `X` is a source.
         sample_weight : (n_samples,), default=None
-            How much each sample's loss counts; only ratios matter. A sample of weight 0 is left out. The activations
-            that topologies grow by are those of all other samples alike.
-        X_val, y_val : as `X` and `y`, default=None
-            Validation data, in place of a part of `X`: their loss and score stand in `history_`, and with
+            Weights of the samples in the loss; only ratios matter. A sample of weight 0 is left out. Growth by
+            activations looks at all other samples alike.
+        X_val, y_val, sample_weight_val : as `X`, `y` and `sample_weight`, default=None
+            Validation data in place of a part of `X`. Their loss and score are recorded in `history_`. With
             ``early_stopping=True`` they decide when to stop and which epoch's network is kept. A
-            ``Pipeline(transform_input=["X_val"])`` transforms them as `X`.
-        sample_weight_val : (n_val_samples,), default=None
-            Weights of the validation samples in their loss and score.
+            ``Pipeline(transform_input=["X_val"])`` transforms them like `X`.
         resume_from : path, default=None
-            A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and the same
-            data, in this process or another: do what was left of it. The network is then the same, to the last byte,
-            as if that fit had never stopped. `n_jobs`, `verbose` and `callbacks` may differ. A fit that a callback
-            ended goes on, unless an `EarlyStopping` asks to stop again. Code, such as a `batch_transform`, can be
-            compared by its name only.
+            A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and data. The
+            rest of that fit is done, with the same bytes as if it had never stopped. `n_jobs`, `verbose` and
+            `callbacks` may differ; code, such as a `batch_transform`, is compared by name only. A fit that a callback
+            ended goes on, unless an `EarlyStopping` asks to stop again.
 
         Returns
         -------
@@ -102,16 +95,16 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         ------
         ValueError
             If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
-            the loss becomes infinite or NaN. The estimator is then as it was before the call.
+            the loss becomes infinite or NaN. The estimator is then unchanged.
         KeyboardInterrupt
-            At the second Ctrl-C. The estimator is then as it was before the call.
+            At the second Ctrl-C, likewise.
 
         Warns
         -----
         UserWarning
-            At the first Ctrl-C, which stops the training after the batch: the estimator is fitted, with the network as
-            it is then, or with early stopping that of the best epoch. A checkpoint is still that of the last whole
-            epoch. Ctrl-C means that only where Python's own handler is in charge of it, in the main thread.
+            At the first Ctrl-C, which stops the training after the batch. The estimator is fitted, with the network of
+            that moment, or with early stopping that of the best epoch; a checkpoint is that of the last whole epoch.
+            This holds in the main thread, where Python's own handler is in charge of Ctrl-C.
         """
         has_targets = isinstance(X_val, Source) or y_val is not None
         if (X_val is None) == has_targets or (X_val is None and sample_weight_val is not None):
@@ -121,7 +114,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         return self._train(X, y, sample_weight, validation, start=start, resume_from=resume_from)
 
     def _train(self, X, y, sample_weight, validation_data=None, *, start, classes=None, resume_from=None):
-        """Check everything, then train; the attributes change only if all of that succeeds."""
+        """Check everything, then train; the attributes change only if all succeeds."""
         in_parts = start is Start.PART
         with unchanged_on_error(self):
             if in_parts:
@@ -132,15 +125,18 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             samples = self._samples("", X, y, sample_weight, classes, first=not goes_on)
             recipe = make_recipe(self.get_params(deep=False), self._make_loss())
             shape = self._checked_shape(recipe, goes_on)
-            aside = None if validation_data is None else self._validation_samples(validation_data)
-            watched = any(hasattr(callback, "on_fit_begin") for callback in self.callbacks or ())
-            data = fingerprint([samples, aside]) if watched or stored_data is not None else None
+            aside = None
+            if validation_data is not None:
+                aside = self._samples("_val", *validation_data, first=False)
+                self._check_enough_to_score(f"X_val holds {aside.size} samples", aside)
+            writes = any(hasattr(callback, "on_fit_begin") for callback in self.callbacks or ())
+            data = fingerprint([samples, aside]) if writes or stored_data is not None else ""
             if stored_data is not None and data != stored_data:
                 raise ValueError(f"resume_from={str(resume_from)!r} is a checkpoint of a fit with other data.")
             seed = self._run.seed if goes_on else int(check_random_state(self.random_state).randint(2**31 - 1))
             if aside is None and self.early_stopping and not in_parts:
                 samples, aside = self._split(samples, seed)
-            source = samples.times(self._class_weights(samples)).with_target(relative=not in_parts)
+            source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             with threads(effective_n_jobs(self.n_jobs)):
                 if goes_on:
                     before = self._run.copy()
@@ -151,40 +147,36 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 run = Run(network, trainer.state, seed, shape)
                 trainer.validation = self._validation(aside, run)
                 trainer.callbacks, done = self._watchers(trainer, run, (X, y, sample_weight), start)
-                write_checkpoint = CheckpointWriter(self, run, trainer, data) if watched else None
+                write_checkpoint = checkpoint_writer(self, run, trainer, data) if writes else None
                 with stop_on_interrupt(trainer.stop, self), watching(trainer.callbacks, write_checkpoint):
                     trainer.train(start)
             self._run = run
-        self._warn_if_interrupted(trainer, done, in_parts)
+        self._warn_after(trainer, trainer.state.history[done:], in_parts)
         return self
 
     def _watchers(self, trainer, run, data, start):
-        """The callbacks of a fit, and how many epochs the network had when its plan began."""
+        """Return the callbacks of a fit, and how many epochs the network had when its plan began."""
         progress = trainer.state.progress
         n_epochs = 1 if start is Start.PART else self.max_iter
         done = progress.plan_epoch if start is Start.RESUMED else progress.epoch
         left = n_epochs - (progress.epoch - done)
-        callbacks = [
-            *(self.callbacks or ()),
-            *bridges(self, *data, run, n_epochs=left),
-            *displays(self.verbose, done, n_epochs),
-        ]
-        return callbacks, done
+        bridge = [CallbackBridge(self, data, run, left)] if hasattr(self, "_skl_callbacks") else []
+        return [*(self.callbacks or ()), *bridge, *displays(self.verbose, done, n_epochs)], done
 
     def _take_over(self, resume_from):
-        """Put the fitted attributes of a checkpoint in the place of all there are; returns its data's fingerprint."""
+        """Replace the fitted attributes by those of a checkpoint; return the fingerprint of its data."""
         fitted, data = read_checkpoint(resume_from, self)
         for name in vars(self).keys() - self.get_params(deep=False).keys() - managed(self).keys():
             delattr(self, name)
-        vars(self).update(fitted)
+        self.__dict__.update(fitted)
         return data
 
     def _samples(self, suffix, X, y, sample_weight, classes=None, *, first):
-        """The arguments X, y and sample_weight of `fit`, or those with that suffix, checked."""
+        """Check the arguments X, y and sample_weight of `fit`, or those with that suffix, and return the samples."""
         if isinstance(X, Source):
             if y is not None or sample_weight is not None:
                 raise ValueError(f"y{suffix} and sample_weight{suffix} must be None where X{suffix} is a Source.")
-            y, sample_weight = values_and_weights(X.target)
+            y, sample_weight = values_and_weights(X.target) if X.target is not None else (None, None)
         refuse_sparse(f"y{suffix}", y)
         refuse_masked(f"y{suffix}", y)
         with _naming(suffix):
@@ -194,14 +186,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             samples = Samples(source, y, self._encode(y, weights, classes, first=first), weights)
         return samples if weights is None or weights.all() else samples[np.flatnonzero(weights)]
 
-    def _validation_samples(self, validation_data):
-        """Those that `fit` was given."""
-        samples = self._samples("_val", *validation_data, first=False)
-        self._check_enough_to_score(f"X_val holds {samples.size} samples", samples)
-        return samples
-
     def _check_objects(self, goes_on):
-        """Refuse what the constraints let pass: classes in place of instances, and callbacks that are none."""
+        """Refuse classes in place of instances, and callbacks without methods, which the constraints let pass."""
         for name, value in self.get_params(deep=False).items():
             if not (goes_on and name == "topology_init"):
                 refuse_missing(name, value)
@@ -216,13 +202,12 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 )
 
     def _checked_shape(self, recipe, goes_on):
-        """The parameters that shape a network, which must be those it was made with if training goes on."""
+        """Return the parameters that shape a network; refuse a change of them if training goes on."""
         shape: dict[str, Any] = {name: getattr(self, name) for name in SHAPED_BY}
-        shape["hidden_layer_sizes"] = hidden_sizes(self.hidden_layer_sizes)
-        shape["activation"] = recipe.activation
+        shape |= {"hidden_layer_sizes": hidden_sizes(self.hidden_layer_sizes), "activation": recipe.activation}
         if goes_on:
             made_with = self._run.shape
-            if self.activation is None:  # what suits another method would be another one
+            if self.activation is None:  # another method might suit another activation
                 shape["activation"] = made_with["activation"]
             for name, value in shape.items():
                 if value != made_with[name]:
@@ -232,45 +217,39 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                     )
         return shape
 
-    def _warn_if_interrupted(self, trainer, done, in_parts):
-        epochs = trainer.state.history[done:]
-        if not trainer.stop_requested:
-            self._warn_if_layer_is_empty(trainer.network)
-            if in_parts:
-                self._warn_if_learning_rate_is_zero(epochs[-1])
-            else:
-                self._warn_if_topology_never_changed(trainer, epochs)
+    def _warn_after(self, trainer, epochs, in_parts):
+        """Warn of a training that was interrupted or in which something had no effect."""
+        if trainer.stop_requested:
+            warn(
+                f"Interrupted with {len(epochs)} of {1 if in_parts else self.max_iter} epochs done: the estimator is "
+                f"fitted with the network as it is{', or was in its best epoch' if self.early_stopping else ''}."
+            )
             return
-        warn(
-            f"Interrupted with {len(epochs)} of {1 if in_parts else self.max_iter} epochs done: the estimator is "
-            f"fitted with the network as it is{', or was in its best epoch' if self.early_stopping else ''}."
-        )
-
-    def _warn_if_layer_is_empty(self, network):
-        empty = [index for index, layer in enumerate(network.layers) if layer.nnz == 0]
-        if empty:
+        if empty := [index for index, layer in enumerate(trainer.network.layers) if layer.nnz == 0]:
             warn(
                 f"The layers {empty} (counted from 0) have no connection, so that the predictions do not "
                 "depend on X. Raise epsilon or density; of SNIP, choose per_layer=True."
             )
+        if in_parts and epochs[-1].learning_rate == 0:
+            warn(
+                f"The learning rate has fallen to 0, because it was planned for max_iter={self.max_iter} calls of "
+                "partial_fit: nothing was learnt. Raise max_iter, or choose learning_rate='constant'."
+            )
+        if not in_parts:
+            self._warn_if_topology_never_changed(trainer, epochs)
 
     def _warn_if_topology_never_changed(self, trainer, epochs):
-        evolves = trainer.recipe.evolution is not None and any(layer.can_change for layer in trainer.network.layers)
-        if evolves and not any(sum(record.edges_replaced) for record in epochs):
+        evolution = trainer.recipe.evolution
+        evolves = evolution is not None and getattr(evolution.schedule, "drop_fraction", 1) != 0
+        can_change = evolves and any(layer.can_change for layer in trainer.network.layers)
+        if can_change and not any(sum(record.edges_replaced) for record in epochs):
             warn(
                 f"The topology never changed: no update fell into the {trainer.state.progress.steps_of_plan} steps of "
                 "this training. Lower update_every, raise max_iter, or choose evolution='static'."
             )
 
-    def _warn_if_learning_rate_is_zero(self, record):
-        if record.learning_rate == 0:
-            warn(
-                f"The learning rate has fallen to 0, because it was planned for max_iter={self.max_iter} calls of "
-                "partial_fit: nothing was learnt. Raise max_iter, or choose learning_rate='constant'."
-            )
-
     def _split(self, samples, seed):
-        """Training and validation data."""
+        """Return training and validation samples."""
         n_samples = samples.size
         try:
             kept, aside = train_test_split(
@@ -294,36 +273,34 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             raise ValueError(f"{what}; a score needs at least {self._fewest_to_score}.")
 
     def _validation(self, samples, run):
-        """Validation data and their score, if there are samples for that."""
+        """Return the validation data with their score, or None without samples."""
         if samples is None:
             return None
-        score = self._score_predictions
+        score: Score | None = self._score_predictions
         if self.scoring == "loss":
             score = None
         elif self.scoring is not None:
             in_training = copy.copy(self)
             in_training._run = run
-            vars(in_training).pop("feature_names_in_", None)  # the samples have lost their names
+            in_training.__dict__.pop("feature_names_in_", None)  # the samples have lost their names
             score = scorer_of(self.scoring, in_training, samples)
         return Validation(samples.with_target(), score, decides=self.early_stopping)
 
 
 @contextmanager
 def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Give an estimator back the attributes it had if a ``with`` block fails or is interrupted."""
+    """Restore an estimator's attributes if a ``with`` block fails or is interrupted."""
     before = vars(estimator).copy()
     try:
         yield
     except BaseException:
-        before |= managed(estimator)
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        estimator.__dict__ = before | managed(estimator)
         raise
 
 
 @contextmanager
 def _naming(suffix):
-    """Errors of a ``with`` block say that they are about the validation data."""
+    """Let errors of a ``with`` block say that they are about the validation data."""
     try:
         yield
     except ValueError as error:

@@ -1,12 +1,12 @@
-"""Checkpoints: all that a fit needs to go on, in a file that is a model as well.
+"""Checkpoints: a model file from which a fit can go on.
 
-The next step of a training depends on the network, the solver's moments, the progress and the seed, for every random
-stream is found by its name and step. At the end of an epoch all of them are between two steps, so a fit that goes on
-from there makes the same steps, on the same data, as one that never stopped.
+The next step of a training depends on the network, the moments, the progress and the seed, because every random stream
+is found by its name and step. A fit that goes on from the end of an epoch with the same data makes the same steps.
 """
 
 import copy
 import os
+from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -17,61 +17,33 @@ from truesparse.runtime.warnings import warn
 from truesparse.storage import encode, naming, read_archive, write_archive
 from truesparse.training.trainer import Trainer
 
-# What watches a training, and says how many threads and lines it takes, changes none of its bytes.
-_FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")
+_FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")  # they change no byte of the network
 
 
-class CheckpointWriter:
-    """Writes checkpoints of a fit.
+def checkpoint_writer(
+    estimator: BaseEstimator, run: Run, trainer: Trainer, data: str
+) -> Callable[[str | os.PathLike], None]:
+    """Return ``write_checkpoint(path)`` for the fit of `run` by `trainer`; `data` is the fingerprint of its data.
 
-    Parameters
-    ----------
-    estimator : SparseMLPClassifier or SparseMLPRegressor
-    run : Run
-        The network that `trainer` trains, and its state.
-    trainer : Trainer
-    data : str
-        The fingerprint of the data.
-
-    Raises
-    ------
-    ModelFormatError
-        If a checkpoint could not be written: now, not after hours.
+    Raises ModelFormatError at once if a checkpoint cannot be written, not after hours of training.
     """
+    in_training = copy.copy(estimator)
+    in_training._run = run
+    store(in_training, data=data)
 
-    def __init__(self, estimator: BaseEstimator, run: Run, trainer: Trainer, data: str):
-        self._estimator = copy.copy(estimator)
-        self._estimator._run = run
-        self._trainer, self._data = trainer, data
-        store(self._estimator, data=data)
-
-    def __call__(self, path: str | os.PathLike) -> None:
-        """Write one.
-
-        Raises
-        ------
-        RuntimeError
-            If an epoch is going on.
-        """
-        if not self._trainer.between_epochs:
+    def write_checkpoint(path):
+        if not trainer.between_epochs:
             raise RuntimeError("A checkpoint can only be written by a callback's on_epoch_end.")
-        write_archive(path, *store(self._estimator, data=self._data))
+        write_archive(path, *store(in_training, data=data))
+
+    return write_checkpoint
 
 
 def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[dict[str, Any], str]:
-    """The fitted attributes in a checkpoint of a fit with the parameters of `estimator`, and the data's fingerprint.
+    """Return the fitted attributes in a checkpoint of a fit with these parameters, and the fingerprint of its data.
 
-    Raises
-    ------
-    ModelFormatError
-        If the file is damaged.
-    ValueError
-        If it is no checkpoint, or of another estimator or other parameters.
-
-    Warns
-    -----
-    UserWarning
-        If other versions of the libraries wrote it.
+    Raises ValueError if it is no such checkpoint (ModelFormatError if it is damaged). Warns if other versions of the
+    libraries wrote it.
     """
     with naming(path):
         metadata, arrays = read_archive(path)
@@ -82,10 +54,9 @@ def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[
             f"resume_from={str(path)!r} holds no checkpoint of a fit that can go on; truesparse.load reads it, and "
             "partial_fit or warm_start=True go on from there."
         )
-    for name, value in estimator.get_params(deep=False).items():
-        if name in _FREE_TO_CHANGE:
-            continue
-        found = getattr(saved, name)
+    parameters = estimator.get_params(deep=False)
+    for name in [name for name in parameters if name not in _FREE_TO_CHANGE]:
+        found, value = getattr(saved, name), parameters[name]
         if _comparable(encode(found, name)) != _comparable(encode(value, name)):
             raise ValueError(
                 f"resume_from={str(path)!r} is a checkpoint of a fit with {name}={found!r}, not "
@@ -96,14 +67,11 @@ def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[
             f"resume_from={str(path)!r} was written with {libraries!r:.300}, not {versions()}: the result may differ "
             "by rounding from that of a fit that never stopped."
         )
-    return {name: value for name, value in vars(saved).items() if name not in estimator.get_params(deep=False)}, data
+    return {name: value for name, value in vars(saved).items() if name not in parameters}, data
 
 
 def _comparable(content):
-    """Encoded parameters without differences of spelling.
-
-    These are lists or tuples, one layer or a list of it, and the order of a dict.
-    """
+    """Return an encoded parameter without its spelling: list or tuple, one layer or a list of it, order of a dict."""
     if isinstance(content, dict) and content.get("type") == "dict":
         return sorted(map(repr, content["items"]))
     if isinstance(content, dict) and content.get("type") == "tuple":

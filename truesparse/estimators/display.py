@@ -1,4 +1,4 @@
-"""What a fitted estimator looks like: a table of its layers, for terminals and for notebooks."""
+"""Tables of a fitted estimator's layers, for terminals and for notebooks."""
 
 from collections.abc import Sequence
 from html import escape
@@ -16,17 +16,17 @@ _STYLE = (
 
 
 def layer_rows(network: MLP) -> list[tuple[str, ...]]:
-    """The table's cells, a row for each layer and one for their sum."""
+    """Return the table's cells: a row for each layer and one for their sum."""
     rows = layer_summaries(network)
     names = [f"hidden {number}" for number in range(1, len(rows))] + ["output"]
-    cells = [
-        (name, f"{row.shape[1]:,}", f"{row.units:,}", *_amounts(row)) for name, row in zip(names, rows, strict=True)
-    ]
+    cells = []
+    for name, layer, row in zip(names, network.layers, rows, strict=True):
+        cells.append((name, f"{layer.shape[1]:,}", f"{row.units:,}", *_amounts(row)))
     return [*cells, ("all", "", "", *_amounts(total(rows)))]
 
 
 def as_text(rows: Sequence[Sequence[str]]) -> str:
-    """A table of aligned columns, the first one to the left."""
+    """Return the rows as a table of aligned columns, the first one to the left."""
     widths = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)]
     lines = []
     for name, *others in (HEADER, *rows):
@@ -36,8 +36,12 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
 
 
 def as_html(rows: Sequence[Sequence[str]]) -> str:
-    """The same table in HTML."""
-    lines = [_html_row("th", HEADER), *(_html_row("td", row) for row in rows)]
+    """Return the rows as a table in HTML."""
+
+    def line(tag, cells):
+        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+    lines = [line("th", HEADER), *(line("td", row) for row in rows)]
     return f'{_STYLE}<table class="truesparse-layers">{"".join(lines)}</table>'
 
 
@@ -52,7 +56,3 @@ def _readable(n_bytes):
             return f"{amount:.3g} {unit}" if unit != "B" else f"{n_bytes} B"
         amount /= 1000
     return f"{amount:,.3g} GB"
-
-
-def _html_row(tag, cells):
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"

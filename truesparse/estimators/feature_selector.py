@@ -1,4 +1,4 @@
-"""A selector of features for scikit-learn's pipelines."""
+"""Feature selection for scikit-learn's pipelines."""
 
 from numbers import Integral
 from typing import ClassVar
@@ -21,58 +21,46 @@ from truesparse.runtime.checks import refuse_masked, refuse_sparse
 
 
 class SparseFeatureSelector(SelectorMixin, BaseEstimator):
-    """Keeps the features that a sparse network, trained with or without targets, holds on to.
+    """Selector of the strongest features of a sparse network, which is trained with or without targets.
 
-    A network whose topology evolves moves its connections to the features that matter. What it reads a feature by, the
-    sum of the absolute weights of its connections, is the feature's strength, and the strongest features are selected.
-
-    Features should be of about equal scale, such as those of `sklearn.preprocessing.StandardScaler`, or of
-    ``MaxAbsScaler`` for sparse `X`: a feature measured in smaller units needs smaller weights. Without targets they
-    are standardised here.
+    A feature's strength is the sum of the absolute weights of its connections, which an evolving topology moves to the
+    features that matter. Scale the features to about equal size, by `sklearn.preprocessing.StandardScaler`, or by
+    ``MaxAbsScaler`` for sparse `X`. Without targets, they are standardised here.
 
     Parameters
     ----------
     n_features_to_select : int, or float in (0, 1], default=0.1
-        How many features, or what share of them, rounded, but at least one.
+        Number of features, or their share, rounded, but at least one feature.
     strategy : {"strength", "neuron_evolution"}, default="strength"
-        ``"strength"`` trains the estimator as it is, and ranks the features by their strength in the end
-        (QuickSelection). ``"neuron_evolution"`` takes the weakest features from the network while it trains, until
-        about so many as are to be selected are left (NeuroFS, see `truesparse.evolution.input_removal`); it needs `y`,
-        and takes the place of the estimator's own ``evolution``. Features that are not left have a score of 0.
+        ``"strength"`` trains the estimator and ranks the features by their final strength (QuickSelection).
+        ``"neuron_evolution"`` removes the weakest features during training until about as many as wanted are left
+        (NeuroFS, see `truesparse.evolution.input_removal`). It needs `y` and replaces the estimator's ``evolution``.
+        Removed features have a score of 0.
     estimator : SparseMLPClassifier or SparseMLPRegressor, default=None
-        What is trained; it is cloned. None takes a regressor if `y` is continuous and a classifier otherwise, so that
-        counts are classes; both with 100 epochs, between which the topology changes by growth that is
-        `truesparse.evolution.Confirmed`: it follows the errors where they can be trusted. Without `y`, None takes
-        `truesparse.estimators.denoising_autoencoder`; any regressor then learns all features, standardised, from
-        noisy ones: those that its ``batch_transform`` makes, or else `truesparse.estimators.GaussianNoise`.
-    random_state : int, RandomState instance or None, default=None
-        Of the estimator; None leaves its own.
-    n_jobs : int, default=None
-        Of the estimator; None leaves its own.
+        The estimator to clone and train. None takes a regressor if `y` is continuous and a classifier otherwise (counts
+        are classes), both with 100 epochs and `truesparse.evolution.Confirmed` growth between them.
+        Without `y`, None takes `truesparse.estimators.denoising_autoencoder`; a given regressor learns all features,
+        standardised, from noisy ones: those of its ``batch_transform``, or of `truesparse.estimators.GaussianNoise`.
+    random_state, n_jobs : default=None
+        Parameters of the estimator; None leaves its own.
 
     Attributes
     ----------
     estimator_ : SparseMLPClassifier or SparseMLPRegressor
-        The trained network.
+        The trained estimator.
     scores_ : (n_features,)
         Its ``feature_importances_``: strengths, which add up to 1.
     ranking_ : (n_features,) int
-        1 for the feature with the highest score, which is first among those selected; equal scores in the features'
-        order.
-    n_features_to_select_ : int
-    n_features_in_ : int
-    feature_names_in_ : (n_features,)
-        Only if the features have names.
+        1 for the highest score; equal scores are ranked in the features' order.
+    n_features_to_select_, n_features_in_, feature_names_in_ : int, int, (n_features,)
+        The names only if the features have some.
 
     Notes
     -----
-    Growth decides on what is found. That of an estimator's default, ``evolution="cte"``, goes by similarity: it selects
-    features that say the same together, and overlooks some that are like no other. ``"rigl"`` and ``"omp"`` go by
-    errors: of features that say the same they may select one only, and where features are many and samples few, they
-    are misled by noise. `truesparse.evolution.Confirmed` does as the samples allow.
-
-    Without targets, the features are the targets, and held as a dense array (n_samples, n_features) even if they are
-    sparse.
+    Growth by similarity (``"cte"``) selects correlated features together and overlooks some that resemble no other.
+    Growth by errors (``"rigl"``, ``"omp"``) may select only one of several correlated features, and follows noise if
+    samples are few. `truesparse.evolution.Confirmed` follows the errors that other samples confirm. Without targets,
+    the features are also the targets, held as a dense array (n_samples, n_features).
 
     References
     ----------
@@ -116,13 +104,13 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Train the estimator, and rank the features.
+        """Train the estimator and rank the features.
 
         Parameters
         ----------
         X : array or SciPy sparse matrix, (n_samples, n_features)
         y : (n_samples,) or (n_samples, n_outputs), default=None
-            Classes, labels or numbers, as the estimator takes them.
+            Targets of classification or regression, as the estimator takes them.
 
         Returns
         -------
@@ -131,9 +119,8 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the data are not as described, if there are fewer features than are to be selected, if the
-            estimator or the strategy needs a `y` that is not given, or if the training fails. The selector is then as
-            it was before.
+            If a parameter or the data are not as described, if there are fewer features than wanted, if the estimator
+            or the strategy needs `y`, or if the training fails. The selector is then unchanged.
         """
         with unchanged_on_error(self):
             estimator = self._make_estimator(y)
@@ -149,7 +136,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return self
 
     def _make_estimator(self, y):
-        """An unfitted estimator for this kind of target."""
+        """Return an unfitted estimator for this kind of target."""
         if self.estimator is not None:
             estimator = clone(self.estimator)
         elif y is None:
@@ -168,7 +155,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return estimator.set_params(**{name: value for name, value in given.items() if value is not None})
 
     def _checked(self, X, y, estimator):
-        """What the estimator is fitted with."""
+        """Return the checked data that the estimator is fitted with."""
         refuse_source(X)
         X = sound_features("X", X)
         options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
@@ -181,7 +168,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
 
     def _count(self, n_features):
-        """How many features are to be selected."""
+        """Return the number of features to select."""
         n = self.n_features_to_select
         if not isinstance(n, Integral):
             return max(1, round(float(n) * n_features))

@@ -1,4 +1,4 @@
-"""What can be asked of a fitted estimator: predictions, its table of layers, and the fitted attributes."""
+"""Fitted estimators: predictions, fitted attributes, exports, and checks of data."""
 
 import os
 from abc import abstractmethod
@@ -33,23 +33,23 @@ class FittedSparseMLP(Parameters):
 
     @abstractmethod
     def _head(self):
-        """Return the `truesparse.storage.head.Head` of what has been learnt."""
+        """Return the `truesparse.storage.head.Head` that turns the last layer's sums into predictions."""
 
     @abstractmethod
     def _store_learnt(self):
-        """Return what was learnt from the targets, as metadata and arrays."""
+        """Return the classes or scales of the targets as metadata and arrays."""
 
     @abstractmethod
     def _restore_learnt(self, section, arrays):
-        """Set what `_store_learnt` stored, checked."""
+        """Set the attributes that `_store_learnt` stored, checked."""
 
     @property
     def _network(self):
-        """The network, once there is one; `truesparse.inspection` finds it here."""
+        """The network of a fitted estimator, for `truesparse.inspection`."""
         return self._fitted("_network").network
 
     def _forward(self, X, of):
-        """What `of` makes of the last layer's sums, (n_outputs, batch): an array (…, n_samples)."""
+        """Apply `of` to the last layer's sums, (n_outputs, batch), and return the results (…, n_samples)."""
         check_is_fitted(self)
         (X,) = self._checked(X, dtype=self._run.network.dtype, reset=False)
 
@@ -66,51 +66,31 @@ class FittedSparseMLP(Parameters):
             return forward_all(self._run.network, array_source(X), of=of_finite)
 
     def summary(self) -> str:
-        """The layers as a table: inputs, units, weights, density, and the bytes that they take without training.
-
-        Returns
-        -------
-        str
-            ``print`` it.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If there are no layers yet.
-        """
+        """Return a table of the layers to print: inputs, units, weights, density, and bytes needed for predictions."""
         check_is_fitted(self)
         return as_text(layer_rows(self._run.network))
 
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
 
-        The directory then holds ``predictor.py``, fewer than 60 lines that say at their top how they are used, and
-        ``weights.npz``, plain arrays of the sparse weights (`truesparse.storage.numpy_export` lists them). Where it is
-        copied to, neither truesparse nor numba nor scikit-learn is needed. Predictions are those of the estimator but
-        for rounding.
+        They are ``predictor.py``, fewer than 60 lines that begin with how to use them, and ``weights.npz``, plain
+        arrays (see `truesparse.storage.numpy_export`). Predictions are those of the estimator up to rounding.
 
         Parameters
         ----------
         path : path
-            A directory. It is made, but not those above it; it may be there if it is empty, or an earlier export,
-            whose two files are replaced. Whatever fails, there is afterwards the model that was there, the new one,
-            whole, or none.
+            A new directory in an existing one, an empty directory, or an earlier export, whose files are replaced.
+            Whatever fails, it holds the old model, the new one or none afterwards.
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If there is nothing to export yet.
-        FileExistsError
-            If there is something else at `path`.
-        OSError
-            If a file cannot be written.
+        FileExistsError, OSError
+            If there is something else at `path`; if a file cannot be written.
 
         Notes
         -----
-        There is no export to ONNX, in which a sparse network would run as a dense one. Its files can hold sparse
-        tensors, but no operator of the standard takes them (microsoft/onnxruntime, issue 5578): ONNX Runtime makes such
-        weights dense when it loads a model (pull request 5540), and refuses them in the ``SparseToDenseMatMul`` of its
-        own (issue 31730).
+        There is no export to ONNX, which would run the network as a dense one: see microsoft/onnxruntime, issues 5578
+        and 31730, and pull request 5540.
 
         Examples
         --------
@@ -135,21 +115,18 @@ class FittedSparseMLP(Parameters):
         numpy_export.write(path, self._run.network, self._head())
 
     def to_torch(self) -> "torch.nn.Sequential":
-        """A copy of the network as a module of PyTorch, in which the weights stay sparse.
+        """Return a copy of the network as a module of PyTorch, in which the weights stay sparse.
 
         Returns
         -------
         torch.nn.Sequential
-            In eval mode. It takes a dense tensor (n, n_features) of the estimator's dtype, and returns what
-            ``predict_proba`` does for a classifier, and ``predict`` for a regressor. Its last part makes these of the
-            last layer's sums, so that ``module[:-1]`` gives the logits. Weights and biases are parameters, connections
-            are buffers, and all can be differentiated, inputs as well; ``state_dict`` holds them as (nnz,) vectors.
-            ``torch.export`` makes of it a program that needs no truesparse.
+            In eval mode. It takes a dense tensor (n, n_features) of the estimator's dtype and returns the values of
+            ``predict_proba`` for a classifier, of ``predict`` for a regressor; ``module[:-1]`` gives the logits.
+            Weights and biases are parameters and connections are buffers, (nnz,) vectors in ``state_dict``. Inputs can
+            be differentiated too. ``torch.export`` turns it into a program that does not need truesparse.
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If there is no network yet.
         ImportError
             If PyTorch is not installed.
         """
@@ -186,13 +163,13 @@ class FittedSparseMLP(Parameters):
 
     @property
     def feature_importances_(self):
-        """Sum of every input's absolute weights in the first layer, as a share of all, (n_features,)."""
+        """Sum of every feature's absolute weights in the first layer, as a share of all, (n_features,)."""
         strength = input_strength(self._fitted("feature_importances_").network.layers[0].weight)
         return strength / max(strength.sum(), np.finfo(strength.dtype).tiny)
 
     @property
     def activation_params_(self):
-        """What the activation of every hidden layer has learnt, (n_params, n_units)."""
+        """Learnt parameters of every hidden layer's activation, (n_params, n_units)."""
         return [params.copy() for params in self._fitted("activation_params_").network.activation_params]
 
     @property
@@ -207,12 +184,12 @@ class FittedSparseMLP(Parameters):
 
     @property
     def history_(self):
-        """What is known of every epoch, as lists of equal length; see `truesparse.training.state.EpochRecord`."""
+        """Records of all epochs as lists of equal length; see `truesparse.training.state.EpochRecord`."""
         return self._fitted("history_").state.history.as_dict()
 
     @property
     def density_(self):
-        """Stored weights as a share of all pairs, over all layers."""
+        """Connections as a share of all pairs, over all layers."""
         return self._fitted("density_").network.density
 
     def _fitted(self, attribute):
@@ -221,10 +198,10 @@ class FittedSparseMLP(Parameters):
         return self._run
 
     def _checked(self, X, *y, dtype, **options):
-        """The data, dense and C-contiguous or CSR with sound indices, in the dtype of the network."""
+        """Return data as C-contiguous arrays, or CSR with sound indices, in the dtype of the network."""
         refuse_source(X)
         X = sound_features("X", X)
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused as infinite
             try:
                 checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
             except OverflowError as error:  # Python's integers have no largest
@@ -232,26 +209,23 @@ class FittedSparseMLP(Parameters):
         return checked if y else (checked,)
 
     def _checked_source(self, X, y, *, first):
-        """The samples of a fit as a source without targets, and the targets as they are."""
+        """Return the samples of a fit as a source without targets, and the user's targets."""
         if isinstance(X, Source):
-            self._check_source(X, first)
-            return X.with_target(None), self._checked_targets(y, X.n_samples)
+            return self._checked_given_source(X, y, first)
+        options = {"dtype": self.dtype, "reset": first, "multi_output": True, "y_numeric": self._y_numeric}
         fits = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype == self.dtype and X.flags.c_contiguous
         if fits and MappedRows(X).is_mapped:
-            X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets, ensure_all_finite=False)
+            X, y = self._checked(X, y, **options, ensure_all_finite=False)
             mapped, step = MappedRows(X), max(1, 2**24 // max(1, X[:1].nbytes))
             for start in range(0, len(X), step):  # not all at once, which would make the whole file resident
                 assert_all_finite(X[start : start + step], input_name="X")
                 mapped.give_back(np.arange(start, min(start + step, len(X))))
         else:
-            X, y = self._checked(X, y, dtype=self.dtype, reset=first, **self._of_targets)
+            X, y = self._checked(X, y, **options)
         return array_source(X), y
 
-    @property
-    def _of_targets(self):
-        return {"multi_output": True, "y_numeric": self._y_numeric}
-
-    def _check_source(self, source, first):
+    def _checked_given_source(self, source, y, first):
+        """Check a user's source and its targets, which scikit-learn cannot."""
         if source.dtype != self.dtype:
             raise ValueError(
                 f"The source X has dtype {source.dtype}, but the estimator has dtype={self.dtype!r}; both must be "
@@ -259,20 +233,17 @@ class FittedSparseMLP(Parameters):
             )
         if first:
             self.n_features_in_ = source.n_features
-            vars(self).pop("feature_names_in_", None)
+            self.__dict__.pop("feature_names_in_", None)
         elif source.n_features != self.n_features_in_:
             raise ValueError(
                 f"X has {source.n_features} features, but {type(self).__name__} is expecting {self.n_features_in_} "
                 "features as input."
             )
-
-    def _checked_targets(self, y, n_samples):
-        """Targets of a source, which scikit-learn has not seen."""
         if y is None:
             raise ValueError(f"The source X has no targets, which {type(self).__name__} needs.")
-        if n_samples == 0:
+        if source.n_samples == 0:
             raise ValueError("The source X has no samples.")
         y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
-        if y.shape[:1] != (n_samples,):
-            raise ValueError(f"The source X has {n_samples} samples, but targets of shape {y.shape}.")
-        return y
+        if y.shape[:1] != (source.n_samples,):
+            raise ValueError(f"The source X has {source.n_samples} samples, but targets of shape {y.shape}.")
+        return source.with_target(None), y

@@ -1,4 +1,4 @@
-"""Labels of classes: those that are announced, their weights, in messages and in files."""
+"""Class labels: checked, weighted, shown in messages and stored in files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,19 +12,13 @@ from truesparse.storage import Arrays, ModelFormatError
 
 
 def distinct(classes: Any) -> np.ndarray:
-    """Return the labels that `classes` holds, in order, (n_classes,).
-
-    Raises
-    ------
-    ValueError
-        If they are no vector of labels that can be put in order.
-    """
+    """Return the labels that `classes` holds, in order, (n_classes,); ValueError if it is no vector of such labels."""
     refuse_masked("classes", classes)
     try:
         labels = np.asarray(classes)
         if labels.ndim == 1 and not (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
             return np.unique(labels)
-    except (TypeError, ValueError):  # what cannot be compared, rows of different lengths
+    except (TypeError, ValueError):  # labels that cannot be compared, or rows of different lengths
         pass
     raise ValueError(f"classes={classes!r} must be a vector of labels that can be put in order, without NaN.")
 
@@ -36,27 +30,17 @@ def shown(labels: np.ndarray) -> str:
 
 
 def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, samples: Samples) -> FloatArray:
-    """Return the weight that each sample has by its class, (n_samples,).
+    """Return the weight that each sample has by its class, (n_samples,); the samples' values are class numbers.
 
-    Parameters
-    ----------
-    class_weight : dict or "balanced"
-    classes : (n_classes,)
-    samples : Samples
-        With numbers of classes as values.
-
-    Raises
-    ------
-    ValueError
-        If a weight is no number that is not below 0, if `class_weight` names a class that does not exist while another
-        one is missing, or if all samples get the weight 0.
+    Raises ValueError if a weight is no number of at least 0, if a dict names an unknown class and leaves out another
+    one, or if all samples get the weight 0.
     """
     if isinstance(class_weight, Mapping):
         for label, weight in class_weight.items():
             check_number(f"class_weight[{label!r}]", weight, 0)
         labels = set(classes.tolist())
         unknown = class_weight.keys() - labels
-        if unknown and labels - class_weight.keys():  # as scikit-learn: else a class is just absent from y
+        if unknown and labels - class_weight.keys():  # as in scikit-learn; otherwise a class is just absent from y
             raise ValueError(f"class_weight has {sorted(map(repr, unknown))}, but y has {shown(classes)}.")
         of_classes = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
     else:
@@ -70,13 +54,7 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, 
 
 
 def stored(classes: np.ndarray) -> tuple[bool, np.ndarray]:
-    """Return whether the labels are text in an array of objects, and the array for a file.
-
-    Raises
-    ------
-    ModelFormatError
-        If they are other objects.
-    """
+    """Return whether the labels are text objects, and the array for a file; ModelFormatError for other objects."""
     of_text = classes.dtype == object
     if of_text and not all(isinstance(label, str) for label in classes):
         raise ModelFormatError(f"classes_={classes!r:.200} cannot be stored; numbers and text are allowed.")
@@ -84,13 +62,7 @@ def stored(classes: np.ndarray) -> tuple[bool, np.ndarray]:
 
 
 def restored(arrays: Arrays, *, of_text: bool) -> np.ndarray:
-    """Return the labels that are in a file.
-
-    Raises
-    ------
-    ModelFormatError
-        If they are not in order, each once, or are no finite numbers and no text.
-    """
+    """Return the labels in a file; ModelFormatError if they are not distinct, in order, and finite numbers or text."""
     classes = arrays.take("classes", "U" if of_text else "biufU", (None,))
     if classes.size < 1 or not (classes[1:] > classes[:-1]).all():
         raise ModelFormatError("The array 'classes' must hold classes in order, each once.")

@@ -1,4 +1,4 @@
-"""What the parameters of both estimators may be. Their docstrings and signatures are written out in both."""
+"""Constraints of the parameters that both estimators share."""
 
 import math
 from numbers import Integral, Real
@@ -6,13 +6,7 @@ from typing import ClassVar
 
 from sklearn.base import BaseEstimator
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    Options,
-    StrOptions,
-    validate_parameter_constraints,
-)
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_parameter_constraints
 
 from truesparse.evolution import Evolution
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
@@ -22,14 +16,14 @@ from truesparse.storage.parameters import Missing
 
 
 class Named(StrOptions):
-    """The short names of a kind of plug-in, those that are registered when a parameter is checked."""
+    """Constraint: a short name of a kind of plug-in that is registered when the parameter is checked."""
 
     def __init__(self, kind: str):
         super().__init__(set())
         self.kind = kind
 
     def is_satisfied_by(self, value):
-        """Whether it is one of them."""
+        """Return whether `value` is such a name."""
         return isinstance(value, str) and value in names(self.kind)
 
     def __str__(self):
@@ -37,7 +31,7 @@ class Named(StrOptions):
 
 
 class Parameters(BaseEstimator):
-    """Holds the constraints that scikit-learn checks before ``fit``."""
+    """Base with the constraints that scikit-learn checks before ``fit``."""
 
     _parameter_constraints: ClassVar[dict] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -71,11 +65,13 @@ class Parameters(BaseEstimator):
         "callbacks": [list, tuple, None],
     }
 
+    def _set_parameters(self, given):
+        """Set an attribute for each parameter; `given` are the local variables of ``__init__``."""
+        self.__dict__.update({name: value for name, value in given.items() if name != "self"})
+
     def _validate_params(self):
-        """Check all parameters but those that a file could only name, which predictions do without."""
+        """Check all parameters but those that a file could only name, which predictions do not need."""
         if isinstance(self.evolution, str) and self.evolution in FIRST_TOPOLOGIES:
-            preset(self.evolution)  # says what to write instead
-        parameters = {
-            name: value for name, value in self.get_params(deep=False).items() if not isinstance(value, Missing)
-        }
-        validate_parameter_constraints(self._parameter_constraints, parameters, caller_name=type(self).__name__)
+            preset(self.evolution)  # raises an error that names the parameters to use
+        given = {name: value for name, value in self.get_params(deep=False).items() if not isinstance(value, Missing)}
+        validate_parameter_constraints(self._parameter_constraints, given, caller_name=type(self).__name__)

@@ -1,18 +1,17 @@
-"""Saving and loading models: files that can be kept for years, and read without trusting who made them.
+"""Saving and loading models, in files that can be read without trusting who made them.
 
-A file holds JSON and plain arrays (`truesparse.storage` has the layout), never code: `load` looks classes up among the
-registered plug-ins (`truesparse.runtime.plugins`), imports nothing by name, checks every size before it reads and every
-connection before a kernel sees it. ``numpy.load`` reads the arrays too.
+A file holds JSON and plain arrays (see `truesparse.storage`), never code. `load` looks classes up among the registered
+plug-ins, imports nothing by name, and checks sizes and connections before it uses them.
 """
 
 import os
-import warnings
 from typing import BinaryIO
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.storing import restore, store
+from truesparse.runtime.warnings import warn
 from truesparse.storage import ModelFormatError, missing_in, naming, read_archive, write_archive
 
 __all__ = ["ModelFormatError", "load", "save"]
@@ -23,27 +22,24 @@ _CLASSES = {cls.__name__: cls for cls in (SparseMLPClassifier, SparseMLPRegresso
 def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: bool = True) -> None:
     """Store a model, fitted or not, in a file.
 
-    Code is only named: a `batch_transform`, a scorer, a rule of your own. The loaded model predicts without them, but
-    it needs its activation and its loss. `callbacks` are left out.
+    Code (a `batch_transform`, a scorer, a rule of your own) is only named. The loaded model predicts without it, but
+    needs its activation and loss. `callbacks` are left out.
 
     Parameters
     ----------
     model : SparseMLPClassifier or SparseMLPRegressor
     file : path or binary file object
-        At a path, whatever fails, there is afterwards the file that was there or the new one, whole.
+        A path afterwards holds the old file or the new one, whatever fails.
     training : bool, default=True
-        Whether to store the moments of the solver, so that ``partial_fit`` and ``warm_start=True`` go on as if the
-        model had never left memory; they take up to two thirds of the file. Without them, training goes on with fresh
-        ones, and predictions are the same.
+        Whether to store the optimiser's moments, up to two thirds of the file. Without them, ``partial_fit`` and
+        ``warm_start=True`` start from fresh ones; with them, they go on as if the model had never left memory.
 
     Raises
     ------
     ModelFormatError
         If the model is of a class of your own, or its classes are neither numbers nor text.
-    ValueError
-        If a parameter has a value that `fit` refuses.
-    OSError
-        If the file cannot be written.
+    ValueError, OSError
+        If `fit` would refuse a parameter; if the file cannot be written.
 
     Examples
     --------
@@ -64,39 +60,26 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
 
 
 def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
-    """The model in a file that `save` or a `truesparse.callbacks.Checkpoint` wrote.
-
-    Parameters
-    ----------
-    file : path or binary file object
-
-    Returns
-    -------
-    SparseMLPClassifier or SparseMLPRegressor
+    """Return the model, classifier or regressor, that `save` or a `truesparse.callbacks.Checkpoint` wrote to a file.
 
     Raises
     ------
     ModelFormatError
-        If the file is damaged, is no model, or is of a newer major version, or if the network has an activation or a
-        loss of your own that is not registered by `truesparse.plugin` before. Nothing in the file is executed, and the
-        memory that is used is bounded by its size.
+        If the file is damaged, no model, or of a newer major version, or if the network's activation or loss is a
+        plug-in that is not registered. Nothing in the file is executed; its size bounds the memory that is used.
     OSError
-        If the file cannot be opened or read.
+        If the file cannot be read.
 
     Warns
     -----
     UserWarning
-        If parameters are missing because the file could only name them, or names a plug-in that is not registered. The
-        model predicts and can be saved again; before more training, set them by ``set_params``.
+        If the file could only name parameters, or names plug-ins that are not registered. The model predicts and can
+        be saved again; before more training, set them by ``set_params``.
     """
     with naming(file):
         model, _ = restore(*read_archive(file), _CLASSES)
-    missing = {name: ", ".join(missing_in(value)) for name, value in model.get_params(deep=False).items()}
-    missing = [f"{name} ({needed:.300})" for name, needed in missing.items() if needed]
+    needed = {name: ", ".join(missing_in(value)) for name, value in model.get_params(deep=False).items()}
+    missing = [f"{name} ({names:.300})" for name, names in needed.items() if names]
     if missing:
-        warnings.warn(
-            f"The file could only name {', '.join(missing)}: the model predicts, and needs that for more training.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn(f"The file could only name {', '.join(missing)}: the model predicts, and needs that for more training.")
     return model

@@ -1,4 +1,4 @@
-"""From the parameters of an estimator to a recipe."""
+"""Recipes made from the parameters of an estimator."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 from truesparse.evolution import Evolution, preset, suited_settings
 from truesparse.network.losses import Loss
+from truesparse.runtime.checks import is_count
 from truesparse.runtime.plugins import resolve
 from truesparse.training.recipe import Recipe
 
@@ -21,36 +22,24 @@ _KINDS = {
 
 
 def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
-    """Make the recipe of a fit.
+    """Make the recipe of a fit from an estimator's parameters, each of them checked.
 
-    Parameters
-    ----------
-    parameters : dict
-        Those of an estimator, each checked by itself.
-    loss : Loss
-
-    Raises
-    ------
-    ValueError
-        If parameters contradict each other.
+    Raises ValueError if parameters contradict each other.
     """
     given = dict(parameters)
-    given["activation"] = resolve("activation", given["activation"])
     if given["epsilon"] is not None and given["density"] is not None:
         raise ValueError(
             f"epsilon={given['epsilon']!r} and density={given['density']!r} both say how many weights there are; leave "
             "one of them None."
         )
-    for name, kind in _KINDS.items():
-        given[name] = resolve(kind, given[name])
+    given |= {name: resolve(kind, given[name]) for name, kind in _KINDS.items()}
     suited = suited_settings(given["evolution"], given["topology_init"])
     given |= {name: suited[name] for name in ("activation", "weight_init") if given[name] is None}
     if given["dropout"] is None:
         given["dropout"] = 0.1 if loss.of_classes else 0.0
-    hidden = given["hidden_layer_sizes"]
     return Recipe(
         loss=loss,
-        hidden_layer_sizes=tuple(hidden_sizes(hidden)),
+        hidden_layer_sizes=tuple(hidden_sizes(given["hidden_layer_sizes"])),
         topology=given["topology_init"],
         epsilon=given["epsilon"],
         density=given["density"],
@@ -73,29 +62,24 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
 
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
-    """Return the units of the hidden layers.
-
-    Raises
-    ------
-    ValueError
-        If one of them is no positive integer.
-    """
+    """Return the units of the hidden layers; ValueError if one of them is no positive integer."""
     sizes = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else list(hidden_layer_sizes)
-    if not all(isinstance(size, Integral) and not isinstance(size, bool) and size > 0 for size in sizes):
+    if not all(map(is_count, sizes)):
         raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} must hold positive integers only.")
     return [int(size) for size in sizes]
 
 
 def _evolution(given) -> Evolution | None:
-    """The evolution with the schedule that `drop_fraction` and `update_every` ask for."""
+    """Return the evolution with the schedule that `drop_fraction` and `update_every` ask for."""
     evolution = preset(given["evolution"]) if isinstance(given["evolution"], str) else given["evolution"]
     asked = {name: given[name] for name in ("drop_fraction", "update_every") if given[name] is not None}
     if evolution is None or not asked:
         return evolution
+    schedule: Any = evolution.schedule
     try:
-        return replace(evolution, schedule=replace(evolution.schedule, **asked))
+        return replace(evolution, schedule=replace(schedule, **asked))
     except TypeError as error:
         raise ValueError(
-            f"{' and '.join(asked)} cannot be set, because the schedule {evolution.schedule!r} has no such field; set "
+            f"{' and '.join(asked)} cannot be set, because the schedule {schedule!r} has no such field; set "
             "it in the schedule itself and leave the parameter None."
         ) from error

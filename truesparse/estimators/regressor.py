@@ -20,49 +20,45 @@ from truesparse.training.trainer import Start
 class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     """A regressor whose network is sparse from the first to the last step of its training.
 
-    For one or several outputs. `score` is R², whatever `loss` is.
+    It predicts one or several outputs. `score` is R² for every `loss`.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
         Units of each hidden layer.
     evolution : str, Evolution or None, default="cte"
-        How the topology, which weights there are, changes during training. Each update drops a share of the weakest
-        connections and grows as many others. A name is a method: ``"cte"`` grows connections between units with similar
-        activations, ``"set"`` at random, ``"rigl"`` where the gradient is largest, ``"omp"`` where an input explains
-        most of an error; there are ``"ctre_sim"``, ``"ctre_seq"``, ``"gse"``, ``"path_weight"`` and ``"sensitivity"``
-        too. ``"static"`` and None leave the topology as it is. A `truesparse.Evolution` has other values, or rules of
-        your own.
-    epsilon : float, default=None
-        A layer gets ``epsilon * (fan_in + fan_out)`` weights, at most all. None means 1, unless `density` is given.
-    density : float in (0, 1], default=None
-        Stored weights as a share of all pairs of units, over all layers. The layers share them as `epsilon` would.
-        Give either `epsilon` or `density`.
+        How the topology changes during training. Each update drops a share of the weakest connections and grows as
+        many: ``"cte"`` between units with similar activations, ``"set"`` at random, ``"rigl"`` where the gradient is
+        largest, ``"omp"`` where an input explains most of an error. Other methods are ``"ctre_sim"``, ``"ctre_seq"``,
+        ``"gse"``, ``"path_weight"`` and ``"sensitivity"``. ``"static"`` and None leave the topology as it is. A
+        `truesparse.Evolution` has other values, or rules of your own.
+    epsilon, density : float, default=None
+        A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
+        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1.
     drop_fraction : float in [0, 1], default=None
-        Share of each layer's weights that an update of the topology replaces. The methods anneal it to 0 at three
-        quarters of the training. None means the method's own, 0.3, or 0.5 for ``"ctre_sim"``. Not used if the topology
-        never changes.
+        Share of each layer's connections that an update replaces. The methods anneal it to 0 at three quarters of the
+        training. None means the method's own: 0.3, or 0.5 for ``"ctre_sim"``.
     update_every : int or "epoch", default=None
-        Steps between updates of the topology. None means the method's own, 150. Not used if the topology never changes.
+        Steps between updates of the topology. None means the method's own, 150.
     topology_init : {"balanced", "erdos_renyi", "snip", "full"} or object, default="balanced"
         The first topology. ``"balanced"`` gives all units of a side equally many connections, give or take one.
-        ``"erdos_renyi"`` draws them uniformly. ``"snip"`` takes those that matter most to the loss of a dense network
-        before training, judged by some of the samples. That network is never held in memory, but takes the time of a
-        few dense steps. ``"full"`` stores all weights. An object is a grow rule that fills empty layers, such as
-        `truesparse.evolution.SNIP` with other values, or `truesparse.evolution.Given`, a topology of your own.
+        ``"erdos_renyi"`` draws them uniformly. ``"snip"`` takes those that matter most to the loss of a dense network,
+        judged by some of the samples: that costs a few dense steps in time, but no dense array. ``"full"`` stores all
+        connections. An object is a grow rule that fills empty layers, such as `truesparse.evolution.SNIP` with other
+        values, or `truesparse.evolution.Given`, a topology of your own.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default=None
-        Of the hidden units. None means what suits the method: ``"relu"`` for growth by similarity, and All-ReLU, whose
-        units pass on something for every input, for all others. `truesparse.network.activations` has other slopes.
+        Activation of the hidden units. The default depends on the method: ``"relu"`` for growth by similarity,
+        ``"all_relu"``, whose units never fall silent, for all others. Other slopes: `truesparse.network.activations`.
     weight_init : {"fan_in", "dense", "glorot"} or object, default=None
-        First weights, uniform in ±bound. ``"fan_in"``: ``0.5 * sqrt(6 / n)``, where n is the number of inputs that the
-        unit really has. ``"dense"``: ``sqrt(6 / fan_in)``, and ``"glorot"``: ``sqrt(6 / (fan_in + fan_out))``, as if
-        all pairs were connected. None means what suits the method: ``"fan_in"``, twice as large for ``"set"``,
-        ``"static"`` and full networks. `truesparse.network.initial_weights` has other gains.
+        First weights, uniform in ±bound. The bound is ``0.5 * sqrt(6 / n)`` for ``"fan_in"``, where n counts the unit's
+        own connections, ``sqrt(6 / fan_in)`` for ``"dense"`` and ``sqrt(6 / (fan_in + fan_out))`` for ``"glorot"``.
+        The default depends on the method: ``"fan_in"``, twice as large for ``"set"``, ``"static"`` and full networks.
+        Other gains: `truesparse.network.initial_weights`.
     dropout : float in [0, 1), default=None
-        Share of the hidden units that are silenced in each step of training. None means 0.1 for classification and 0
-        for regression, where the noise costs accuracy.
+        Share of the hidden units that are silenced in each step. None means 0.1 for classification and 0 for
+        regression, where the noise costs accuracy.
     solver : {"adam", "sgd"} or object, default="adam"
-        The optimiser: Adam, or stochastic gradient descent with Nesterov momentum 0.9. For other values,
+        The optimiser: Adam, or stochastic gradient descent with Nesterov momentum 0.9. Other values:
         `truesparse.training.SGD` and `truesparse.training.Adam`.
     alpha : float, default=1e-4
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of a batch.
@@ -70,93 +66,83 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         Samples per step, at most all.
     learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
-        quarters of them; or falling to 0 along half a cosine. For other steps, `truesparse.training.lr_schedules.Step`.
+        quarters; or falling to 0 along half a cosine. Other steps: `truesparse.training.lr_schedules.Step`.
     learning_rate_init : float, default=0.006
-        The learning rate at the start.
+        First learning rate.
     batch_transform : callable, default=None
-        ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch of shape (n, n_features), for
-        example shifted images or noisy features. It is given a copy, dense or CSR as the data are, that it may change,
-        and a `numpy.random.Generator`. It does not see validation data, nor the samples by which the topology evolves.
+        ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features), such as shifted
+        images or noisy features. It gets a copy, dense or CSR like the data, which it may change, and a
+        `numpy.random.Generator`. Validation data and the samples that rules of evolution look at are not transformed.
     max_iter : int, default=200
-        Epochs. The schedules of the topology and of the learning rate are stretched over so many; with ``partial_fit``,
-        over so many calls in a row.
+        Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``.
     shuffle : bool, default=True
         Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same bytes, whatever the number of threads, and for dense and sparse `X` with the same
-        numbers. Dense and sparse agree within rounding only if all weights of a first layer with at least 64 units and
-        64 features are stored, which BLAS computes.
+        The same int gives the same bytes for any number of threads, and for dense and sparse `X` of the same numbers.
+        Dense and sparse agree only within rounding if the first layer is full and has at least 64 units and 64
+        features, because BLAS computes it.
     tol : float, default=1e-4
-        An epoch is an improvement if it is better by more than that.
+        An epoch is an improvement if it is better by more than this.
     verbose : int or bool, default=0
-        0 is silent. 1 shows a progress bar with loss, score and time left if rich is installed and output goes to
-        a terminal that nothing else draws on; otherwise, as in files, notebooks and parallel searches, it prints a line
-        per epoch. 2 always prints lines.
+        0 is silent. 1 shows a progress bar if rich is installed and the output is a terminal that nothing else draws
+        on; otherwise, as in files, notebooks and parallel searches, a line per epoch. 2 always prints lines.
     warm_start : bool, default=False
-        Let ``fit`` go on with the network, the moments of the solver and the topology that it left, and with their
-        random streams. What shapes the network (``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
-        ``activation``, ``dtype``) cannot change then, nor in ``partial_fit``.
+        Let ``fit`` continue with the network, the optimiser's moments and the random streams of the last ``fit``.
+        Then, and in ``partial_fit``, ``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
+        ``activation`` and ``dtype`` cannot change.
     early_stopping : bool, default=False
-        Set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their score has
-        not improved for `n_iter_no_change` epochs, and return the network of the best epoch. ``partial_fit`` does not
-        use it. If False, training stops when the training loss has not improved for `n_iter_no_change` epochs in which
+        If True, set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their
+        score has not improved for `n_iter_no_change` epochs, and keep the network of the best epoch. Not used by
+        ``partial_fit``. If False, stop when the training loss has not improved for `n_iter_no_change` epochs in which
         no connection was replaced.
     scoring : str, callable or None, default=None
-        The score of the validation data: a scorer of scikit-learn or its name, called with this estimator, their
-        features, targets and, if they differ, weights; or ``"loss"`` for minus their loss. None means what ``score``
-        returns: accuracy or R². Only used with validation data.
+        Score of the validation data: a scorer of scikit-learn or its name, or ``"loss"`` for minus their loss. None
+        means that of ``score``: accuracy or R².
     validation_fraction : float in (0, 1), default=0.1
-        Only used with ``early_stopping=True``, when ``fit`` is given no validation data.
+        Used with ``early_stopping=True`` if ``fit`` is given no validation data.
     n_iter_no_change : int or inf, default=20
         Epochs without improvement after which training stops.
     n_jobs : int, default=None
-        Threads, with joblib's meaning: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all, -2 all
-        but one; at most those that Numba has, ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None
-        here. Several threads are a RuntimeError in a process forked from one that had used several: start it by
-        "loky", "spawn" or "forkserver". `truesparse.runtime.threads` has the details.
+        Threads, as in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all; at most
+        ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None here. A process that was forked from one
+        with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or "forkserver".
     dtype : {"float32", "float64"}, default="float32"
         Of the weights and of all arithmetic.
     callbacks : list, default=None
-        Objects that watch the training, such as `truesparse.callbacks.EarlyStopping`; `truesparse.callbacks` has
-        others, and their methods. Callbacks of scikit-learn 1.9 or later go into ``set_callbacks``.
+        Objects that watch the training, see `truesparse.callbacks`. Callbacks of scikit-learn 1.9 or later go into
+        ``set_callbacks``.
     loss : {"squared_error", "absolute_error", "huber", "poisson"} or Huber, default="squared_error"
-        What is minimised, added up over the outputs: half the squared error, for means; the absolute error, for
-        medians; ``"huber"``, for means when some targets are far off (`truesparse.network.losses.Huber` has other
-        thresholds); ``"poisson"``, half the Poisson deviance with exp as the last activation, for counts. Cannot change
-        while training goes on.
+        The training loss, a sum over the outputs. ``"squared_error"`` (halved) fits means, ``"absolute_error"``
+        medians, ``"huber"`` means when some targets are outliers (other thresholds: `truesparse.network.losses.Huber`),
+        ``"poisson"`` counts: half the Poisson deviance, with exp as the last activation. Cannot change while training
+        goes on.
 
     Attributes
     ----------
     target_mean_, target_scale_ : (n_outputs,) float64
-        Targets are scaled before training: minus this mean, divided by this scale, which the first data set. Losses in
-        `history_` are those of scaled targets; predictions are scaled back. With ``loss="poisson"``, targets are only
-        divided by their mean.
-    coefs_ : list of csc_array, (fan_in, fan_out)
-        Copies of the weights of every layer; their ``T`` is what the network stores.
-    intercepts_ : list of (fan_out,)
-        Biases of every layer.
+        Mean and standard deviation of the first training targets. Targets are standardised by them for training and
+        for the losses in `history_`; predictions are scaled back. With ``loss="poisson"``, targets are only divided by
+        their mean.
+    coefs_, intercepts_ : list of csc_array (fan_in, fan_out), list of (fan_out,)
+        Copies of the weights and biases of every layer; the network stores ``coefs_[l].T``.
     feature_importances_ : (n_features,)
-        Strength of every feature: the sum of its absolute weights in the first layer, divided by that of all, so that
-        they add up to 1 (to 0 if all weights of that layer are zero). Compare features of about equal scale only: a
-        feature measured in smaller units needs smaller weights. Importances are more reliable after more updates of the
-        topology. A high value means that the network uses the feature. A correlated feature might do as well, and the
-        sign of the effect is not shown.
+        Sum of every feature's absolute weights in the first layer, as a share of all: they add up to 1, or to 0 if all
+        weights are zero. Compare only features of about equal scale: a feature in smaller units needs smaller weights.
+        Importances are more reliable after more updates of the topology. A high value means that the network uses the
+        feature. A correlated feature might do as well, and the sign of the effect is not shown.
     activation_params_ : list of (n_params, n_units)
-        What the activation of every hidden layer has learnt: left threshold, left slope, distance of the thresholds and
-        right slope for ``"srelu"``, nothing for others.
-    n_iter_ : int
-        Epochs that have been trained.
-    loss_curve_ : list of float
-        Mean training loss of every epoch.
+        Learnt parameters of every hidden layer's activation. For ``"srelu"``: left threshold, left slope, distance of
+        the thresholds and right slope. Other activations have none.
+    n_iter_, loss_curve_ : int, list of float
+        Epochs that have been trained, and the mean training loss of each.
     history_ : dict of list
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
-        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. The
-        validation's entries are NaN without validation data.
+        ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation
+        entries are NaN without validation data.
     density_ : float
-        Stored weights as a share of all pairs.
-    n_features_in_ : int
-    feature_names_in_ : (n_features,)
-        Only if the features have names.
+        Connections as a share of all pairs.
+    n_features_in_, feature_names_in_ : int, (n_features,)
+        The names only if the features have some.
 
     Examples
     --------
@@ -171,10 +157,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     _y_numeric = True
     _fewest_to_score = 2  # R² compares with the mean
 
-    _parameter_constraints: ClassVar[dict] = {
-        **BaseSparseMLP._parameter_constraints,
-        "loss": [Named("loss"), Loss],
-    }
+    _parameter_constraints: ClassVar[dict] = {**BaseSparseMLP._parameter_constraints, "loss": [Named("loss"), Loss]}
 
     def __init__(
         self,
@@ -210,51 +193,19 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         callbacks=None,
         loss="squared_error",
     ):
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.evolution = evolution
-        self.epsilon = epsilon
-        self.density = density
-        self.drop_fraction = drop_fraction
-        self.update_every = update_every
-        self.topology_init = topology_init
-        self.activation = activation
-        self.weight_init = weight_init
-        self.dropout = dropout
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.batch_transform = batch_transform
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.early_stopping = early_stopping
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.n_jobs = n_jobs
-        self.dtype = dtype
-        self.callbacks = callbacks
-        self.loss = loss
+        self._set_parameters(locals())
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one epoch over the given samples.
 
-        The topology, the solver's moments and the schedules, which plan for `max_iter` calls, go on from call to call.
-        Rules of evolution that look at activations or errors see the samples of the call.
+        Topology, moments and schedules, which are planned for `max_iter` calls, go on from call to call. Rules of
+        evolution look at the samples of the call.
 
         Parameters
         ----------
-        X : array or SciPy sparse matrix, (n_samples, n_features)
-        y : (n_samples,) or (n_samples, n_outputs)
-            Those of the first call set what targets are scaled by.
-        sample_weight : (n_samples,), default=None
-            What each sample's loss is multiplied by. A sample of weight 0 is left out.
+        X, y, sample_weight
+            As for `fit`, but weights are factors of each sample's loss. The first call sets the scale of the targets.
 
         Returns
         -------
@@ -268,7 +219,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         return self._train(X, y, sample_weight, start=Start.PART)
 
     def predict(self, X):
-        """The outputs.
+        """Return the outputs.
 
         Parameters
         ----------
@@ -305,7 +256,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
             )
         if loss.not_below_0 and columns.min() < 0:
             raise ValueError(f"loss={self.loss!r} needs numbers that are not below 0 in y, got {columns.min():g}.")
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused as infinite, in words
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused as infinite below
             if first:
                 self._learn_scale(columns, weights)
             values = columns - self.target_mean_
@@ -318,7 +269,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     def _learn_scale(self, columns, weights):
         weights = None if weights is None else weights / weights.max()
         mean = np.average(columns, axis=0, weights=weights)
-        if self._loss.not_below_0:  # counts stay above 0, and what they are in relation to their mean
+        if self._loss.not_below_0:  # counts stay above 0 and in proportion to their mean
             scale = mean
         else:
             self.target_mean_ = mean

@@ -1,4 +1,4 @@
-"""What a fit leaves in an estimator: one object, which files and callbacks take as it is."""
+"""The run of a fitted estimator: its network and the state of its training."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -13,23 +13,12 @@ SHAPED_BY = ("hidden_layer_sizes", "epsilon", "density", "topology_init", "activ
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A network and its training.
-
-    Parameters
-    ----------
-    network : MLP
-    state : TrainingState
-        With the network and the seed, all that the next step depends on.
-    seed : int
-        Of all random streams.
-    shape : dict
-        The parameters `SHAPED_BY` that the network was made with.
-    """
+    """A network and its training."""
 
     network: MLP
     state: TrainingState
-    seed: int
-    shape: dict[str, Any]
+    seed: int  # of all random streams
+    shape: dict[str, Any]  # the parameters `SHAPED_BY` that the network was made with
 
     def copy(self) -> "Run":
         """Return a copy that shares nothing that changes."""

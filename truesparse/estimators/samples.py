@@ -1,9 +1,9 @@
-"""Samples as a fit takes them: features, targets and weights that belong together."""
+"""Samples of a fit: features, targets and weights that belong together."""
 
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,57 +16,44 @@ from truesparse.data.source import Source, in_batches
 from truesparse.network.losses import Target, Weighted
 from truesparse.runtime.checks import is_number, refuse_masked, refuse_sparse
 
+Score = Callable[[FloatArray, Target], float]
+"""``score(predictions, target)`` of a `truesparse.training.Validation`."""
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Some samples.
+    """Some samples."""
 
-    Parameters
-    ----------
-    source : Source
-        Where the features are.
-    y : (n_samples,) or (n_samples, n_outputs)
-        The targets as the user has them.
-    values : (n_samples, …)
-        The targets as the loss takes them.
-    weights : (n_samples,) float64, optional
-        Only if one of them is not 1.
-    """
-
-    source: Source
-    y: np.ndarray
-    values: np.ndarray
-    weights: FloatArray | None
+    source: Source  # the features
+    y: np.ndarray  # the user's targets, (n_samples,) or (n_samples, n_outputs)
+    values: np.ndarray  # encoded targets, (n_samples, …)
+    weights: FloatArray | None  # (n_samples,) float64, None if all are 1
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of samples."""
         return self.source.n_samples
 
     def __getitem__(self, chosen: IndexArray) -> "Samples":
-        """Return some of them; features are not copied."""
+        """Return the chosen samples; features are not copied."""
         weights = None if self.weights is None else self.weights[chosen]
         return Samples(self.source.subset(chosen), self.y[chosen], self.values[chosen], weights)
 
-    def times(self, factors: FloatArray | None) -> "Samples":
-        """Return the same with other weights, (n_samples,); None changes nothing."""
-        if factors is None:
-            return self
-        return replace(self, weights=factors if self.weights is None else self.weights * factors)
-
-    def with_target(self, *, relative: bool = True) -> Source:
-        """Return the source with targets as the loss takes them; relative weights have a mean of 1."""
-        weights, target = self.weights, self.values
+    def with_target(self, factors: FloatArray | None = None, *, relative: bool = True) -> Source:
+        """Return the source with encoded targets, weights times `factors`; relative weights have a mean of 1."""
+        weights = self.weights
+        if factors is not None:
+            weights = factors if weights is None else weights * factors
         if weights is not None and relative:
             weights = weights / weights.max()  # equal weights are 1 now, and no sum overflows
             weights /= weights.mean()
         if weights is not None and not (weights == 1).all():
-            target = Weighted(self.values, weights)
-        return self.source.with_target(target)
+            return self.source.with_target(Weighted(self.values, weights))
+        return self.source.with_target(self.values)
 
 
 def fingerprint(parts: Iterable[Samples | None]) -> str:
-    """Return a SHA-256 of checked samples: of their numbers, their dtype and their form."""
+    """Return a SHA-256 of the values, dtypes and form of checked samples."""
     digest = hashlib.sha256()
     for part in parts:
         if part is None:
@@ -91,10 +78,7 @@ def _add(digest, arrays):
 def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | None:
     """Return the weights of samples, (n_samples,) float64; None if all are 1.
 
-    Raises
-    ------
-    ValueError
-        If they are not one finite number, not below 0, for each sample, or if all are 0.
+    Raises ValueError if they are not one finite number, not below 0, for each sample, or if all are 0.
     """
     if weights is None:
         return None
@@ -113,13 +97,7 @@ def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | Non
 
 
 def refuse_source(X: Any) -> None:
-    """Refuse a source where features are needed.
-
-    Raises
-    ------
-    ValueError
-        If `X` is a `Source`.
-    """
+    """Refuse a source where features are needed."""
     if isinstance(X, Source):
         raise ValueError(
             f"X={X!r} is a Source, which only fit takes; give an array or a SciPy sparse matrix, such as that of its "
@@ -127,17 +105,8 @@ def refuse_source(X: Any) -> None:
         )
 
 
-def scorer_of(scoring: Any, fitted: Any, samples: Samples) -> Callable[[FloatArray, Target], float]:
-    """Return a scorer of scikit-learn as the score of a `truesparse.training.Validation`.
-
-    Parameters
-    ----------
-    scoring : str or callable
-    fitted : estimator
-        Its network is the one in training.
-    samples : Samples
-        The validation data.
-    """
+def scorer_of(scoring: Any, fitted: Any, samples: Samples) -> Score:
+    """Return scikit-learn's scorer for an estimator with the network in training, on validation samples."""
     scorer = check_scoring(fitted, scoring=scoring)
     weights = {} if samples.weights is None else {"sample_weight": samples.weights}
     if weights and not _takes_weights(scorer):

@@ -1,4 +1,4 @@
-"""An estimator as metadata and arrays, and back."""
+"""Estimators as metadata and arrays, and back."""
 
 import importlib.metadata
 import platform
@@ -27,8 +27,8 @@ from truesparse.storage import (
     store_run,
 )
 
-_NOT_STORED = ("callbacks",)  # what watches a training is no part of the model
-_CODE = ("batch_transform", "scoring")  # rules can be called as well, but not as these are
+_NOT_STORED = ("callbacks",)
+_CODE = ("batch_transform", "scoring")  # functions of the user
 _NEEDED = ("n_jobs", "verbose")  # by predictions, or by every method
 _LIBRARIES = ("numpy", "scipy", "numba", "scikit-learn")
 
@@ -36,28 +36,15 @@ _LIBRARIES = ("numpy", "scipy", "numba", "scikit-learn")
 def store(
     estimator: BaseEstimator, *, training: bool = True, data: str | None = None
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """An estimator's parameters and, if it is fitted, all that it has learnt.
+    """Return an estimator's parameters and, if it is fitted, all that it has learnt, as metadata and arrays.
 
-    Parameters
-    ----------
-    estimator : SparseMLPClassifier or SparseMLPRegressor
-    training : bool
-        Whether to store the moments of the solver too.
-    data : str, optional
-        The fingerprint of the data of a fit that has not ended: this makes a checkpoint.
-
-    Raises
-    ------
-    ModelFormatError
-        If a parameter or the classes cannot be stored.
+    `training` says whether to store the moments too. `data`, the fingerprint of the data of a fit that has not ended,
+    makes a checkpoint. Raises ModelFormatError if a parameter or the classes cannot be stored.
     """
+    parameters = estimator.get_params(deep=False)
     metadata = {
         "class": type(estimator).__name__,
-        "parameters": {
-            name: encode(value, name)
-            for name, value in estimator.get_params(deep=False).items()
-            if name not in _NOT_STORED
-        },
+        "parameters": {name: encode(parameters[name], name) for name in parameters if name not in _NOT_STORED},
         "libraries": versions(),
         "data": data,
         "fitted": None,
@@ -81,20 +68,15 @@ def store(
 
 
 def restore(
-    metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], classes: Mapping[str, type]
+    metadata: dict[str, Any], stored_arrays: dict[str, np.ndarray], classes: Mapping[str, type]
 ) -> tuple[BaseEstimator, str | None]:
-    """The estimator of `store`, and the fingerprint.
+    """Return the estimator of `store`, and the fingerprint.
 
-    Parameters that are not there have their defaults: they came into the library after the file was written. Those that
-    the file only names, or that name a plug-in which this program has not registered, are a `Missing`.
-
-    Raises
-    ------
-    ModelFormatError
-        If anything else is missing, or anything is unknown or not what it must be; if predictions need a plug-in that
-        this program has not registered.
+    Parameters newer than the file have their defaults. Those that the file can only name, or that name a plug-in which
+    this program has not registered, are a `Missing`. Raises ModelFormatError if anything else is missing, unknown or
+    not as it must be, or if predictions need a plug-in that is not registered.
     """
-    section, arrays = Section(metadata, "metadata.json"), Arrays(arrays)
+    section, arrays = Section(metadata, "metadata.json"), Arrays(stored_arrays)
     name = section.take("class", str)
     if name not in classes:
         raise ModelFormatError(f"class={name!r:.100} is none of {sorted(classes)}.")
@@ -102,7 +84,7 @@ def restore(
     data = section.take("data", str, type(None))
     estimator = _make(classes[name], section.take("parameters", dict))
     if not section.is_null("fitted"):
-        with np.errstate(over="ignore"):  # a slope may be beyond float32; sums that overflow are refused in words
+        with np.errstate(over="ignore"):  # a slope may be beyond float32; overflows of sums are refused later
             _restore_fitted(estimator, section.section("fitted"), arrays)
     section.close()
     arrays.close()
@@ -111,13 +93,13 @@ def restore(
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of what writes a file; looking for them takes longer than all else, so it is done once."""
+    """Return the versions that a file records; looking for them is slow, so it is done once."""
     found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {"truesparse": __version__, "python": platform.python_version()} | found
 
 
 def _make(cls, parameters):
-    """An estimator that is not fitted."""
+    """Return an estimator that is not fitted."""
     unknown = parameters.keys() - (cls().get_params(deep=False).keys() - set(_NOT_STORED))
     if unknown:
         raise ModelFormatError(f"{cls.__name__} has no parameters {sorted(unknown)!r:.200} that a file could hold.")
@@ -142,8 +124,7 @@ def _restore_fitted(estimator, section, arrays):
         name: decode(content, name, may_miss=name == "topology_init")
         for name, content in section.take("shape", dict).items()
     }
-    activation, dtype = _network_options(shape)
-    network = restore_network(section.section("network"), arrays, activation, dtype)
+    network = restore_network(section.section("network"), arrays, *_activation_and_dtype(shape))
     estimator._restore_learnt(section.section("learnt"), arrays)
     n_features, *_, n_outputs = network.layer_sizes
     if estimator._n_outputs() != n_outputs:
@@ -156,8 +137,8 @@ def _restore_fitted(estimator, section, arrays):
     estimator._run = Run(network, state, seed, shape)
 
 
-def _network_options(shape):
-    """Activation and dtype of a network, out of the parameters that shaped it."""
+def _activation_and_dtype(shape):
+    """Return them from the parameters that shaped a network, checked."""
     if shape.keys() != set(SHAPED_BY):
         raise ModelFormatError(f"shape must hold {SHAPED_BY}, got {sorted(shape)!r:.200}.")
     try:

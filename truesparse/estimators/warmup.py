@@ -1,4 +1,4 @@
-"""Compiling ahead of time."""
+"""Compilation ahead of time."""
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -9,15 +9,14 @@ from truesparse.estimators.classifier import SparseMLPClassifier
 def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
     """Compile the kernels, so that the first fit does not wait for them.
 
-    Kernels are compiled when they are first used, for the dtype, the width of the batch, and either one thread or
-    several, and kept on disk (``NUMBA_CACHE_DIR`` says where), so that this costs many seconds once and little from
-    then on. Call it while an image is built or a server starts.
+    Kernels are compiled for each dtype, width of the batch, and one thread or several, and kept on disk
+    (``NUMBA_CACHE_DIR``): this costs many seconds once and little from then on. Call it while an image is built or a
+    server starts.
 
     Parameters
     ----------
-    batch_sizes : iterable of int
-        As for the estimators' ``batch_size``. Many share a width: those up to 16, 32, 64, 112 and 128 samples.
-    dtypes : iterable of {"float32", "float64"}
+    batch_sizes, dtypes : iterables
+        As the estimators' parameters. Batches of up to 16, 32, 64, 112 and 128 samples share a width.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""What every room may use: threads, memory, random streams, interrupts, checks of parameters."""
+"""Services for every room: threads, memory, random streams, interrupts, checks of parameters, plug-ins."""

@@ -1,14 +1,13 @@
-"""Values that are computed once, when they are first asked for."""
+"""Properties that are computed once, at first use."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 class cached_property:  # noqa: N801
-    """`functools.cached_property` without the lock that Python 3.11 holds meanwhile, one for all instances.
+    """`functools.cached_property` without the lock of Python 3.11, which may be held forever after a fork.
 
-    A process that is forked while another thread computes would wait for that lock forever, and threads would wait for
-    each other. Two threads may both compute the value here, which is the same then.
+    Two threads may both compute the value.
     """
 
     def __init__(self, function: Callable[[Any], Any]):

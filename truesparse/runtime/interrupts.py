@@ -1,9 +1,8 @@
-"""Ctrl-C as a wish to stop soon, where there is something to keep.
+"""Ctrl-C during a fit: the first asks it to stop after the batch, a second raises `KeyboardInterrupt` at once.
 
-The first Ctrl-C asks a fit to stop after the batch; a second one raises `KeyboardInterrupt` at once. Where fits follow
-each other, as those of a search, the user wants to end them all: the fit of another estimator that begins within
-two seconds after one was stopped raises `KeyboardInterrupt` as well. Whoever types or calls the next command by hand is
-slower than that, and may go on with the same estimator at any time.
+In a search, Ctrl-C is meant to end all fits: the fit of another estimator that begins within two seconds after one was
+stopped raises `KeyboardInterrupt` as well. A user who types the next command is slower than that. The same estimator
+may go on at any time.
 """
 
 import signal
@@ -15,27 +14,16 @@ from typing import Any
 
 _SOON = 2.0  # seconds
 
-# The estimator whose fit was stopped last, and when that fit ended.
-_stopped: tuple[weakref.ref, float] | None = None
+_stopped: tuple[weakref.ref, float] | None = None  # the estimator whose fit was stopped last, and when that fit ended
 
 
 @contextmanager
 def stop_on_interrupt(stop: Callable[[], None], owner: Any) -> Iterator[None]:
-    """Call `stop` at a first Ctrl-C within the ``with`` block, which goes on.
+    """Call `stop` at a first Ctrl-C within the ``with`` block, in which the estimator `owner` is fitted.
 
-    Nothing changes in threads other than the main one, which alone may handle signals, nor where Python's own handler
-    is not in charge, for then somebody else is.
-
-    Parameters
-    ----------
-    stop : callable
-    owner : object
-        The estimator that is fitted.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        At a second Ctrl-C, or at the beginning if Ctrl-C has just stopped the fit of another estimator.
+    Nothing changes outside the main thread, which alone may handle signals, nor if another handler than Python's own
+    is in charge. KeyboardInterrupt is raised at a second Ctrl-C, or at the beginning if Ctrl-C has just stopped the fit
+    of another estimator.
     """
     global _stopped
     asked = False
@@ -61,7 +49,7 @@ def stop_on_interrupt(stop: Callable[[], None], owner: Any) -> Iterator[None]:
 
 
 def _take_over(handler):
-    """Install a handler; returns whether that is possible."""
+    """Install a handler; return whether that is possible."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return False
     try:

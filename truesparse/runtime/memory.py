@@ -1,4 +1,4 @@
-"""How much memory there is, and giving back what a memory map has read."""
+"""Available memory, and the resident pages of memory maps."""
 
 import math
 import mmap
@@ -20,14 +20,13 @@ _MOST_AROUND = 2**21  # bytes that the system may make resident around a page
 
 
 def available_bytes() -> int | None:
-    """Return the bytes that this process could still use without swapping; None where the system does not tell.
+    """Return the bytes that this process can still use without swapping, or None if the system does not tell.
 
-    On Linux what the kernel calls available, or what the control group has left where that is less: its limit minus its
-    usage, of which pages of files that the kernel can drop do not count. Elsewhere all physical memory.
+    On Linux: the kernel's estimate, or what the control group has left if that is less, which is its limit minus its
+    usage, without file pages that can be dropped. Elsewhere all physical memory.
     """
-    found = [_left_in_system(), _left_in_group(*_MEMORY_OF_GROUP), _left_in_group(*_MEMORY_OF_GROUP_V1)]
-    found = [number for number in found if number is not None]
-    if found:
+    left = [_left_in_system(), _left_in_group(*_MEMORY_OF_GROUP), _left_in_group(*_MEMORY_OF_GROUP_V1)]
+    if found := [number for number in left if number is not None]:
         return min(found)
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -54,16 +53,10 @@ def _left_in_group(limit, usage, statistics):
 
 
 class MappedRows:
-    """Rows of an array that may lie in a memory map, of which no more stays resident than is being read.
+    """Rows of a C-contiguous array (n, …), which may be a memory map, of which little stays resident.
 
-    Pages of a map count as resident memory of the process from when they are read until they are given back. With a
-    page, Linux makes resident what it holds around it in its cache of files, up to 2 MB. Giving pages back costs
-    little: they stay in that cache.
-
-    Parameters
-    ----------
-    array : (n, …), C-contiguous
-        Perhaps a `numpy.memmap` or a view of one.
+    Pages of a map count as resident memory of the process until they are given back. With a page, Linux makes up to
+    2 MB around it resident. Giving pages back costs little, because they stay in the system's cache.
     """
 
     def __init__(self, array: np.ndarray):
@@ -78,7 +71,7 @@ class MappedRows:
 
     @property
     def is_mapped(self) -> bool:
-        """Whether there is a map behind the array."""
+        """Whether the array lies in a memory map."""
         return self._map is not None
 
     def take(self, rows: IndexArray) -> np.ndarray:
@@ -105,9 +98,7 @@ class MappedRows:
 
 
 def _mapped(array):
-    """The whole memory map behind an array; None for arrays in memory, and for private maps, whose changes would be
-    lost.
-    """  # fmt: skip
+    """Return the whole memory map behind an array, or None: also for private maps, whose changes would be lost."""
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap) and array.mode != "c" and isinstance(array.base, mmap.mmap):
             return array if hasattr(mmap, "MADV_DONTNEED") else None

@@ -1,22 +1,19 @@
-"""Plug-ins: classes that are found by their kind and a name, registered in the line above their definition.
+"""Plug-ins: classes that are registered under a kind and short names.
 
-A rule, a loss, an initializer or a schedule is one frozen dataclass in one file:
+A rule, a loss, an initializer or a schedule is one frozen dataclass:
 
     @plugin("grow", my_rule={}, my_quick_rule={"n_samples": 100})
     @dataclass(frozen=True)
     class MyRule:
         ...
 
-From then on, ``"my_rule"`` and ``"my_quick_rule"`` stand for its instances with these arguments, error messages list
-them, and files can hold the class: they name it ``"evolution.MyRule"`` and list its fields. Nothing is ever imported by
-name, so a file can only make instances of classes that this program has registered.
-
-A program knows the classes of the modules that it has imported. A process that a parallel search starts may not have
-imported yours: pass it an instance in place of a short name.
+``"my_rule"`` and ``"my_quick_rule"`` then stand for its instances with these arguments. Files hold the class by the
+name ``"evolution.MyRule"`` and its fields. Nothing is imported by name: a file can only make instances of classes that
+this program has registered. A process of a parallel search may not have imported yours: pass it an instance in place
+of a short name.
 """
 
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from difflib import get_close_matches
 from functools import cache, partial
 from inspect import signature
@@ -26,7 +23,7 @@ Plugin = TypeVar("Plugin", bound=type)
 
 IN_FILES = {
     "activation": "activation",
-    "evolution": "evolution",  # what is no rule itself: `Evolution`, `ImportancePruning`, `InputRemoval`
+    "evolution": "evolution",  # `Evolution`, `ImportancePruning`, `InputRemoval`
     "grow": "evolution",
     "initializer": "initializer",
     "learning_rate": "learning_rate",
@@ -36,10 +33,10 @@ IN_FILES = {
     "schedule": "evolution",
     "topology": "topology",
 }
-"""The kinds of classes, and the word that files have for each."""
+"""The kinds of classes, and the word for each in files."""
 
 _classes: dict[str, dict[str, type]] = {kind: {} for kind in IN_FILES}  # of each kind, by the name of the class
-# Of each kind, by the short name: the class, and what makes the instance or returns the one that it has made.
+# Of each kind, by the short name: the class, and a cached function that makes the instance.
 _named: dict[str, dict[str, tuple[type, Callable[[], Any]]]] = {kind: {} for kind in (*IN_FILES, "method")}
 
 
@@ -54,26 +51,25 @@ def plugin(kind: str, **named: dict[str, Any]) -> Callable[[Plugin], Plugin]:
 
     Raises
     ------
-    ValueError
-        If there is no such kind, the class is no frozen dataclass, or another class has its name or a short name of
-        it. The same class, defined again in a notebook or after a reload, takes the place of its earlier definition.
-    TypeError
-        If the class has no such arguments.
+    ValueError, TypeError
+        If there is no such kind, the class is no frozen dataclass, or another class has one of its names; if the class
+        has no such arguments. A new definition of the same class, as in a notebook, replaces the earlier one.
     """
     if kind not in IN_FILES:
         raise ValueError(f"kind={kind!r} must be one of {sorted(IN_FILES)}.")
 
-    def register(cls):
-        if not (isinstance(cls, type) and is_dataclass(cls) and "__dataclass_params__" in vars(cls)):
+    def register(cls: Any) -> Any:
+        parameters = vars(cls).get("__dataclass_params__") if isinstance(cls, type) else None
+        if parameters is None:
             raise ValueError(f"{cls!r} must be a dataclass; put @plugin above @dataclass(frozen=True).")
-        if not cls.__dataclass_params__.frozen:
+        if not parameters.frozen:
             raise ValueError(f"{cls!r} must be frozen; put @plugin above @dataclass(frozen=True).")
         _refuse_taken(find(f"{IN_FILES[kind]}.{cls.__name__}"), cls, f"the {IN_FILES[kind]} {cls.__name__}")
         for name, arguments in named.items():
-            signature(cls).bind(**arguments)  # made later: checks may call what the module defines below
+            signature(cls).bind(**arguments)  # instances are made later: the module may not be complete yet
             if name in _named[kind]:
                 _refuse_taken(_named[kind][name][0], cls, f"the {kind} {name!r}")
-        for of_kind in IN_FILES:  # an earlier definition goes, with the names that it had
+        for of_kind in IN_FILES:  # remove an earlier definition with all its names
             _classes[of_kind] = {name: old for name, old in _classes[of_kind].items() if _path(old) != _path(cls)}
             _named[of_kind] = {name: old for name, old in _named[of_kind].items() if _path(old[0]) != _path(cls)}
         _classes[kind][cls.__name__] = cls
@@ -89,22 +85,19 @@ def register_value(kind: str, name: str, value: Any) -> None:
 
 
 def names(kind: str) -> list[str]:
-    """The short names of a kind, sorted."""
+    """Return the short names of a kind, sorted."""
     return sorted(_named[kind])
 
 
 def classes(kind: str) -> list[type]:
-    """The registered classes of a kind, in the order of their registration."""
+    """Return the registered classes of a kind, in the order of their registration."""
     return list(_classes[kind].values())
 
 
 def resolve(kind: str, value: Any) -> Any:
-    """The instance that a short name stands for, always the same; whatever is no str stands for itself.
+    """Return the instance that a short name stands for, always the same; other values than str are returned as given.
 
-    Raises
-    ------
-    ValueError
-        If nothing of that kind has the name.
+    Raises ValueError if nothing of that kind has the name.
     """
     if not isinstance(value, str):
         return value
@@ -116,7 +109,7 @@ def resolve(kind: str, value: Any) -> Any:
 
 
 def find(name: str) -> type | None:
-    """The registered class that files name so: ``"kind.ClassName"``, or its module and qualified name."""
+    """Return the registered class named ``"kind.ClassName"``, or by its module and qualified name; None if unknown."""
     for kind, of_kind in _classes.items():
         for cls in of_kind.values():
             if name in (f"{IN_FILES[kind]}.{cls.__name__}", _path(cls)):
@@ -125,7 +118,7 @@ def find(name: str) -> type | None:
 
 
 def name_in_files(cls: type) -> str | None:
-    """``"kind.ClassName"`` of a registered class, None for another one."""
+    """Return ``"kind.ClassName"`` of a registered class, None for another one."""
     for kind, of_kind in _classes.items():
         if of_kind.get(cls.__name__) is cls:
             return f"{IN_FILES[kind]}.{cls.__name__}"

@@ -1,7 +1,7 @@
-"""One seed, many independent random streams, each found by its name and step.
+"""Independent random streams from one seed, each found by its name and step.
 
-A stream depends on nothing but the seed, its name and its step: not on how many numbers other streams have
-drawn. So adding a consumer changes no other one, and a run that goes on at step 1000 draws what it would have drawn.
+A stream does not depend on how many numbers others have drawn: a new stream changes no other one, and a run that
+resumes at step 1000 draws the same numbers as one that never stopped.
 """
 
 import zlib
@@ -12,11 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RandomStreams:
-    """Random generators by name and step.
-
-    Parameters
-    ----------
-    seed : int, not negative
+    """Random generators by name and step, from a `seed` of at least 0.
 
     Examples
     --------
@@ -29,6 +25,6 @@ class RandomStreams:
     seed: int
 
     def __call__(self, name: str, step: int = 0) -> np.random.Generator:
-        """The generator of that name and step, always from its start."""
+        """Return the generator of that name and step, at its start."""
         key = (zlib.crc32(name.encode()), step)
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))

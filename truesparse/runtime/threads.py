@@ -1,32 +1,14 @@
-"""How many threads work for us, and that BLAS does not work against them.
+"""Threads of our kernels and of BLAS.
 
-Our kernels and BLAS each keep a pool of threads that wait busily for more work. When both pools are as large as the
-machine, they take turns in keeping each other from running: a step then takes five times as long. The dense products
-of a sparse network are small, so BLAS gets one thread while our kernels are at work.
+Our kernels and BLAS each keep a pool of threads that wait busily. If both pools are as large as the machine, a step
+takes five times as long. Dense products of a sparse network are small, so BLAS gets one thread while our kernels work.
+The number of BLAS threads belongs to the process: the first user lowers it, the last one restores it. The number of
+kernel threads belongs to the Python thread that sets it.
 
-The number of BLAS threads belongs to the whole process. The first user lowers it and the last one restores it, so that
-several threads can predict at the same time without restoring what another one has set. The number of kernel threads
-belongs to the Python thread that sets it.
-
-What works, and always with the same bytes:
-
-| an estimator is used | with one thread | with several |
-|---|---|---|
-| by several Python threads at a time (joblib's "threading") | yes | yes; they multiply; on Numba's workqueue in turns |
-| in fresh processes (joblib's "loky", "spawn", "forkserver") | yes | yes |
-| in a forked process | yes | RuntimeError if Numba's OpenMP threads had been started before the fork |
-
-One thread means that Numba's threads are not used at all: a parallel kernel is compiled a second time as a plain loop.
-So nothing is lost at a fork, and other Python threads need not wait. Numba chooses its threading layer itself: TBB
-where it is installed, else OpenMP, else workqueue; ``NUMBA_THREADING_LAYER`` asks for one. All but OpenMP
-survive a fork; its threads stay behind in the parent, and Numba would end the child without a word to Python. Workqueue
-would end a process in which two Python threads use it at a time, so our kernels take turns there; kernels of your own
-that run in other threads meanwhile do not know of that.
-
-Workers of "loky" get the machine's threads divided by their number, through ``NUMBA_NUM_THREADS``, which is the most
-that `n_jobs` can be in a process: larger numbers mean as many as that. ``joblib.parallel_config`` can say otherwise by
-``inner_max_num_threads``; a value that you set in the environment is not divided. Workers of "threading" and
-"multiprocessing" get no such share: leave `n_jobs` at None in the estimator and set it in the search.
+With one thread, Numba's threads are not used: each parallel kernel is also compiled as a plain loop. Several threads of
+its OpenMP layer do not survive a fork, after which Numba would end the child without a message. Its workqueue layer
+would end a process in which two Python threads use it, so our kernels take turns there, but other Numba code does not.
+The guide on speed says which ways of running estimators in parallel work.
 """
 
 import os
@@ -41,12 +23,9 @@ from truesparse.kernels.jit import threads as kernel_threads
 
 @contextmanager
 def threads(n_threads):
-    """Run a ``with`` block with `n_threads` threads for our kernels and one for BLAS; both are restored afterwards.
+    """Run a ``with`` block with `n_threads` threads for our kernels and one for BLAS, and restore both.
 
-    Raises
-    ------
-    RuntimeError
-        For several threads in a process whose threads stayed behind when it was forked.
+    Raises RuntimeError for several threads in a process whose threads stayed behind when it was forked.
     """
     with kernel_threads(n_threads):
         user = object()
@@ -62,22 +41,23 @@ def threads(n_threads):
 
 
 class _OneBlasThread:
-    """BLAS runs on one thread from the first entry to the last exit.
+    """Keeps BLAS at one thread from the first entry to the last exit.
 
-    A thread of its own lowers the number and restores it: what threadpoolctl sets belongs to a thread while that lives,
-    but who leaves last need not be who came first, and Ctrl-C reaches only the main thread. There it may come at any
-    line, so a user may leave twice, or without having entered.
+    A thread of its own lowers the number and restores it: the setting of threadpoolctl belongs to a thread, the last
+    user to leave need not be the first, and Ctrl-C reaches only the main thread. There it may come at any line, so
+    a user may leave twice, or without having entered.
     """
 
     def __init__(self):
         self._lock = lock = threading.RLock()
         self._users = set()
-        self._keeper = self._ended = None
-        if hasattr(os, "register_at_fork"):  # a child must not inherit a lock whose holder it has not
+        self._keeper = None
+        self._ended = threading.Event()
+        if hasattr(os, "register_at_fork"):  # the holder of the lock does not exist in a child
             os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
     def enter(self, user):
-        """Lower the number of threads, if nobody has."""
+        """Lower the number of threads for the first user."""
         with self._lock:
             if self._keeper is None:
                 lowered, self._ended = threading.Event(), threading.Event()
@@ -88,7 +68,7 @@ class _OneBlasThread:
             self._users.add(user)
 
     def leave(self, user):
-        """Restore it, if nobody else is left."""
+        """Restore the number of threads after the last user."""
         with self._lock:
             self._users.discard(user)
             if not self._users and self._keeper is not None:
@@ -109,5 +89,5 @@ def _keep_lowered(libraries, lowered, ended):
 
 @cache
 def _blas_libraries():
-    """The BLAS libraries of this process; looking for them takes milliseconds, so it is done once."""
+    """Return the BLAS libraries of this process; looking for them takes milliseconds, so it is done once."""
     return ThreadpoolController()

@@ -16,41 +16,33 @@ from truesparse.training.state import EpochRecord
 class Callback(Protocol):
     """Anything with one or several of these methods.
 
-    They are the moments of scikit-learn's own callbacks, from version 1.9 on, and those at which a topology changes:
-
-    | here | scikit-learn |
-    |---|---|
-    | ``on_fit_begin``, ``on_fit_end`` | ``setup``, ``teardown`` |
-    | ``on_train_begin``, ``on_train_end`` | ``on_fit_task_begin``, ``on_fit_task_end`` of the fit |
-    | ``on_epoch_begin``, ``on_epoch_end`` | ``on_fit_task_begin``, ``on_fit_task_end`` of an epoch |
-    | ``on_step``, ``on_topology_change``, ``on_units_removed``, ``on_resume`` | |
+    In scikit-learn 1.9, the events of a fit are ``setup`` and ``teardown``; those of a training, and those of an epoch,
+    are ``on_fit_task_begin`` and ``on_fit_task_end``.
     """
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
-        """Called by an estimator before it trains; ``write_checkpoint(path)`` is for `on_epoch_end`."""
+        """Called by an estimator before a fit; ``write_checkpoint(path)`` may be called in `on_epoch_end`."""
 
     def on_fit_end(self) -> None:
-        """Called by an estimator after it trained, whatever ended that."""
+        """Called by an estimator after a fit, also if an error ended it."""
 
     def on_train_begin(self, network: MLP) -> None:
         """Called before the first epoch of every call of `Trainer.train`."""
 
     def on_train_end(self, network: MLP) -> None:
-        """Called after the last epoch, unless an error ended it, when the best network has been restored."""
+        """Called after the last epoch, with the best network restored, unless an error ended the training."""
 
     def on_resume(self, network: MLP, records: Sequence[EpochRecord]) -> bool | None:
-        """Called after `on_train_begin` of a training that goes on from a checkpoint, with the records of the epochs
-        that it has behind it; True asks to do no more.
-        """  # fmt: skip
+        """Called after `on_train_begin` of a resumed training, with the records so far; True asks to stop."""
 
     def on_epoch_begin(self, network: MLP, epoch: int) -> None:
-        """Called before every epoch; they are counted from 1."""
+        """Called before every epoch, counted from 1."""
 
     def on_step(self, network: MLP, step: int) -> None:
-        """Called after every step; they are counted from 1, over all epochs."""
+        """Called after every step, counted from 1 over all epochs."""
 
     def on_topology_change(self, network: MLP, step: int, rewirings: Sequence[Rewiring | None]) -> None:
-        """Called after every update of the topology, before step number `step`; None for layers that stay."""
+        """Called after every update of the topology, before step `step`; None for layers without change."""
 
     def on_units_removed(self, network: MLP) -> None:
         """Called after hidden units were removed."""
@@ -60,37 +52,25 @@ class Callback(Protocol):
 
 
 def notify(callbacks: Iterable[Callback], event: str, *args: Any) -> list:
-    """Call a method of all callbacks that have it, and return what they return."""
+    """Call a method of all callbacks that have it, and return their answers."""
     return [getattr(callback, event)(*args) for callback in callbacks if hasattr(callback, event)]
 
 
-def asks_to_stop(event: str, answers: Iterable[Any]) -> bool:
-    """Return whether a callback answered an event with True.
-
-    Raises
-    ------
-    ValueError
-        If an answer is neither True nor False nor None.
-    """
-    asked = False
+def asks_to_stop(event: str, answers: Sequence[Any]) -> bool:
+    """Return whether a callback answered an event with True; ValueError for other answers than bool and None."""
     for answer in answers:
         if answer is not None and not isinstance(answer, bool | np.bool_):
             raise ValueError(
                 f"{event} of a callback returned {answer!r}; True, which asks to stop, False or None are allowed."
             )
-        asked = asked or bool(answer)
-    return asked
+    return any(answers)
 
 
 @contextmanager
-def watching(callbacks: Iterable[Callback], write_checkpoint: Callable[[str | os.PathLike], None]) -> Iterator[None]:
-    """A ``with`` block for a fit, in which callbacks know how to write a checkpoint.
-
-    Warns
-    -----
-    UserWarning
-        If a callback fails at the end: the training is done, and is not lost for that.
-    """
+def watching(
+    callbacks: Iterable[Callback], write_checkpoint: Callable[[str | os.PathLike], None] | None
+) -> Iterator[None]:
+    """Call `on_fit_begin` and `on_fit_end` around a ``with`` block; warn if the latter fails, to keep the training."""
     with ExitStack() as begun:
         for callback in callbacks:
             notify([callback], "on_fit_begin", write_checkpoint)

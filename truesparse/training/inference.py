@@ -8,7 +8,7 @@ from truesparse._typing import FloatArray
 from truesparse.data.source import Source
 from truesparse.network.protocol import Network
 
-_LARGE = 2**26  # bytes of a workspace that few samples are not worth; narrower kernels have to be compiled first
+_LARGE = 2**26  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
 
 
 def forward_all(
@@ -16,39 +16,25 @@ def forward_all(
 ) -> np.ndarray:
     """Compute the last layer's sums for all samples, or a function of them, batch by batch.
 
-    Every batch is filled up to `batch_size`, by repeating its last sample: a sample's result then has the same bytes
-    wherever and with whatever others it stands, because vector instructions never meet a remainder. Large networks take
-    fewer at a time where there are no more, if our kernels compute all of their layers: these give the same bytes in
-    batches of every size, which BLAS does not.
+    Every batch is filled up to `batch_size` with its last sample, so that a sample's result has the same bytes in every
+    batch: vector instructions never meet a remainder. A large network without BLAS layers takes few samples in a small
+    batch, because our kernels give the same bytes for every size.
 
-    Parameters
-    ----------
-    network : Network
-    source : Source, of the network's dtype
-    batch_size : int
-    of : callable, optional
-        Returns an array whose last axis is the batch, of the sums of a batch, (n_outputs, batch).
-
-    Returns
-    -------
-    (n_outputs, n_samples), or (…, n_samples)
+    `of` is a function of a batch's sums, (n_outputs, batch), that returns an array (…, batch). The result has the shape
+    (n_outputs, n_samples), or (…, n_samples). The source must have the network's dtype.
     """
     is_large = network.bytes_needed(batch_size, dense_inputs=not source.is_sparse) > _LARGE
     if is_large and network.is_batch_invariant:
         batch_size = min(batch_size, source.n_samples)
     workspace = network.workspace(batch_size, dense_inputs=not source.is_sparse)
     n_samples = source.n_samples
-    out = np.empty((0, n_samples))
-    is_first = True
-    for samples in filter(
-        len, source.batches(batch_size)
-    ):  # in the source's own order, in which chunks are loaded once
+    out = None
+    for samples in filter(len, source.batches(batch_size)):  # in the source's order, which loads chunks once
         source.read(np.pad(samples, (0, batch_size - samples.size), mode="edge"), workspace)
         part = network.forward(workspace)[:, : samples.size]
         if of is not None:
             part = of(part)
-        if is_first:
+        if out is None:
             out = np.empty((*part.shape[:-1], n_samples), dtype=part.dtype)
-            is_first = False
         out[..., samples] = part
-    return out
+    return np.empty((0, n_samples)) if out is None else out

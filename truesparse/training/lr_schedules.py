@@ -1,4 +1,4 @@
-"""How the learning rate changes over training: a factor for each share of the planned steps."""
+"""Learning-rate schedules: a factor of the initial learning rate for each step."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ from truesparse.runtime.plugins import plugin
 @plugin("learning_rate", constant={})
 @dataclass(frozen=True)
 class Constant:
-    """The initial learning rate, always."""
+    """Always the initial learning rate."""
 
     def factor(self, step: int, total_steps: int) -> float:
-        """What the initial learning rate is multiplied by in step `step`, counted from 0."""
+        """Return the factor in step `step`, counted from 0."""
         return 1.0
 
 
 @plugin("learning_rate", step={})
 @dataclass(frozen=True)
 class Step:
-    """Multiplied by ``gamma`` at each of the milestones, which are shares of the planned training.
+    """Multiplies by ``gamma`` at each of the milestones, which are shares of the planned training.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class Step:
         milestones = self.milestones
         if not (isinstance(milestones, tuple) and all(is_number(share, 0, 1) for share in milestones)):
             raise ValueError(f"milestones={milestones!r} must be a tuple of shares in [0, 1].")
-        # So that the last factor is finite too: the power of a large number raises OverflowError.
+        # The last factor must be finite too: the power of a large number raises OverflowError.
         check_number("gamma", self.gamma, 0, LARGEST ** (1 / max(1, len(milestones))))
 
     def factor(self, step: int, total_steps: int) -> float:

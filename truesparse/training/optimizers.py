@@ -1,12 +1,8 @@
-"""How a gradient becomes a step: SGD with (Nesterov) momentum, and Adam.
+"""Optimisers: SGD with (Nesterov) momentum, and Adam.
 
-An optimiser holds hyper-parameters only. Its state is a dictionary of vectors as long as the parameters, zero at
-first; when connections are replaced, the trainer carries these vectors along with the weights, and sets them to
-zero for connections that were grown. Adam's bias correction counts the steps of the network, not those of a
-connection, so the first steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning rate.
-
-``alpha`` is the strength of the L2 penalty ``alpha / 2 · ‖weights‖²``, which is added to the mean loss of each
-batch; biases are not penalised. It belongs to the `truesparse.training.Recipe`, not to the optimiser.
+An optimiser holds hyper-parameters only; its state is a dictionary of vectors as long as the parameters. The trainer
+sets their entries to zero for grown connections. Adam's bias correction counts the steps of the network, so the first
+steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning rate.
 """
 
 from dataclasses import dataclass
@@ -21,10 +17,10 @@ from truesparse.runtime.plugins import plugin
 
 
 class Optimizer(Protocol):
-    """Turns a flat gradient into a step on the flat parameters."""
+    """Protocol of the optimisers."""
 
     def init(self, params: FloatArray) -> dict[str, FloatArray]:
-        """Fresh state: named vectors as long as `params`, all zero."""
+        """Return a fresh state: named vectors as long as `params`, all zero."""
 
     def step(
         self,
@@ -37,18 +33,10 @@ class Optimizer(Protocol):
         n_weights: int,
         n_steps: int,
     ) -> None:
-        """Update `params` and `state` in place.
+        """Update `params` and `state` in place; `gradient` has the shape (n_params,).
 
-        Parameters
-        ----------
-        params, gradient : (n_params,)
-        state : dict of (n_params,)
-        learning_rate : float
-        alpha : float
-            Strength of the L2 penalty on the first `n_weights` parameters, of which `gradient` knows nothing.
-        n_weights : int
-        n_steps : int
-            Steps so far, this one included.
+        `alpha` is the strength of the L2 penalty on the first `n_weights` parameters, which `gradient` does not
+        contain. `n_steps` counts the steps so far, this one included.
         """
 
 
@@ -78,7 +66,7 @@ class SGD:
             raise ValueError(f"nesterov={self.nesterov!r} must be True or False.")
 
     def init(self, params: FloatArray) -> dict[str, FloatArray]:
-        """``velocity``, all zero."""
+        """Return ``velocity``, all zero."""
         return {"velocity": np.zeros_like(params)}
 
     def step(self, params, gradient, state, *, learning_rate, alpha, n_weights, n_steps) -> None:
@@ -105,7 +93,7 @@ class Adam:
         check_number("eps", self.eps, 0, without=0)
 
     def init(self, params: FloatArray) -> dict[str, FloatArray]:
-        """``mean`` and ``square``, all zero."""
+        """Return ``mean`` and ``square``, all zero."""
         return {"mean": np.zeros_like(params), "square": np.zeros_like(params)}
 
     def step(self, params, gradient, state, *, learning_rate, alpha, n_weights, n_steps) -> None:

@@ -1,7 +1,6 @@
-"""Recipe: all of a training that does not depend on the data; and the new network that it describes."""
+"""Recipe of a training, and the new network that it describes."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -23,46 +22,20 @@ from truesparse.training.optimizers import Adam, Optimizer
 
 @dataclass(frozen=True)
 class Recipe:
-    """All of a training that does not depend on the data.
-
-    An estimator makes one from its parameters. Without an estimator, write it yourself.
+    """All settings of a training that do not depend on the data. An estimator makes one from its parameters.
 
     Parameters
     ----------
-    loss : Loss
-    hidden_layer_sizes : tuple of int
-    topology : FirstTopology
-        The first connections.
+    loss, hidden_layer_sizes, activation, dropout, dtype, evolution, batch_size, shuffle, batch_transform, tol
+        As for the estimators, but objects in place of names.
+    topology, initializer, optimizer, learning_rate, lr_schedule, n_epochs, patience
+        The estimators' ``topology_init``, ``weight_init``, ``solver``, ``learning_rate_init``, ``learning_rate``,
+        ``max_iter`` and ``n_iter_no_change``, likewise.
     epsilon, density : float, optional
-        How many connections there are; at most one of the two. Without both, `epsilon` is 1.
-    activation : Activation
-        Of the hidden units.
-    initializer : Initializer
-        Scale of fresh weights. The ``grow_init`` of the evolution may be a share of it.
-    dropout : float, in [0, 1)
-        Share of the hidden units that are silenced in each step.
-    dtype : {"float32", "float64"}
-    evolution : Evolution, optional
-        How the topology changes; by default it does not.
-    optimizer : Optimizer
-    learning_rate : float
-    lr_schedule : LearningRate
+        At most one of the two. Without both, `epsilon` is 1.
     alpha : float
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of each batch.
         Biases are not penalised. (scikit-learn's MLPs divide the penalty by the batch size.)
-    batch_size : int
-        Samples per step, at most all.
-    shuffle : bool
-        Whether every epoch takes the samples in a new order.
-    batch_transform : callable, optional
-        ``batch_transform(X_batch, rng)`` returns what takes the place of a training batch, (n, n_features). Neither
-        validation data nor what rules of evolution look at go through it.
-    n_epochs : int
-        Epochs that the schedules are planned for.
-    patience : float
-        Epochs without improvement by more than `tol` after which training stops. If no validation data decide, the
-        training loss is watched, and only epochs count in which no connection was replaced.
-    tol : float
     """
 
     loss: Loss
@@ -87,36 +60,17 @@ class Recipe:
     tol: float = 1e-4
 
 
-def new_network(
-    recipe: Recipe,
-    source: Source,
-    n_outputs: int,
-    *,
-    seed: int,
-    reduce: Reduce = alone,
-) -> MLP:
-    """Make the network that a recipe describes, with its first topology and weights.
+def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int, reduce: Reduce = alone) -> MLP:
+    """Return the network that a recipe describes, with its first topology and weights.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    source : Source
-        Says how many features there are. First topologies that look at data, such as `SNIP`, look at it.
-    n_outputs : int
-    seed : int
-    reduce : Reduce
-        Adds sums over samples up over the processes that train together.
-
-    Returns
-    -------
-    MLP
+    Topologies that depend on data, such as `SNIP`, look at `source`, which also gives the number of features. `reduce`
+    adds sums over samples up over the processes that train together.
     """
     streams = RandomStreams(seed)
     rule, initializer = recipe.topology, recipe.initializer
     shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
-    signals: dict[str, Any] = {
-        "dense_start": DenseStart(source, recipe.loss, recipe.activation, initializer, streams, reduce)
-    }
+    dense_start = DenseStart(source, recipe.loss, recipe.activation, initializer, streams, reduce)
+    signals = {"dense_start": dense_start}
     patterns = first_patterns(
         rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals
     )

@@ -1,7 +1,6 @@
-"""What a training run knows of itself: where it stands, what its epochs were like, and the moments of its optimiser.
+"""State of a training run: counters, optimiser moments, history.
 
-Together with the network and the seed, a `TrainingState` says all that the next step depends on: a run that goes on
-with it ends with the same bytes as one that never stopped.
+With the network and the seed it is enough to resume: the run ends with the same bytes as one that never stopped.
 """
 
 import math
@@ -13,26 +12,20 @@ from truesparse.topology import Pattern
 
 @dataclass
 class Progress:
-    """Where a training run stands.
+    """Counters of a training run.
 
     Parameters
     ----------
-    step, epoch : int
-        Steps and epochs done, over all calls of `Trainer.train`.
-    epoch_step : int
-        Steps done in this epoch.
-    plan_step, plan_epoch : int
-        Steps and epochs done when the plan began that the schedules follow.
-    planned_steps : int
-        Steps from then on to the end of the plan.
+    step, epoch, epoch_step : int
+        Steps and epochs done over all calls of `Trainer.train`, and steps done in this epoch.
+    plan_step, plan_epoch, planned_steps : int
+        Steps and epochs done when the plan of the schedules began, and steps of that plan.
     in_parts : bool
         Whether the plan goes on over several calls of `Trainer.train`.
     best : float
-        Best value of what is monitored: the validation score, else minus the training loss.
-    stall, longest_stall : int
-        Epochs since ``best`` improved, now and at most.
-    settled : int
-        Epochs since a connection was last replaced.
+        Best validation score, or minus the best training loss.
+    stall, longest_stall, settled : int
+        Epochs since `best` improved, now and at most; epochs since a connection was last replaced.
     """
 
     step: int = 0
@@ -53,32 +46,29 @@ class Progress:
         return self.step - self.plan_step
 
     def begin_plan(self, *, in_parts: bool) -> None:
-        """Let the schedules begin anew, and forget what was best so far."""
+        """Let the schedules begin anew, and reset the best value."""
         self.plan_step, self.plan_epoch, self.in_parts = self.step, self.epoch, in_parts
         self.best, self.stall, self.longest_stall = -math.inf, 0, 0
 
     def plan(self, n_epochs: int, steps_per_epoch: int) -> None:
-        """Expect `n_epochs` epochs in the whole plan, and all that are left to have so many steps."""
+        """Plan for `n_epochs` epochs in all, those that are left with `steps_per_epoch` steps each."""
         left = max(0, n_epochs - (self.epoch - self.plan_epoch))
         self.planned_steps = self.steps_of_plan + left * steps_per_epoch
 
     def observe(self, value: float, tol: float) -> None:
-        """Take note of an epoch's value."""
+        """Update best value and stall by an epoch's value."""
         self.stall = 0 if value > self.best + tol else self.stall + 1
         self.longest_stall = max(self.longest_stall, self.stall)
         self.best = max(self.best, value)
 
     def epochs_stalled(self, *, by_validation: bool) -> int:
-        """Epochs without improvement; without validation data only those in which no connection was replaced."""
+        """Return epochs without improvement; without validation, only those in which no connection was replaced."""
         return self.stall if by_validation else min(self.stall, self.settled)
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What is known of an epoch at its end; losses are means over samples, lists have one entry per layer.
-
-    Without validation data the validation loss and score are NaN.
-    """
+    """Record of an epoch: mean losses, lists with one entry per layer, NaN for validation if there is none."""
 
     epoch: int
     train_loss: float
@@ -94,50 +84,30 @@ class History(list):
     """The records of all epochs, oldest first."""
 
     def as_dict(self) -> dict[str, list]:
-        """One list per field, e.g. for ``pandas.DataFrame``."""
+        """Return one list per field, as for ``pandas.DataFrame``."""
         return {field.name: [getattr(record, field.name) for record in self] for field in fields(EpochRecord)}
 
 
 @dataclass(frozen=True, eq=False)
 class BestEpoch:
-    """The network and the moments at the end of the epoch with the best validation score so far.
+    """Network and moments at the end of the epoch with the best validation score so far."""
 
-    Parameters
-    ----------
-    patterns : list of Pattern, None for layers on BLAS
-    vectors : list of (n_params,)
-        The network's parameters, then the moments in the order of `TrainingState.optimizer_state`.
-    optimizer_steps : int
-    """
-
-    patterns: list[Pattern | None]
-    vectors: list[FloatArray]
+    patterns: list[Pattern | None]  # None for layers on BLAS
+    vectors: list[FloatArray]  # parameters, then moments in the order of `TrainingState.optimizer_state`, (n_params,)
     optimizer_steps: int
 
 
 @dataclass
 class TrainingState:
-    """What a training run holds besides the network's parameters; with both, it can go on.
+    """State of a training run besides the network's parameters."""
 
-    Parameters
-    ----------
-    optimizer_state : dict of (n_params,)
-        Moments.
-    optimizer_steps : int
-        Steps that the moments have seen.
-    progress : Progress
-    history : History
-    best : BestEpoch, optional
-        While a run with validation data lasts.
-    """
-
-    optimizer_state: dict[str, FloatArray]
-    optimizer_steps: int = 0
+    optimizer_state: dict[str, FloatArray]  # moments, (n_params,)
+    optimizer_steps: int = 0  # that the moments have seen
     progress: Progress = field(default_factory=Progress)
     history: History = field(default_factory=History)
-    best: BestEpoch | None = None
+    best: BestEpoch | None = None  # during a run with validation data
 
     def copy(self) -> "TrainingState":
-        """A copy that shares nothing that changes."""
+        """Return a copy that shares nothing that changes."""
         moments = {name: vector.copy() for name, vector in self.optimizer_state.items()}
         return TrainingState(moments, self.optimizer_steps, replace(self.progress), History(self.history), self.best)

@@ -1,8 +1,8 @@
 """The training loop.
 
-Before each step, the topology may evolve; then forward, loss, backward, step. An update that falls on the end of an
-epoch is made at the start of the next one, so that every epoch's scores are those of the network that was trained,
-and no training ends with connections that nothing has trained.
+Before each step, the topology may evolve; then forward, loss, backward, step. An update at the end of an epoch is made
+at the start of the next one, so that an epoch's scores are those of the trained network, and no training ends with
+untrained connections.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -32,33 +33,31 @@ from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
 
 
 class Start(Enum):
-    """Where a training begins, and how far it goes."""
+    """Begin and extent of a training.
+
+    NEW: a new network, all epochs of the recipe. WARM: the same for a trained network, with new schedules. PART: one
+    epoch of a plan that goes on from call to call, as in ``partial_fit``. RESUMED: the rest of a plan, from the state
+    at the end of one of its epochs.
+    """
 
     NEW = "new"
-    """A new network, all epochs of the recipe."""
-
     WARM = "warm"
-    """The network that there is, all epochs of the recipe, by schedules that begin anew."""
-
     PART = "part"
-    """One epoch of a plan that goes on from call to call, as of ``partial_fit``."""
-
     RESUMED = "resumed"
-    """What is left of a plan, from the state that it had at the end of one of its epochs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Data to watch the training by, and the score to judge it.
+    """Validation data and their score.
 
     Parameters
     ----------
     source : Source
     score : callable, optional
-        ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None is
+        ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None means
         minus the loss.
     decides : bool
-        Whether the score says when training stops and which epoch's network is kept; else it is only noted.
+        Whether the score decides when training stops and which epoch's network is kept; else it is only recorded.
     """
 
     source: Source
@@ -67,25 +66,22 @@ class Validation:
 
 
 class Trainer:
-    """Trains a network.
+    """Training of a network.
 
     Parameters
     ----------
-    network : Network
-    recipe : Recipe
+    network, recipe : Network, Recipe
     source : Source
-        The training samples, of the network's dtype, with targets as the loss takes them.
+        The training samples, of the network's dtype, with encoded targets.
     seed : int
         Of all random streams.
     state : TrainingState, optional
-        Where an earlier training of the same network ended. Moments of another kind of optimiser start anew.
+        State of an earlier training of this network. Moments of another kind of optimiser start anew.
     validation : Validation, optional
-        If it decides, the network of the epoch with the best score is restored in the end; of the epochs since units
-        were last removed.
+        If it decides, the network of the best epoch since units were last removed is restored in the end.
     callbacks : sequence of Callback
     reduce : Reduce
-        Adds arrays up over the processes that train together, each with a `Shard` of the samples. All of them make the
-        same steps then.
+        Adds arrays up over processes, each of which has a `Shard` of the samples and makes the same steps.
 
     Examples
     --------
@@ -118,13 +114,14 @@ class Trainer:
         self.network, self.recipe, self.source, self.validation = network, recipe, source, validation
         self.callbacks, self.streams = callbacks, RandomStreams(seed)
         self.stop_requested = False
-        self.between_epochs = False  # True while callbacks look at the end of an epoch, where the state is consistent
+        self.between_epochs = False  # True during on_epoch_end, when a checkpoint can be written
         self.state = state or TrainingState(recipe.optimizer.init(network.params))
         if self.state.optimizer_state.keys() != recipe.optimizer.init(network.params[:0]).keys():
             self.state.optimizer_state, self.state.optimizer_steps = recipe.optimizer.init(network.params), 0
         network.dropout = recipe.dropout
         self._batch_size = min(recipe.batch_size, source.n_total)
         self._reduce = reduce
+        self._target: Any = source.target
         self._inputs = source
         if recipe.batch_transform is not None:
             self._inputs = Transformed(
@@ -137,7 +134,7 @@ class Trainer:
         )  # fmt: skip
 
     def stop(self) -> None:
-        """End the training after the batch, or the first one; a signal handler or another thread may call it.
+        """End the training after the current batch, or the first one; a signal handler or a thread may call it.
 
         The network is always in a consistent state. If an epoch is cut short, its steps count, but it has no record.
         """
@@ -146,15 +143,11 @@ class Trainer:
     def train(self, start: Start = Start.NEW) -> None:
         """Run the epochs that are due.
 
-        Parameters
-        ----------
-        start : Start
-
         Raises
         ------
         ValueError
-            If the arrays of a batch would not fit into memory, before anything is changed; or if the loss or
-            a parameter becomes infinite or NaN.
+            If the arrays of a batch do not fit into memory, before anything is changed; or if the loss or a parameter
+            becomes infinite or NaN.
         """
         self._check_memory()
         progress, recipe = self.state.progress, self.recipe
@@ -206,7 +199,7 @@ class Trainer:
             if watches_steps:
                 self._notify("on_step", progress.step)
         self._check_finite("weights", all_finite(network.params))
-        # Adam takes no step any more where the square of a gradient has overflowed, and the loss stays finite.
+        # Where the square of a gradient has overflowed, Adam makes no more steps, and the loss stays finite.
         self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
         if n_seen < n_total:
             return None
@@ -225,13 +218,14 @@ class Trainer:
         )
 
     def _forward_backward(self, samples, n: int) -> float:
-        """Fill the network's gradient with that of a batch of `n` samples; return the sum of its losses here."""
+        """Set the gradient of a batch of `n` samples over all processes; return the sum of its losses here."""
         network, workspace = self.network, self._workspace
         loss = 0.0
         if samples.size:
             self._inputs.read(samples, workspace)
-            z = network.forward(workspace, self._dropout_rng())
-            loss = self.recipe.loss(z, self.source.target[samples], z)  # the gradient takes the place of z
+            rng = self.streams("dropout", self.state.progress.step) if network.dropout > 0 else None
+            z = network.forward(workspace, rng)
+            loss = self.recipe.loss(z, self._target[samples], z)  # the gradient replaces z
             if samples.size < n:
                 z *= samples.size / n
             network.backward(workspace)
@@ -265,7 +259,7 @@ class Trainer:
         return learning_rate
 
     def _evolve(self) -> np.ndarray:
-        """Change the topology if an update is due; return how many connections of each layer were replaced."""
+        """Update the topology if that is due; return how many connections of each layer were replaced."""
         progress, network, evolution = self.state.progress, self.network, self.recipe.evolution
         none = np.zeros(len(network.layers), dtype=np.int64)
         if evolution is None:
@@ -276,26 +270,23 @@ class Trainer:
         if not drop_fraction:
             return none
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
-        # Activations that overflow here make the loss infinite as well, which is reported in words.
+        # Activations that overflow here make the loss infinite as well, which raises an error.
+        signals = self._signals.at(progress.step, self._workspace)
         with np.errstate(over="ignore", invalid="ignore"):
-            rewirings = evolve(
-                network.layers,
-                evolution,
-                drop_fraction,
-                self.streams("evolve", progress.step),
-                self._signals.at(progress.step, self._workspace),
-            )
+            rewirings = evolve(network.layers, evolution, drop_fraction, self.streams("evolve", progress.step), signals)
         network.rewire(rewirings, *self.state.optimizer_state.values())
-        self._initialise_grown(rewirings)
+        self._initialise_grown(rewirings, evolution.grow_init)
         self._notify("on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
 
-    def _initialise_grown(self, rewirings) -> None:
+    def _initialise_grown(self, rewirings, grow_init) -> None:
         """Give grown weights, which are zero so far, their first values."""
-        grow_init = self.recipe.evolution.grow_init
         if grow_init == "zeros":
             return
-        initializer, factor = (self.recipe.initializer, grow_init) if isinstance(grow_init, Real) else (grow_init, 1.0)
+        initializer: Any = grow_init
+        factor: Any = 1.0
+        if isinstance(grow_init, Real):
+            initializer, factor = self.recipe.initializer, grow_init
         rng = self.streams("grown weights", self.state.progress.step)
         for layer, rewiring in zip(self.network.layers, rewirings, strict=True):
             if rewiring is not None:
@@ -314,8 +305,7 @@ class Trainer:
         state.update(zip(state, moments, strict=True))
         self._make_workspace()
         self._notify("on_units_removed")
-        # The network of an earlier epoch would have these units again.
-        self.state.best, progress.best = None, -math.inf
+        self.state.best, progress.best = None, -math.inf  # the network of an earlier epoch still has these units
 
     @property
     def _decided_by_validation(self) -> bool:
@@ -326,7 +316,7 @@ class Trainer:
         return stalled >= self.recipe.patience
 
     def _keep_if_best(self, record: EpochRecord) -> None:
-        """Note an epoch in the state, and its network if validation data find it the best so far."""
+        """Record an epoch, and keep its network if it has the best validation score so far."""
         state, progress = self.state, self.state.progress
         state.history.append(record)
         value = record.validation_score if self._decided_by_validation else -record.train_loss
@@ -345,7 +335,7 @@ class Trainer:
         if self.validation is None:
             return math.nan, math.nan
         z, loss, score = forward_all(self.network, self.validation.source), self.recipe.loss, self.validation.score
-        target = self.validation.source.target
+        target: Any = self.validation.source.target
         mean_loss = loss(z, target, np.empty_like(z))
         self._check_finite("validation loss", math.isfinite(mean_loss))
         return mean_loss, -mean_loss if score is None else float(score(loss.predictions(z), target))
@@ -355,9 +345,6 @@ class Trainer:
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
-
-    def _dropout_rng(self):
-        return self.streams("dropout", self.state.progress.step) if self.network.dropout > 0 else None
 
     def _check_memory(self) -> None:
         needed = self.network.bytes_needed(self._batch_size, dense_inputs=not self.source.is_sparse)
