@@ -21,18 +21,19 @@ from truesparse.kernels.lanes import CHUNK, axpy, dot, dots, full, load, store, 
 
 
 @serial
-def _bias_gradient(layer, gradient, a, stride, width, column, adds, first, last):
-    """Compute ∂L/∂b of some units whose errors come from the loss."""
-    biases = gradient[layer[fields.BIASES] :]
-    for row in range(first, last):
+def _bias_gradient(layer, gradient, a, stride, width, column, adds, part, n_parts):
+    """Compute ∂L/∂b of one part of the units whose errors come from the loss."""
+    n_rows, biases = layer[fields.FAN_OUT], gradient[layer[fields.BIASES] :]
+    for row in range(part * n_rows // n_parts, (part + 1) * n_rows // n_parts):
         g = total(load(a, (layer[fields.OUTPUTS] + row) * stride + column, width))
         biases[row] = biases[row] + g if adds else g
 
 
 @serial
-def _gradient_rows(layer, gradient, a, stride, index, width, column, adds, first, last):
-    """Compute ∂L/∂W of some rows of a first layer from the lanes from `column` on."""
+def _gradient_rows(layer, gradient, a, stride, index, width, column, adds, part, n_parts):
+    """Compute ∂L/∂W of one part of a first layer's rows from the lanes from `column` on."""
     indices, indptr = fields.pattern_of(layer, index)
+    first, last = fields.rows_of_part(indptr, part, n_parts)
     consumers = fields.consumers_of(layer, index)
     weights = gradient[layer[fields.WEIGHTS] :]
     x, delta = layer[fields.INPUTS] * stride + column, layer[fields.OUTPUTS] * stride + column
@@ -69,11 +70,13 @@ def _times_smooth_derivative(d, f, activation, minus_one):
 
 
 @serial
-def _backward_units(
-    layer, below, slope, params, gradient, a, masks, factors, stride, index, width, column, adds, first, last
-):
-    """Compute ∂L/∂W of the weights of some input units, their errors, and from these ∂L/∂b of the layer below."""
+def _backward_part(table, slopes, i, params, gradient, a, masks, factors, stride, index, width, column, adds, part, n):
+    """Compute ∂L/∂W of layer `i` for one part of its input units, their errors, and ∂L/∂b of the layer below."""
+    if i == 0:
+        return _gradient_rows(table[0], gradient, a, stride, index, width, column, adds, part, n)
+    layer, below, slope = table[i], table[i - 1], slopes[i - 1]
     rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
+    first, last = fields.rows_of_part(indptr_t, part, n)
     consumers = fields.consumers_of(layer, index)
     data = params[layer[fields.WEIGHTS] :]
     weights, biases = gradient[layer[fields.WEIGHTS] :], gradient[below[fields.BIASES] :]
@@ -121,39 +124,23 @@ def backward(
         column, adds = tile * len(width) * CHUNK, tile > 0
         if last_layer == table.shape[0]:
             outputs = table[last_layer - 1]
-            n_outputs = outputs[fields.FAN_OUT]
-            if n_parts == 1 or n_outputs < fields.SMALL:
-                _bias_gradient(outputs, gradient, a, stride, width, column, adds, np.int64(0), n_outputs)
+            if n_parts == 1 or outputs[fields.FAN_OUT] < fields.SMALL:
+                _bias_gradient(outputs, gradient, a, stride, width, column, adds, 0, 1)
             else:
                 for part in prange(n_parts):
-                    first, last = part * n_outputs // n_parts, (part + 1) * n_outputs // n_parts
-                    _bias_gradient(outputs, gradient, a, stride, width, column, adds, first, last)
+                    _bias_gradient(outputs, gradient, a, stride, width, column, adds, part, n_parts)
         for i in range(last_layer - 1, first_layer - 1, -1):
             layer = table[i]
-            n = n_parts if layer[fields.NNZ] + layer[fields.FAN_OUT] >= fields.SMALL else 1
-            if i == 0:
-                if n == 1:
-                    rows = np.int64(0), layer[fields.FAN_OUT]
-                    _gradient_rows(layer, gradient, a, stride, index, width, column, adds, *rows)
-                    continue
-                _, indptr = fields.pattern_of(layer, index)
-                for part in prange(n):
-                    rows = fields.rows_of_part(indptr, part, n)
-                    _gradient_rows(layer, gradient, a, stride, index, width, column, adds, *rows)
-                continue
-            below, slope = table[i - 1], slopes[i - 1]
-            if n == 1:
-                units = np.int64(0), layer[fields.FAN_IN]
-                _backward_units(
-                    layer, below, slope, params, gradient, a, masks, factors, stride, index, width, column, adds, *units
+            if n_parts == 1 or layer[fields.NNZ] + layer[fields.FAN_OUT] < fields.SMALL:
+                _backward_part(
+                    table, slopes, i, params, gradient, a, masks, factors, stride, index, width, column, adds, 0, 1
                 )
                 continue
-            _, indptr_t, _ = fields.transposed_of(layer, index)
-            for part in prange(n):
-                units = fields.rows_of_part(indptr_t, part, n)
-                _backward_units(
-                    layer, below, slope, params, gradient, a, masks, factors, stride, index, width, column, adds, *units
-                )
+            for part in prange(n_parts):
+                _backward_part(
+                    table, slopes, i, params, gradient, a, masks, factors, stride, index, width, column, adds, part,
+                    n_parts,
+                )  # fmt: skip
 
 
 @serial

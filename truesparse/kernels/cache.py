@@ -140,6 +140,7 @@ class _PrivateDirectory(_SourceFileBackedLocatorMixin, _CacheLocator):
         self._directory = self.get_suitable_cache_subpath(py_file)
 
     def get_cache_path(self):
+        """Return the part of it that is for the files of one directory of sources."""
         return os.path.join(private_directory(), self._directory)
 
 

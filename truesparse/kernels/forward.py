@@ -35,9 +35,10 @@ def _activated(z, layer, slope, masks, factors, offset, width):
 
 
 @serial
-def _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, first, last):
-    """Compute some rows of one layer, over the lanes from `column` on."""
+def _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, part, n_parts):
+    """Compute one part of a layer's rows, over the lanes from `column` on."""
     indices, indptr = fields.pattern_of(layer, index)
+    first, last = fields.rows_of_part(indptr, part, n_parts)
     consumers = fields.consumers_of(layer, index)
     data, bias = params[layer[fields.WEIGHTS] :], params[layer[fields.BIASES] :]
     x, out = layer[fields.INPUTS] * stride + column, layer[fields.OUTPUTS] * stride + column
@@ -78,13 +79,12 @@ def forward(
         for i in range(first_layer, last_layer):
             layer, slope = table[i], slopes[i]
             if n_parts == 1 or layer[fields.NNZ] + layer[fields.FAN_OUT] < fields.SMALL:
-                rows = np.int64(0), layer[fields.FAN_OUT]
-                _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, *rows)
+                _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, 0, 1)
                 continue
-            _, indptr = fields.pattern_of(layer, index)
             for part in prange(n_parts):
-                rows = fields.rows_of_part(indptr, part, n_parts)
-                _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, *rows)
+                _forward_rows(
+                    layer, slope, params, a, masks, factors, stride, skip, index, width, column, part, n_parts
+                )
 
 
 @serial
@@ -98,8 +98,9 @@ def _activate_rows(layer, slope, a, masks, factors, stride, width, column, first
 
 
 @serial
-def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, index, width, column, first, last):
-    """Compute some rows of the first layer from the features that are not zero."""
+def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, index, width, column, part, n_parts):
+    """Compute one part of the first layer's rows from the features that are not zero."""
+    first, last = fields.rows_of_part(fields.pattern_of(layer, index)[1], part, n_parts)
     rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
     data, bias = params[layer[fields.WEIGHTS] :], params[layer[fields.BIASES] :]
     out = layer[fields.OUTPUTS] * stride + column
@@ -128,12 +129,12 @@ def forward_sparse_inputs(layer, slope, params, a, masks, factors, stride, featu
     x : (≥ n · stride,), their values
     others : as for `forward`
     """
-    _, indptr = fields.pattern_of(layer, index)
     for tile in range(n_tiles):
         column = tile * len(width) * CHUNK
         for part in prange(n_parts):
-            rows = fields.rows_of_part(indptr, part, n_parts)
-            _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, index, width, column, *rows)
+            _spread_rows(
+                layer, slope, params, a, masks, factors, stride, features, x, index, width, column, part, n_parts
+            )
 
 
 @serial

@@ -49,8 +49,7 @@ def present_features(indices, indptr, samples, seen, features):
                 seen[indices[slot]] = 1
                 features[n] = indices[slot]
                 n += 1
-    for k in range(n):
-        seen[features[k]] = 0
+    seen[features[:n]] = 0
     return n
 
 
@@ -71,5 +70,4 @@ def gather_csr(data, indices, indptr, samples, features, row_of, out):
     for s in range(samples.size):
         for slot in range(indptr[samples[s]], indptr[samples[s] + 1]):
             out[row_of[indices[slot]], s] += data[slot]
-    for k in range(features.size):
-        row_of[features[k]] = 0
+    row_of[features] = 0

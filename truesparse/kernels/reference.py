@@ -1,8 +1,8 @@
 """Reference implementations of the kernels, in plain, dense NumPy.
 
 Read this file first. The tests compare each compiled kernel with its twin here, which has the same name and arguments
-and returns what the kernel writes. These are the only functions of the package that make arrays of
-``fan_out × fan_in``; only tests and examples call them.
+and returns what the kernel writes; a comment names the file of the kernels that follow. These are the only functions of
+the package that make arrays of ``fan_out × fan_in``; only tests and examples call them.
 """
 
 import numpy as np
@@ -20,9 +20,13 @@ def rows_of(indptr):
     return np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
 
 
+def _all_rows(features, x, fan_in):
+    inputs = np.zeros((fan_in, x.shape[1]), dtype=x.dtype)
+    inputs[features] = x
+    return inputs
+
+
 # forward.py
-
-
 def forward(data, indices, indptr, bias, x, slope, factors=1):
     """Return factors · f(W · x + bias), and where the sums are positive; (fan_out, batch) each."""
     return activate(dense_weight(data, indices, indptr, x.shape[0]) @ x + bias[:, None], slope, factors)
@@ -38,15 +42,7 @@ def activate(z, slope, factors=1):
     return factors * np.where(z > 0, z, slope * z), z > 0
 
 
-def _all_rows(features, x, fan_in):
-    inputs = np.zeros((fan_in, x.shape[1]), dtype=x.dtype)
-    inputs[features] = x
-    return inputs
-
-
 # backward.py
-
-
 def backward(data, indices, indptr, delta, x, derivative, factors=1):
     """Return the gradients of the stored weights and of the biases, and the errors of the inputs x of one layer."""
     errors = input_errors(data, indices, indptr, delta, derivative, factors)
@@ -76,8 +72,6 @@ def input_errors(data, indices, indptr, delta, derivative, factors=1):
 
 
 # srelu.py
-
-
 def srelu(z, unit_params):
     """Return f(z) for sums (n_units, batch) and parameters (4, n_units)."""
     t_l, a_l, w, a_r = unit_params[:, :, None]
@@ -97,16 +91,12 @@ def srelu_errors(d, z, unit_params):
 
 
 # dropout.py
-
-
 def dropout_factors(bits, threshold, kept):
     """Return `kept` where random bits are not below `threshold`, else 0."""
     return np.where(bits >= threshold, kept, 0)
 
 
 # update.py
-
-
 def all_finite(values):
     """Return whether there is neither NaN nor infinity."""
     return np.isfinite(values).all()
@@ -134,8 +124,6 @@ def flush(values, tiny):
 
 
 # select.py
-
-
 def k_smallest(scores, k):
     """Return a mask of the k smallest, the first ones among equals."""
     chosen = np.zeros(scores.size, dtype=bool)
@@ -187,8 +175,6 @@ def carry(values, source):
 
 
 # losses.py
-
-
 def softmax_cross_entropy(z, target):
     """Return probabilities minus one at the target, and −log p of the target, for outputs (n_classes, batch)."""
     p = np.exp(z - z.max(axis=0))
@@ -200,8 +186,6 @@ def softmax_cross_entropy(z, target):
 
 
 # gather.py
-
-
 def gather_dense(x, samples):
     """Return the chosen samples as columns."""
     return x[samples].T
@@ -219,8 +203,6 @@ def gather_csr(data, indices, indptr, samples, n_features):
 
 
 # similarity.py
-
-
 def add_to_sketch(a, bucket, sign, width):
     """Return the count sketch, sum and sum of squares of every unit over a batch."""
     projection = np.zeros((a.shape[1], width))
@@ -244,16 +226,12 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
 
 
 # cells.py
-
-
 def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr, k):
     """Return all the pairs of which the kernel may miss a few: those of `top_absent_pairs`."""
     return top_absent_pairs(row_signatures, column_signatures, indices, indptr, k)
 
 
 # products.py
-
-
 def top_absent_products(row_factors, column_factors, indices, indptr, k):
     """Return keys and scores of the k absent pairs with the largest product, without zeros.
 

@@ -166,7 +166,15 @@ class BestPairs:
                 position, self._threshold, self._keys, self._scores, self._held,
             )  # fmt: skip
             if self._held > 2 * self._k:
-                self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
+                self._keep_best()
+
+    def _keep_best(self):
+        """Move the k best of the held pairs to the front, ties by key; raise the threshold to the k-th best score."""
+        k, keys, scores = self._k, self._keys[: self._held], self._scores[: self._held]
+        self._held, self._threshold = k, np.partition(scores, scores.size - k)[scores.size - k]
+        above, equal = np.flatnonzero(scores > self._threshold), np.flatnonzero(scores == self._threshold)
+        best = np.concatenate([above, equal[np.argsort(keys[equal])[: k - above.size]]])
+        keys[:k], scores[:k] = keys[best], scores[best]
 
     def is_full(self):
         """Whether k pairs have been found."""
@@ -175,7 +183,7 @@ class BestPairs:
     def in_order(self, *, by_key=False):
         """Return keys and scores of the k best pairs, best first and equal ones by key, or all by key."""
         if self._held > self._k:
-            self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
+            self._keep_best()
         keys, scores = self._keys[: self._held], self._scores[: self._held]
         order = np.argsort(keys) if by_key else _order(keys, scores)
         return keys[order], scores[order]
@@ -228,14 +236,3 @@ def _order(keys, scores):
     both |= np.arange(scores.size, dtype=np.uint64)
     both.sort()
     return order[(both & np.uint64(2**32 - 1)).astype(np.int64)]
-
-
-def _keep_best(keys, scores, held, k):
-    """Move the k best of the held pairs to the front, ties by key; return k and the k-th best score."""
-    threshold = np.partition(scores[:held], held - k)[held - k]
-    above = np.flatnonzero(scores[:held] > threshold)
-    equal = np.flatnonzero(scores[:held] == threshold)
-    equal = equal[np.argsort(keys[equal])[: k - above.size]]
-    best = np.concatenate([above, equal])
-    keys[:k], scores[:k] = keys[best], scores[best]
-    return k, threshold

@@ -2,20 +2,9 @@
 
 A kernel that takes a whole network in one call cannot take a list of layers: numba would compile it anew for every
 length, or spend longer on unpacking the list than a small network computes. So a row of a table says where the arrays
-of a layer are:
+of a layer are. Whoever makes a table keeps the arrays alive that it points to.
 
-| field | meaning |
-|---|---|
-| ``FAN_OUT``, ``FAN_IN``, ``NNZ`` | shape and number of weights |
-| ``WEIGHTS``, ``BIASES`` | where the layer's weights and biases begin in the vector of parameters |
-| ``INPUTS``, ``OUTPUTS`` | the first row of its inputs and of its outputs in the array of activations |
-| ``INDICES``, ``INDPTR`` | addresses of the CSR pattern |
-| ``ROWS_T``, ``INDPTR_T``, ``PERM_T`` | addresses of the transposed index; 0 where nothing needs it |
-| ``CONSUMERS`` | address of the next layer's ``INDPTR_T``, which shows the units that nothing reads; or 0 |
-| ``ACTIVATION`` | of its outputs; the derivative of `LEARNED` ones is not computed by the kernels |
-
-Whoever makes a table keeps the arrays alive that it points to. Below, ``index`` is a vector of the dtype of the index
-arrays; it may be empty.
+Below, ``index`` is a vector of the dtype of the index arrays; it may be empty.
 """
 
 import numpy as np
@@ -23,11 +12,16 @@ from llvmlite import ir
 from numba import carray, config, njit, types
 from numba.extending import intrinsic
 
-FAN_OUT, FAN_IN, NNZ, WEIGHTS, BIASES, INPUTS, OUTPUTS = range(7)
-INDICES, INDPTR, ROWS_T, INDPTR_T, PERM_T, CONSUMERS, ACTIVATION = range(7, 14)
+FAN_OUT, FAN_IN, NNZ = 0, 1, 2  # shape and number of weights
+WEIGHTS, BIASES = 3, 4  # where the layer's weights and biases begin in the vector of parameters
+INPUTS, OUTPUTS = 5, 6  # the first row of its inputs and of its outputs in the array of activations
+INDICES, INDPTR = 7, 8  # addresses of the CSR pattern
+ROWS_T, INDPTR_T, PERM_T = 9, 10, 11  # addresses of the transposed index; 0 where nothing needs it
+CONSUMERS = 12  # address of the next layer's INDPTR_T, which shows the units that nothing reads; or 0
+ACTIVATION = 13  # one of the kinds below
 N_FIELDS = 14
 
-PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED = range(4)
+PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED = range(4)  # kernels leave the derivative of learned ones to others
 
 SMALL = 500  # weights and units of a layer that are too few for several threads
 
@@ -90,7 +84,7 @@ def is_read(consumers, unit):
 
 @njit
 def rows_of_part(indptr, part, n_parts):
-    """Return the first row of a part and the one behind its last, such that parts hold about as much work."""
+    """Return the first row of a part and the one behind its last."""
     return _first_row(indptr, part, n_parts), _first_row(indptr, part + 1, n_parts)
 
 

@@ -127,12 +127,17 @@ class Pattern:
         """
         matrix = csr_array(matrix)
         matrix.check_format(full_check=True)
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        return cls.from_edges(rows, matrix.indices, matrix.shape)
+        coo = matrix.tocoo()
+        return cls.from_edges(coo.row, coo.col, coo.shape)
 
     @classmethod
     def sample(cls, shape: tuple[int, int], nnz: int, rng: np.random.Generator, *, balanced: bool = False) -> "Pattern":
-        """Draw a pattern with exactly `nnz` connections, uniformly or `balanced`, as the module explains.
+        """Draw a pattern of shape (fan_out, fan_in) with exactly `nnz` connections.
+
+        Parameters
+        ----------
+        balanced : bool
+            Give all units of a side the same number of connections, give or take one, instead of sampling uniformly.
 
         Raises
         ------
@@ -145,7 +150,8 @@ class Pattern:
         if nnz == fan_out * fan_in:
             return cls.full(shape)
         if not balanced:
-            return cls.from_keys(_sample_keys(fan_out * fan_in, nnz, rng), shape)
+            nothing = np.empty(0, dtype=np.int64)
+            return cls.from_keys(_sample_absent_keys(nothing, fan_out * fan_in, nnz, rng), shape)
         shorter, longer = _deal(min(shape), max(shape), nnz, rng)
         rows, columns = (shorter, longer) if fan_out <= fan_in else (longer, shorter)
         return cls.from_edges(rows, columns, shape)
@@ -235,8 +241,7 @@ class Pattern:
         """
         if n > self.n_pairs - self.nnz:
             raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - self.nnz} are absent.")
-        keys = _sample_absent_keys(self.keys, self.n_pairs, n, rng) if self.nnz else _sample_keys(self.n_pairs, n, rng)
-        return np.divmod(keys, self.shape[1])
+        return np.divmod(_sample_absent_keys(self.keys, self.n_pairs, n, rng), self.shape[1])
 
 
 def _index_dtype(largest):
@@ -272,18 +277,14 @@ def not_among(keys, others):
     return keys[others[np.minimum(np.searchsorted(others, keys), others.size - 1)] != keys]
 
 
-def _sample_keys(n_pairs, n, rng):
-    """Draw `n` sorted distinct integers out of ``range(n_pairs)``, every set equally likely."""
-    few = _sample_absent_keys(np.empty(0, dtype=np.int64), n_pairs, min(n, n_pairs - n), rng)
-    return few if n <= n_pairs // 2 else nth_absent(np.arange(n), few)  # few are left out
-
-
 def _sample_absent_keys(keys, n_pairs, n, rng):
     """Draw `n` sorted distinct integers out of ``range(n_pairs)`` that are not among the sorted `keys`.
 
     Some more are drawn than are needed, because some coincide. The surplus is removed at random, so that every set
     remains equally likely.
     """
+    if keys.size == 0 and n > n_pairs // 2:
+        return nth_absent(np.arange(n), _sample_absent_keys(keys, n_pairs, n_pairs - n, rng))
     chosen, taken = np.empty(0, dtype=np.int64), keys
     while chosen.size < n:
         n_missing, n_absent = n - chosen.size, n_pairs - taken.size
