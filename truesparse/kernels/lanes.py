@@ -135,10 +135,10 @@ def _load(b, context, array_type, array, offset, lanes):
     return [b.load(pointer, align=lanes.dtype.bitwidth // 8) for pointer in pointers]
 
 
-def _store(b, context, array_type, array, offset, chunks, align=None):
+def _store(b, context, array_type, array, offset, chunks):
     pointers = _pointers(b, context, array_type, array, offset, len(chunks), chunks[0].type)
     for pointer, chunk in zip(pointers, chunks, strict=True):
-        b.store(chunk, pointer, align=align)
+        b.store(chunk, pointer, align=array_type.dtype.bitwidth // 8)
     return context.get_dummy_value()
 
 
@@ -159,7 +159,7 @@ def load(typing, array, offset, width):
     """Return array[offset : offset + n]."""
     lanes = Lanes(array.dtype, width.count * CHUNK)
     signature = lanes(array, types.intp, width)
-    return signature, lambda context, b, _, args: _row(b, _load(b, context, array, args[0], args[1], lanes))
+    return signature, lambda context, b, _, args: _row(b, _load(b, context, array, *args[:2], lanes))
 
 
 def _plain_store(array, offset, row):
@@ -169,11 +169,8 @@ def _plain_store(array, offset, row):
 @_vector_of(_plain_store)
 def store(typing, array, offset, row):
     """Write a row to array[offset : offset + n]."""
-
-    def emit(context, b, _, args):
-        return _store(b, context, array, args[0], args[1], _chunks(b, args[2]), row.dtype.bitwidth // 8)
-
-    return types.void(array, types.intp, row), emit
+    signature = types.void(array, types.intp, row)
+    return signature, lambda context, b, _, args: _store(b, context, array, *args[:2], _chunks(b, args[2]))
 
 
 def _plain_full(value, width):
@@ -255,11 +252,7 @@ def _plain_dot(x, y):
 @_vector_of(_plain_dot)
 def dot(typing, x, y):
     """Return Σ x · y."""
-
-    def emit(context, b, _, args):
-        return _sum(b, _sum_of_products(b, *(_chunks(b, row) for row in args)))
-
-    return x.dtype(x, y), emit
+    return x.dtype(x, y), lambda context, b, _, args: _sum(b, _sum_of_products(b, *(_chunks(b, row) for row in args)))
 
 
 def _plain_dots(out, offset, d, array, start, rows, first, stride):
@@ -281,7 +274,7 @@ def dots(typing, out, offset, d, array, start, rows, first, stride):
             row = b.load(_element(b, context, rows, rows_array, position))
             position = b.add(x_start, b.mul(context.cast(b, row, rows.dtype, types.intp), row_stride))
             sums.append(_sum_of_products(b, d_chunks, _load(b, context, array, x_array, position, d)))
-        return _store(b, context, out, out_array, out_offset, [_fold(b, sums)], d.dtype.bitwidth // 8)
+        return _store(b, context, out, out_array, out_offset, [_fold(b, sums)])
 
     return types.void(out, types.intp, d, array, types.intp, rows, types.intp, types.intp), emit
 
@@ -302,7 +295,7 @@ def positive(typing, x, masks, offset):
         chunks = _chunks(b, args[0])
         zero = ir.Constant(chunks[0].type, [0.0] * CHUNK)
         bits = [b.bitcast(b.fcmp_ordered(">", chunk, zero), ir.IntType(CHUNK)) for chunk in chunks]
-        return _store(b, context, masks, args[1], args[2], bits)
+        return _store(b, context, masks, *args[1:], bits)
 
     return types.void(x, masks, types.intp), emit
 
@@ -321,7 +314,7 @@ def where_positive(typing, x, slope, masks, offset):
 
     def emit(context, b, _, args):
         factor, chunks = _splat(b, args[1]), _chunks(b, args[0])
-        pointers = _pointers(b, context, masks, args[2], args[3], len(chunks), ir.IntType(CHUNK))
+        pointers = _pointers(b, context, masks, *args[2:], len(chunks), ir.IntType(CHUNK))
         bits = [b.bitcast(b.load(pointer), ir.VectorType(ir.IntType(1), CHUNK)) for pointer in pointers]
         return _row(b, [b.select(m, chunk, b.fmul(factor, chunk)) for m, chunk in zip(bits, chunks, strict=True)])
 

@@ -38,10 +38,7 @@ def address(array):
 
 @intrinsic
 def _pointer(typing, number):
-    def emit(context, b, signature, args):
-        return b.inttoptr(args[0], ir.IntType(8).as_pointer())
-
-    return types.voidptr(number), emit
+    return types.voidptr(number), lambda context, b, _, args: b.inttoptr(args[0], ir.IntType(8).as_pointer())
 
 
 def _compiled_view(number, size, like):
