@@ -159,7 +159,7 @@ def load(typing, array, offset, width):
     """Return array[offset : offset + n]."""
     lanes = Lanes(array.dtype, width.count * CHUNK)
     signature = lanes(array, types.intp, width)
-    return signature, lambda context, b, _, args: _row(b, _load(b, context, array, *args[:2], lanes))
+    return signature, lambda context, b, _, args: _row(b, _load(b, context, array, args[0], args[1], lanes))
 
 
 def _plain_store(array, offset, row):
@@ -170,7 +170,7 @@ def _plain_store(array, offset, row):
 def store(typing, array, offset, row):
     """Write a row to array[offset : offset + n]."""
     signature = types.void(array, types.intp, row)
-    return signature, lambda context, b, _, args: _store(b, context, array, *args[:2], _chunks(b, args[2]))
+    return signature, lambda context, b, _, args: _store(b, context, array, args[0], args[1], _chunks(b, args[2]))
 
 
 def _plain_full(value, width):
@@ -295,7 +295,7 @@ def positive(typing, x, masks, offset):
         chunks = _chunks(b, args[0])
         zero = ir.Constant(chunks[0].type, [0.0] * CHUNK)
         bits = [b.bitcast(b.fcmp_ordered(">", chunk, zero), ir.IntType(CHUNK)) for chunk in chunks]
-        return _store(b, context, masks, *args[1:], bits)
+        return _store(b, context, masks, args[1], args[2], bits)
 
     return types.void(x, masks, types.intp), emit
 
@@ -314,7 +314,7 @@ def where_positive(typing, x, slope, masks, offset):
 
     def emit(context, b, _, args):
         factor, chunks = _splat(b, args[1]), _chunks(b, args[0])
-        pointers = _pointers(b, context, masks, *args[2:], len(chunks), ir.IntType(CHUNK))
+        pointers = _pointers(b, context, masks, args[2], args[3], len(chunks), ir.IntType(CHUNK))
         bits = [b.bitcast(b.load(pointer), ir.VectorType(ir.IntType(1), CHUNK)) for pointer in pointers]
         return _row(b, [b.select(m, chunk, b.fmul(factor, chunk)) for m, chunk in zip(bits, chunks, strict=True)])
 

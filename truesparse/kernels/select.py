@@ -16,24 +16,13 @@ def k_smallest(scores, k):
     ----------
     scores, k : (n,), floating, without NaN; int, between 0 and n
     """
-    chosen = np.zeros(scores.size, dtype=np.bool_)
-    if k > 0:
-        _mark_up_to(scores, np.partition(scores, k - 1)[k - 1], k, chosen)
+    if k == 0:
+        return np.zeros(scores.size, dtype=bool)
+    threshold = np.partition(scores, k - 1)[k - 1]
+    chosen = scores < threshold
+    ties = np.flatnonzero(scores == threshold)
+    chosen[ties[: k - np.count_nonzero(chosen)]] = True
     return chosen
-
-
-@serial
-def _mark_up_to(scores, threshold, k, chosen):
-    """Mark all scores below `threshold` (the k-th smallest) and as many equal ones as make k."""
-    ties = k
-    for i in range(scores.size):
-        ties -= scores[i] < threshold
-    for i in range(scores.size):
-        if scores[i] < threshold:
-            chosen[i] = True
-        elif scores[i] == threshold and ties > 0:
-            chosen[i] = True
-            ties -= 1
 
 
 @serial
