@@ -86,7 +86,7 @@ def test_everything_in_cells_is_the_reference(largest, rng, monkeypatch):
     """If all cells are probed, nothing can be missed; blocks and tiles far smaller than the layer."""
     for name, value in {"_MOST_PROBES": 0.99, "_FEWEST_PROBES": 1, "_PROBES": 100, "_TILE_ROWS": 16}.items():
         monkeypatch.setattr(cells, name, value)
-    monkeypatch.setattr(cells, "_least_similarity", lambda *arguments: 0)
+    monkeypatch.setattr(cells, "_tau", lambda *arguments: 0)
     w = random_csr((150, 130), 0.2, rng)
     rows = rng.integers(-largest, largest + 1, size=(150, 4)).astype(np.float32)
     columns = rng.integers(-largest, largest + 1, size=(130, 4)).astype(np.float32)

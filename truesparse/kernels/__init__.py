@@ -1,4 +1,4 @@
-"""Compiled loops over arrays. The only place that imports numba, and it knows nothing of networks.
+"""Compiled loops over arrays, the only place that imports numba. They know nothing of networks.
 
 `reference` says in plain NumPy what each kernel computes.
 """

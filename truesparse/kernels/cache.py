@@ -4,15 +4,15 @@ Numba stores the machine code of a kernel under its file and its qualified name,
 edited. It notices neither an edit of the files that all kernels are made of, nor other settings of the compiler. So a
 hash of both is a part of every kernel's qualified name.
 
-Numba refuses to compile where it finds no directory to write to, and does not read one that it cannot write to. Here
-a kernel is looked for in
+Numba refuses to compile where it finds no directory to write to, and does not read one that it cannot write to. Here,
+the places are
 
-1. ``NUMBA_CACHE_DIR``, ``__pycache__`` beside the kernel, the user's cache directory: Numba's own list, up to the
-   first one that can be written, which also receives what is compiled. Those before it are only read if they belong to
-   root, to the user, or to whom the kernels' source belongs;
-2. if none of them can be written, a directory of the user's own among the temporary files.
+1. ``NUMBA_CACHE_DIR``, ``__pycache__`` beside the kernel, the user's cache directory (Numba's own list);
+2. a directory of the user's own among the temporary files.
 
-If there is no such directory either, what must be compiled is lost when the process ends, and a warning says so.
+The first one that can be written receives what is compiled. It is read as well, and so are those before it, if they
+belong to root, to the user, or to the owner of the kernels' source. If none can be written, what is compiled is lost
+when the process ends, and a warning says so.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _COMPILER_SETTINGS = (
 
 
 def named_for_cache(kernel, variant=""):
-    """Return a copy of a Python function whose qualified name tells `variant` and everything else that shaped it."""
+    """Return a copy of a Python function whose qualified name holds `variant` and a hash of what else shapes it."""
     copy = FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__, kernel.__defaults__, kernel.__closure__)
     copy.__qualname__ = f"{kernel.__qualname__}{variant}_{_fingerprint()}"
     return copy
@@ -75,13 +75,13 @@ class KernelCache:
 
     @cached_property
     def _stores(self):
-        """The stores to read, in this order, and the one to write, or None. Looked for when a kernel is first used."""
-        stores = []
+        """The stores to read, in this order, and the one to write, or None; found when a kernel is first used."""
+        stores: list[FunctionCache] = []
         for locator in (*FunctionCache._impl_class._locator_classes, _PrivateDirectory):
-            if writable := _store(self._kernel, _writable(locator)):
+            if writable := _store(self._kernel, locator, to_write=True):
                 return [*stores, writable], writable
-            if filled := _store(self._kernel, _filled(locator)):
-                stores.append(filled)
+            if readable := _store(self._kernel, locator, to_write=False):
+                stores.append(readable)
         return stores, None
 
     @property
@@ -92,23 +92,19 @@ class KernelCache:
     def load_overload(self, signature, context):
         """Return the stored code for a signature, or None."""
         for store in self._stores[0]:
-            try:
-                found = store.load_overload(signature, context)
-            except OSError:  # a file that we may not read
-                continue
-            if found is not None:
-                return found
+            with suppress(OSError):  # a file that we may not read
+                if (found := store.load_overload(signature, context)) is not None:
+                    return found
         return None
 
     def save_overload(self, signature, code):
         """Store the code for a signature, if there is a place for it."""
-        writable = self._stores[1]
-        if writable is None:
-            return _warn_that_nothing_is_kept()
         try:
-            writable.save_overload(signature, code)
+            if (writable := self._stores[1]) is not None:
+                return writable.save_overload(signature, code)
         except OSError:  # the disk is full, or was made read-only meanwhile
-            _warn_that_nothing_is_kept()
+            pass
+        _warn_that_nothing_is_kept()
 
     def flush(self):
         """Forget what is stored; `recompile` of a dispatcher asks for it."""
@@ -116,48 +112,24 @@ class KernelCache:
             self._stores[1].flush()
 
 
-class _Store(FunctionCache):
-    """Numba's cache of a kernel in one directory."""
+def _store(kernel, locator, *, to_write):
+    """Return Numba's cache of a kernel in the directory of a locator, or None if it cannot be used."""
 
-    def __init__(self, kernel, locator):
-        parent = FunctionCache._impl_class
-        self._impl_class = type("_Impl", (parent,), {"_locator_classes": [locator]})
-        super().__init__(kernel)
+    def ensure_cache_path(self):
+        path = self.get_cache_path()
+        if path.startswith("~"):  # of a user without a home: it would lie in the working directory
+            raise FileNotFoundError
+        if to_write:
+            locator.ensure_cache_path(self)
+        elif os.stat(path).st_uid not in (0, _user(), os.stat(self._py_file).st_uid):
+            raise PermissionError  # others may have prepared what would be executed
 
-
-def _store(kernel, locator):
+    kind = type(locator.__name__, (locator,), {"ensure_cache_path": ensure_cache_path})
+    implementation = type("_Implementation", (FunctionCache._impl_class,), {"_locator_classes": [kind]})
     try:
-        return _Store(kernel, locator)
+        return type("_Store", (FunctionCache,), {"_impl_class": implementation})(kernel)
     except (RuntimeError, OSError):  # the locator has no directory for it
         return None
-
-
-def _filled(locator):
-    """Return a kind of locator that only wants to read its directory, if nobody can have prepared it for this user."""
-
-    def ensure_cache_path(self):
-        owner = os.stat(_with_known_home(self.get_cache_path())).st_uid
-        if owner not in (0, _user(), os.stat(self._py_file).st_uid):
-            raise PermissionError
-
-    return type(locator.__name__, (locator,), {"ensure_cache_path": ensure_cache_path})
-
-
-def _writable(locator):
-    """Return a kind of locator that makes its directory, and wants to write to it."""
-
-    def ensure_cache_path(self):
-        _with_known_home(self.get_cache_path())
-        locator.ensure_cache_path(self)
-
-    return type(locator.__name__, (locator,), {"ensure_cache_path": ensure_cache_path})
-
-
-def _with_known_home(path):
-    """Refuse the path ``~/…`` of a user without a home: it would lie in the working directory, whoever owns that."""
-    if path.startswith("~"):
-        raise FileNotFoundError
-    return path
 
 
 class _PrivateDirectory(_SourceFileBackedLocatorMixin, _CacheLocator):
@@ -168,7 +140,7 @@ class _PrivateDirectory(_SourceFileBackedLocatorMixin, _CacheLocator):
         self._directory = self.get_suitable_cache_subpath(py_file)
 
     def get_cache_path(self):
-        """Return the part of the private directory that is for the files of one directory of sources."""
+        """Return the part of it that is for the files of one directory of sources."""
         return os.path.join(private_directory(), self._directory)
 
 
@@ -181,8 +153,7 @@ def private_directory():
         If it cannot be made, or if what is there is not such a directory. Machine code is read from it and executed,
         so another user must not be able to prepare or to replace it.
     """
-    parent = os.path.realpath(tempfile.gettempdir())
-    user = _user()
+    parent, user = os.path.realpath(tempfile.gettempdir()), _user()
     path = os.path.join(parent, f"truesparse-kernels-{user}")
     with suppress(FileExistsError):
         os.mkdir(path, mode=0o700)

@@ -1,23 +1,23 @@
-"""The search for the most similar absent pairs of units in wide layers, where looking at all pairs takes too long.
+"""The search for the most similar absent pairs of units in wide layers, where scoring all pairs takes too long.
 
 It is the inverted file of nearest-neighbour search (Jégou, Douze & Schmid, 2011) with two changes. The signatures of
-the columns are grouped into cells, each around a centroid; a row is compared only with the columns of those cells
-whose centroids are similar to it:
+the columns are grouped into cells, each around a centroid; a row is compared only with the columns of those cells whose
+centroids are similar to it:
 
     row r probes cell c   if   |⟨x_r, μ_c⟩| ≥ τ
 
 - Similarity has no sign, so a unit and its negative belong together: cells are made by spherical k-means on |cos|, in
-  which a member whose product with the centroid is negative adds its negative to the sum (Dhillon, Marcotte &
-  Roshan, 2003).
-- The k best are wanted of all pairs, not of each row, and many rows hold none of them. So τ is one number for all rows
-  and cells, rather than a number of cells per row. It is measured: some hundred rows, drawn at random, are searched
-  exactly, and τ is what all but a few of their best pairs reach.
+  which a member whose product with the centroid is negative adds its negative to the sum (Dhillon, Marcotte & Roshan,
+  2003).
+- The k best of all pairs are wanted, not those of each row, and many rows hold none of them. So τ is one number for all
+  rows and cells, rather than a number of cells per row. It is measured: some hundred rows, drawn at random, are
+  searched exactly, and τ is what all but a few of their best pairs reach.
 
 | symbol | here |
 |---|---|
 | μ, the centroids | ``centroids``, of unit length |
 | x, the signatures of the rows | ``row_signatures`` |
-| τ | ``least_similarity`` |
+| τ | ``tau`` |
 | recall that τ aims at | ``_RECALL`` |
 
 Cost: C = 3 √n cells for n units a side, so that n · C products find the cells of the columns, another n · C those of
@@ -32,7 +32,7 @@ import numpy as np
 
 from truesparse.kernels.similarity import BestPairs, top_absent_pairs
 
-# Set by measurement, see benchmarks/growth_search.py.
+# Set by measurement, see benchmarks/speed/growth_search.py.
 _CELLS = 3  # times √n
 _ROUNDS = 4
 _TRAINING_UNITS = 16  # a cell
@@ -45,27 +45,16 @@ _TILE_ROWS = 1024
 
 
 def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr, k, rng, *, by_key=False):
-    """The absent pairs (row, column) with the largest |⟨row signature, column signature⟩|, or nearly all of them.
+    """Return nearly all of the pairs that `top_absent_pairs` returns.
+
+    A few pairs are replaced by the next best; scores are the same up to rounding. Layers of which most pairs would be
+    scored, because they are small or `k` is large, are searched exactly.
 
     Parameters
     ----------
-    row_signatures : (fan_out, width)
-    column_signatures : (fan_in, width), of the same dtype
-    indices, indptr : the canonical CSR pattern, shape (fan_out, fan_in), whose pairs are left out
-    k : int, how many pairs to return at most
+    row_signatures, column_signatures : (fan_out, width), (fan_in, width), of the same dtype
     rng : numpy.random.Generator
-    by_key : bool, whether the pairs are wanted in the order of their keys, which takes less time
-
-    Returns
-    -------
-    keys : (≤ k,) int64, row · fan_in + column, best pair first, equal ones by key, if not `by_key`
-    scores : the pairs' scores, in the same order
-
-    Notes
-    -----
-    The scores are those of `top_absent_pairs`, up to rounding; a few of its pairs are replaced by the next best.
-    Layers of which most pairs would be looked at, because they are small or `k` is large, are searched exactly.
-    Pairs whose score is zero are never returned. ``k`` must be positive.
+    others, and what is returned : as for `top_absent_pairs`
     """
     fan_out, fan_in = row_signatures.shape[0], column_signatures.shape[0]
     # The harmonic mean of the two sides balances the work for the cells of all units and the work in the cells.
@@ -90,7 +79,7 @@ def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr
     i, j = np.divmod(keys[:n_best], fan_in)
     similarities = np.abs(row_signatures[sample] @ centroids.T)  # (n_sampled, n_cells)
     wanted = similarities[np.searchsorted(sample, i), cell_of[j]]
-    tau = _least_similarity(wanted, similarities, sizes, _FEWEST_PROBES / n_cells, most)
+    tau = _tau(wanted, similarities, sizes, _FEWEST_PROBES / n_cells, most)
 
     # About 2 k pairs reach the score of the sample's last one. If it was a poor sample, the floor may be too high.
     for floor in (scores[-1] if scores.size == 2 * n_best else 0, 0):
@@ -101,13 +90,13 @@ def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr
 
 
 def _varying(signatures):
-    """The units whose signature is not zero; the others match nothing."""
+    """Return the units whose signature is finite and not zero; the others match nothing."""
     squares = np.einsum("uw,uw->u", signatures, signatures)
     return np.flatnonzero((squares > 0) & np.isfinite(squares))
 
 
 def _centroids(signatures, units, n_cells, rng):
-    """Spherical k-means on |cos| over a sample of the units, which starts at some of them."""
+    """Return centroids by spherical k-means on |cos| over a sample of the units, starting from some of them."""
     sample = signatures[rng.choice(units, min(_TRAINING_UNITS * n_cells, units.size), replace=False)]
     sample /= np.sqrt(np.einsum("uw,uw->u", sample, sample))[:, None]
     centroids = sample[:n_cells].copy()  # (n_cells, width)
@@ -123,7 +112,7 @@ def _centroids(signatures, units, n_cells, rng):
 
 
 def _nearest(signatures, centroids):
-    """For each unit the centroid with the largest |inner product|, and the sign of that product."""
+    """Return for each unit the centroid with the largest |inner product|, and the sign of that product."""
     cell_of, sign = np.empty(len(signatures), dtype=np.int64), np.empty(len(signatures), dtype=signatures.dtype)
     for start in range(0, len(signatures), _TILE_ROWS):
         part = slice(start, start + _TILE_ROWS)
@@ -133,29 +122,24 @@ def _nearest(signatures, centroids):
     return cell_of, sign
 
 
-def _least_similarity(wanted, similarities, sizes, fewest, most):
-    """The similarity to a centroid from which on a row probes its cell.
+def _tau(wanted, similarities, sizes, fewest, most):
+    """Return τ, from the similarities (n_sampled, n_cells) and those that find the best pairs of the sampled rows.
 
-    Parameters
-    ----------
-    wanted : (n_pairs,), the similarities at which the best pairs of the sampled rows are found
-    similarities : (n_sampled, n_cells), those of all sampled rows
-    sizes : (n_cells,), columns in each cell
-    fewest, most : float, bounds on the share of all pairs that is looked at
+    The share of all pairs that is scored lies between `fewest` and `most`; a cell has ``sizes`` columns.
     """
     order = np.argsort(-similarities, axis=None, kind="stable")
-    looked_at = np.cumsum(np.broadcast_to(sizes, similarities.shape).ravel()[order])
+    scored = np.cumsum(np.broadcast_to(sizes, similarities.shape).ravel()[order])
     at_fewest, at_most = (
-        similarities.ravel()[order[np.searchsorted(looked_at, share * looked_at[-1])]] for share in (fewest, most)
+        similarities.ravel()[order[np.searchsorted(scored, share * scored[-1])]] for share in (fewest, most)
     )
     enough = np.quantile(wanted, 1 - _RECALL, method="lower") if wanted.size > 0 else at_fewest
     return max(min(enough, at_fewest), at_most)
 
 
-def _probe(best, row_signatures, column_signatures, columns, centroids, sizes, least_similarity):
-    """Look at the pairs of every row with the columns, ordered by cell, of the cells that it probes."""
+def _probe(best, row_signatures, column_signatures, columns, centroids, sizes, tau):
+    """Score the pairs of every row with the columns, ordered by cell, of the cells that it probes."""
     stops = np.cumsum(sizes)
-    for rows, cells in _probes(row_signatures, centroids, least_similarity):
+    for rows, cells in _probes(row_signatures, centroids, tau):
         order = np.argsort(cells, kind="stable")
         rows, cells = rows[order], cells[order]
         for start, stop in pairwise(np.flatnonzero(np.diff(cells, prepend=-1, append=-1))):
@@ -165,12 +149,12 @@ def _probe(best, row_signatures, column_signatures, columns, centroids, sizes, l
                 best.search(row_signatures[some], some, column_signatures[part], columns[part])
 
 
-def _probes(row_signatures, centroids, least_similarity):
-    """Rows and the cells that they probe, in the order of the rows, about `_PROBES` at a time."""
+def _probes(row_signatures, centroids, tau):
+    """Yield rows and the cells that they probe, in the order of the rows, about `_PROBES` at a time."""
     rows, cells, held = [], [], 0
     for start in range(0, len(row_signatures), _TILE_ROWS):
         similarities = np.abs(row_signatures[start : start + _TILE_ROWS] @ centroids.T)  # (tile rows, n_cells)
-        row, cell = np.divmod(np.flatnonzero(similarities >= least_similarity), len(centroids))
+        row, cell = np.divmod(np.flatnonzero(similarities >= tau), len(centroids))
         rows.append(row + start)
         cells.append(cell)
         held += row.size

@@ -3,15 +3,15 @@
     a_l = factors · f(W_l a_(l−1) + b_l)
 
 Weights are CSR of shape ``(fan_out, fan_in)``. All activations lie in one array ``a`` of shape (rows, stride): first
-the features, then the units of one layer after another; a row is a unit, a column a sample. A stored weight
-is one scaled addition of a row to another, and the sum over a unit's weights stays in registers until it has gone
-through the activation (see `lanes`). Every output row has one writer, which gathers what it needs.
+the features, then the units of one layer after another; a row is a unit, a column a sample. A stored weight is one
+scaled addition of a row to another, and the sum over a unit's weights stays in registers until it has gone through the
+activation (see `lanes`). Every output row has one writer, which gathers what it needs.
 
 The sign of each sum is kept as one bit in ``masks``. The backward pass reads the derivative of a piecewise-linear
 activation from it, so that errors can take the place of activations, and slopes may be negative.
 
 The first layer can take its inputs as the rows that are not zero in a batch: `forward_sparse_inputs` spreads each of
-them along its column of W, in the same order in which the other kernel would have gathered them.
+them along its column of W, in the order in which the other kernel would have gathered them.
 
 Cost: 2 · nnz · lanes operations; with sparse inputs, 2 · lanes for every connection of a feature that is not zero.
 """
@@ -19,60 +19,44 @@ Cost: 2 · nnz · lanes operations; with sparse inputs, 2 · lanes for every con
 import numpy as np
 from numba import prange
 
+from truesparse.kernels import table as fields
 from truesparse.kernels.jit import parallel, serial
 from truesparse.kernels.lanes import CHUNK, axpy, full, load, positive, store, times, where_positive
-from truesparse.kernels.table import (
-    ACTIVATION,
-    BIASES,
-    FAN_IN,
-    FAN_OUT,
-    INDICES,
-    INDPTR,
-    INDPTR_T,
-    INPUTS,
-    NNZ,
-    OUTPUTS,
-    PERM_T,
-    PIECEWISE_LINEAR,
-    ROWS_T,
-    SMALL,
-    WEIGHTS,
-    array_at,
-    consumers_of,
-    first_row_of_part,
-    is_read,
-)  # fmt: skip
 
 
-@serial()
-def _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, first, last):
-    """Some rows of one layer, over the lanes from `column` on."""
-    indptr = array_at(layer[INDPTR], layer[FAN_OUT] + 1, index)
-    indices = array_at(layer[INDICES], layer[NNZ], index)
-    consumers = consumers_of(layer, index)
-    data, bias = params[layer[WEIGHTS] :], params[layer[BIASES] :]
-    x, out = layer[INPUTS] * stride + column, layer[OUTPUTS] * stride + column
-    is_smooth, drops = layer[ACTIVATION] != PIECEWISE_LINEAR, factors.size > 0
+@serial
+def _activated(z, layer, slope, masks, factors, offset, width):
+    """Return factors · f(z) and write the signs of z; smooth activations are left to others."""
+    if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
+        return z
+    positive(z, masks, offset // CHUNK)
+    z = where_positive(z, slope, masks, offset // CHUNK)
+    return times(z, load(factors, offset, width)) if factors.size > 0 else z
+
+
+@serial
+def _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, part, n_parts):
+    """Compute one part of a layer's rows, over the lanes from `column` on."""
+    indices, indptr = fields.pattern_of(layer, index)
+    first, last = fields.rows_of_part(indptr, part, n_parts)
+    consumers = fields.consumers_of(layer, index)
+    data, bias = params[layer[fields.WEIGHTS] :], params[layer[fields.BIASES] :]
+    x, out = layer[fields.INPUTS] * stride + column, layer[fields.OUTPUTS] * stride + column
     for row in range(first, last):
-        if skip and not is_read(consumers, row):
+        if skip and not fields.is_read(consumers, row):
             continue
         z = full(bias[row], width)
         for slot in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):  # unsigned: no sign to look at
             z = axpy(data[slot], load(a, x + indices[slot] * stride, width), z)
         offset = out + row * stride
-        if not is_smooth:
-            positive(z, masks, offset // CHUNK)
-            z = where_positive(z, slope, masks, offset // CHUNK)
-            if drops:
-                z = times(z, load(factors, offset, width))
-        store(a, offset, z)
+        store(a, offset, _activated(z, layer, slope, masks, factors, offset, width))
 
 
-@parallel()
+@parallel
 def forward(
     table, slopes, first_layer, last_layer, params, a, masks, factors, stride, skip, index, width, n_tiles, n_parts
 ):
-    """Some layers, one after another; overwrites their rows of `a` and `masks`.
+    """Compute some layers, one after another; overwrite their rows of `a` and `masks`.
 
     Parameters
     ----------
@@ -94,42 +78,32 @@ def forward(
         column = tile * len(width) * CHUNK
         for i in range(first_layer, last_layer):
             layer, slope = table[i], slopes[i]
-            if n_parts == 1 or layer[NNZ] + layer[FAN_OUT] < SMALL:
-                all_rows = np.int64(0), layer[FAN_OUT]
-                _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, *all_rows)
-            else:
-                indptr = array_at(layer[INDPTR], layer[FAN_OUT] + 1, index)
-                for part in prange(n_parts):
-                    first = first_row_of_part(indptr, part, n_parts)
-                    last = first_row_of_part(indptr, part + 1, n_parts)
-                    _forward_rows(
-                        layer, slope, params, a, masks, factors, stride, skip, index, width, column, first, last
-                    )
+            if n_parts == 1 or layer[fields.NNZ] + layer[fields.FAN_OUT] < fields.SMALL:
+                _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, 0, 1)
+                continue
+            for part in prange(n_parts):
+                _forward_rows(
+                    layer, slope, params, a, masks, factors, stride, skip, index, width, column, part, n_parts
+                )
 
 
-@serial()
+@serial
 def _activate_rows(layer, slope, a, masks, factors, stride, width, column, first, last):
-    """z ← factors · f(z) for some rows of a layer; smooth activations are left to others."""
-    if layer[ACTIVATION] != PIECEWISE_LINEAR:
+    """z ← factors · f(z) for some rows of a layer with a piecewise-linear activation."""
+    if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
         return
     for row in range(first, last):
-        offset = (layer[OUTPUTS] + row) * stride + column
-        z = load(a, offset, width)
-        positive(z, masks, offset // CHUNK)
-        z = where_positive(z, slope, masks, offset // CHUNK)
-        if factors.size > 0:
-            z = times(z, load(factors, offset, width))
-        store(a, offset, z)
+        offset = (layer[fields.OUTPUTS] + row) * stride + column
+        store(a, offset, _activated(load(a, offset, width), layer, slope, masks, factors, offset, width))
 
 
-@serial()
-def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, index, width, column, first, last):
-    """Some rows of the first layer, from inputs that hold only the features that are not zero."""
-    indptr_t = array_at(layer[INDPTR_T], layer[FAN_IN] + 1, index)
-    rows_t = array_at(layer[ROWS_T], layer[NNZ], index)
-    perm_t = array_at(layer[PERM_T], layer[NNZ], index)
-    data, bias = params[layer[WEIGHTS] :], params[layer[BIASES] :]
-    out = layer[OUTPUTS] * stride + column
+@serial
+def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, index, width, column, part, n_parts):
+    """Compute one part of the first layer's rows from the features that are not zero."""
+    first, last = fields.rows_of_part(fields.pattern_of(layer, index)[1], part, n_parts)
+    rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
+    data, bias = params[layer[fields.WEIGHTS] :], params[layer[fields.BIASES] :]
+    out = layer[fields.OUTPUTS] * stride + column
     for row in range(first, last):
         store(a, out + row * stride, full(bias[row], width))
     for k in range(features.size):
@@ -143,9 +117,9 @@ def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, i
     _activate_rows(layer, slope, a, masks, factors, stride, width, column, first, last)
 
 
-@parallel()
+@parallel
 def forward_sparse_inputs(layer, slope, params, a, masks, factors, stride, features, x, index, width, n_tiles, n_parts):
-    """One layer whose inputs are given as the features that are not zero in a batch; same bytes as from `forward`.
+    """Compute one layer from the features that are not zero in a batch; same bytes as from `forward`.
 
     Parameters
     ----------
@@ -155,20 +129,17 @@ def forward_sparse_inputs(layer, slope, params, a, masks, factors, stride, featu
     x : (≥ n · stride,), their values
     others : as for `forward`
     """
-    indptr = array_at(layer[INDPTR], layer[FAN_OUT] + 1, index)
     for tile in range(n_tiles):
         column = tile * len(width) * CHUNK
         for part in prange(n_parts):
-            first = first_row_of_part(indptr, part, n_parts)
-            last = first_row_of_part(indptr, part + 1, n_parts)
             _spread_rows(
-                layer, slope, params, a, masks, factors, stride, features, x, index, width, column, first, last
+                layer, slope, params, a, masks, factors, stride, features, x, index, width, column, part, n_parts
             )
 
 
-@serial()
+@serial
 def activate(layer, slope, a, masks, factors, stride, width, n_tiles):
     """z ← factors · f(z) in the rows of a layer whose sums were made elsewhere; arguments as above."""
     for tile in range(n_tiles):
         column = tile * len(width) * CHUNK
-        _activate_rows(layer, slope, a, masks, factors, stride, width, column, np.int64(0), layer[FAN_OUT])
+        _activate_rows(layer, slope, a, masks, factors, stride, width, column, np.int64(0), layer[fields.FAN_OUT])

@@ -1,4 +1,4 @@
-"""Take a batch of samples out of the training data and turn it features-major.
+"""Batches of samples out of the training data, turned features-major.
 
 Users hold samples in rows; the kernels want a row per feature. Transposing once per batch costs little beside the
 products that profit from it. Of sparse data, only the features that are not zero in a batch get a row.
@@ -12,16 +12,15 @@ from truesparse.kernels.jit import parallel, serial
 _BLOCK = 16  # samples at a time: their numbers of one feature fill a cache line as float32
 
 
-@parallel()
+@parallel
 def gather_dense(x, samples, out):
     """out[:, s] = x[samples[s], :].
 
     Parameters
     ----------
-    x : (n_samples, n_features), C-contiguous
+    x, out : (n_samples, n_features), (n_features, stride), C-contiguous; stride is at least batch, rounded up to 16;
+        columns up to there are overwritten, those behind the batch by its last sample
     samples : (batch,) int64, in range, not empty
-    out : (n_features, stride), C-contiguous; stride is at least batch, rounded up to 16, and columns up to there are
-        overwritten: those that no sample is asked for repeat the last one
     """
     n_features, flat = x.shape[1], x.reshape(-1)
     for block in prange((samples.size + _BLOCK - 1) // _BLOCK):
@@ -33,20 +32,15 @@ def gather_dense(x, samples, out):
                 out[feature, block * _BLOCK + lane] = flat[start[lane] + feature]
 
 
-@serial()
+@serial
 def present_features(indices, indptr, samples, seen, features):
-    """List the features that the samples of a CSR matrix store, in the order of their appearance.
+    """List the features that the samples of a CSR matrix store, in the order of their appearance; return how many.
 
     Parameters
     ----------
-    indices, indptr : of the CSR matrix
-    samples : (batch,) int64, in range
+    indices, indptr, samples : as for `gather_csr`
     seen : (n_features,) int32, zeros, and zeros again in the end
     features : (≥ number found,) int64, overwritten
-
-    Returns
-    -------
-    int, how many
     """
     n = 0
     for s in range(samples.size):
@@ -55,19 +49,17 @@ def present_features(indices, indptr, samples, seen, features):
                 seen[indices[slot]] = 1
                 features[n] = indices[slot]
                 n += 1
-    for k in range(n):
-        seen[features[k]] = 0
+    seen[features[:n]] = 0
     return n
 
 
-@serial()
+@serial
 def gather_csr(data, indices, indptr, samples, features, row_of, out):
     """out[k, s] = x[samples[s], features[k]]; entries of x that occur twice are added up.
 
     Parameters
     ----------
-    data, indices, indptr : the CSR matrix x
-    samples : (batch,) int64, in range
+    data, indices, indptr, samples : the CSR matrix x; (batch,) int64, in range
     features : (n,) int64, with all that the samples store
     row_of : (n_features,) int32, scratch; zeros in the end
     out : (n, stride), overwritten, zero where nothing is stored
@@ -78,5 +70,4 @@ def gather_csr(data, indices, indptr, samples, features, row_of, out):
     for s in range(samples.size):
         for slot in range(indptr[samples[s]], indptr[samples[s] + 1]):
             out[row_of[indices[slot]], s] += data[slot]
-    for k in range(features.size):
-        row_of[features[k]] = 0
+    row_of[features] = 0

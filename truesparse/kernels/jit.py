@@ -1,24 +1,20 @@
-"""How every kernel is compiled: the numba flags and the number of threads, in one place.
+"""Compilation of the kernels: numba's flags and the number of threads, in one place.
 
-Two kinds of kernels differ in what the compiler may do to their arithmetic:
-
-- Most leave it no freedom: every operation is rounded as IEEE 754 says, so that vector and scalar code, and code
-  compiled now or read from the cache, give the same bytes. The products of the two passes are written out with `lanes`,
-  which say what is fused and in which order sums are made.
-- *Sums* may be reordered, or they could not use vector instructions. The subset of fast-math that allows it keeps
-  NaN and infinity meaningful; with the whole of it, a test such as ``x != x`` is folded to False.
+The compiler has no freedom in the arithmetic of most kernels: every operation is rounded as IEEE 754 says, so that
+vector and scalar code, and code compiled now or read from the cache, give the same bytes. *Sums* may be reordered, or
+they could not use vector instructions; the subset of fast-math that allows it keeps NaN and infinity meaningful. The
+products of the two passes are written out with `lanes`, which say what is fused and in which order sums are made.
 
 Rules that every file of this package keeps:
 
 - A kernel calls no kernel of another file: numba's on-disk cache sees only changes of the file it belongs to. What all
-  kernels are made of (this file, `lanes` and `table`) is excepted: a hash of it is in the name of every kernel, see
-  `cache`.
+  kernels are made of (this file, `lanes` and `table`) is excepted, see `cache`.
 - Signatures are lazy, so that read-only and strided arrays are accepted and only what is used is compiled.
-- Each output element has one writer and a fixed order of operations, so results are the same bytes for every
-  number of threads, though the code for one is compiled apart. A parallel loop runs over rows or over blocks of a fixed
-  size, never over single elements. Nothing in it draws random numbers.
-- Scalars become the arrays' own dtype before they meet an array; a Python float would turn the arithmetic of
-  a float32 kernel into float64.
+- Each output element has one writer and a fixed order of operations, so results are the same bytes for every number of
+  threads. A parallel loop runs over rows or over blocks of a fixed size, never over single elements, and draws no
+  random numbers.
+- Scalars become the arrays' own dtype before they meet an array; a Python float would turn the arithmetic of a float32
+  kernel into float64.
 - Bounds are not checked: whoever calls a kernel with indices from outside has validated them.
 
 ``NUMBA_DISABLE_JIT=1`` in the environment runs all kernels as Python code, so that a debugger can step through them and
@@ -27,7 +23,7 @@ coverage can be measured; results are the same up to the last bits, and a step t
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial, wraps
 
 import numba
@@ -35,17 +31,13 @@ import numba
 from truesparse.kernels.cache import KernelCache, named_for_cache
 
 
-def serial(**flags):
+def serial(kernel, variant="", **flags):
     """Compile a kernel, or a part of one, without threads of its own."""
-    return partial(_compile, **flags)
-
-
-def _compile(kernel, variant="", **flags):
     if numba.config.DISABLE_JIT:
         return kernel
     kernel = named_for_cache(kernel, variant)
     compiled = numba.njit(nogil=True, **flags)(kernel)
-    compiled._cache = KernelCache(kernel)  # what `cache=True` does with Numba's own, which fails without a directory
+    compiled._cache = KernelCache(kernel)  # as `cache=True` does with Numba's own, which fails without a directory
     return compiled
 
 
@@ -58,39 +50,33 @@ _launches = threading.RLock()
 _lost_at_fork = False
 
 
-def parallel(**flags):
-    """Compile a kernel twice, where it is used so: without threads for one thread, with Numba's for several."""
+def parallel(kernel, **flags):
+    """Compile a kernel twice, each when it is first used: without threads for one, with Numba's for several."""
+    # Numba's cache knows functions by name, not by flags, so the two need different names.
+    of_one, of_several = serial(kernel, "_of_one_thread", **flags), serial(kernel, parallel=True, **flags)
 
-    def compiled(kernel):
-        # Numba's cache knows functions by name, not by flags, so the two need different names.
-        of_one, of_several = _compile(kernel, "_of_one_thread", **flags), _compile(kernel, parallel=True, **flags)
+    @wraps(kernel)
+    def launch(*args):
+        if _this_thread.n_threads == 1:
+            return of_one(*args)
+        if _lost_at_fork:
+            _refuse()
+        with _launches if _takes_turns() else nullcontext():
+            return of_several(*args)
 
-        @wraps(kernel)
-        def launch(*args):
-            if _this_thread.n_threads == 1:
-                return of_one(*args)
-            if _lost_at_fork:
-                _refuse()
-            if not _takes_turns():
-                return of_several(*args)
-            with _launches:
-                return of_several(*args)
-
-        return launch
-
-    return compiled
+    return launch
 
 
 parallel_sums = partial(parallel, fastmath={"reassoc", "contract", "arcp", "nsz"})
 
 
 def max_threads():
-    """The most threads that kernels can use in this process."""
+    """Return the most threads that kernels can use in this process."""
     return numba.config.NUMBA_NUM_THREADS
 
 
 def current_threads():
-    """How many threads kernels use now, by default all; compiled code that asks by itself could not be cached."""
+    """Return the number of threads that kernels use now, by default all. Compiled code that asks cannot be cached."""
     return _this_thread.n_threads
 
 
@@ -98,7 +84,7 @@ def current_threads():
 def threads(n_threads):
     """Run the kernels of a ``with`` block on at most `n_threads` threads; the setting is restored afterwards.
 
-    It is one of the calling Python thread. With one thread, Numba's threads are neither started nor asked.
+    The setting is the calling Python thread's own. With one thread, Numba's threads are not started.
 
     Raises
     ------
@@ -123,7 +109,7 @@ def threads(n_threads):
 
 @cache
 def _takes_turns():
-    """Whether threads of Numba may only work for one Python thread at a time, or its layer kills the process."""
+    """Whether Numba's threads must work for one Python thread at a time, or their layer ends the process."""
     numba.get_num_threads()  # the layer is chosen when it is first asked
     return numba.threading_layer() == "workqueue"
 

@@ -1,36 +1,25 @@
-"""Numbers that stay in vector registers: the samples of a batch, side by side.
+"""Rows of numbers in vector registers: one unit's values for the samples of a batch.
 
-The kernels work on one row of activations at a time: the same unit for up to 128 samples. A compiler that sees a
-loop over the samples loads and stores the row for every weight; what makes the kernels fast is to keep it in
-registers while all weights of a unit are added up. `Lanes` is a numba type for such a row. These functions are all
-that can be done with it, each the emission of a few vector instructions:
+The kernels work on one row of activations at a time: the same unit for up to 128 samples. A compiler that sees a loop
+over the samples loads and stores the row for every weight. The kernels are fast because the row stays in registers
+while all weights of a unit are added up. `Lanes` is a numba type for such a row; the functions below are all that can
+be done with it, each a few vector instructions.
 
-| function | result |
-|---|---|
-| ``load(array, offset, width)`` | ``array[offset : offset + n]`` |
-| ``store(array, offset, row)`` | writes it back |
-| ``full(value, width)`` | the same number in every lane |
-| ``axpy(scalar, x, row)`` | scalar · x + row, each lane rounded once |
-| ``times(x, y)`` | x · y, lane by lane |
-| ``total(x)``, ``dot(x, y)`` | Σ x, Σ x · y, in the order given below |
-| ``dots(out, offset, d, array, start, rows, first, stride)`` | eight products of d with the rows of ``array`` at
-  ``start + rows[first + k] · stride``, into ``out`` |
-| ``positive(x, masks, offset)`` | writes one bit per lane: x > 0 |
-| ``where_positive(x, slope, masks, offset)`` | x where the bit is set, else slope · x |
+The number of lanes must be known when a kernel is compiled. It travels as the length of a tuple, ``width_of(n)``,
+because a tuple's length is part of its type. Arrays are one-dimensional and contiguous; offsets count their elements
+and are not checked.
 
-The number of lanes must be known when a kernel is compiled. It travels as the length of a tuple, ``width_of(n)``, the
-only number of an argument that is part of its type. Arrays are one-dimensional and contiguous; offsets count their
-elements and are not checked.
+Sums have a fixed order, so that all machines and all kernels agree: chunks of 16 lanes are added up, the first product
+rounded and all others fused; then the halves of the chunk, down to one number.
 
-Sums have a fixed order, so that all machines and all kernels agree: chunks of 16 lanes are added up, the first
-product rounded and all others fused; then the halves of the chunk, down to one number.
-
-Where vector instructions cannot be emitted, ``TRUESPARSE_PLAIN_KERNELS=1`` in the environment makes the same functions
-out of loops over NumPy arrays: the same bytes, many times slower. Without compilation (``NUMBA_DISABLE_JIT=1``) these
-run as Python code; there, `_plain_fma` may round the last bit of a sum differently.
+Each function is here twice: as a loop over a NumPy array, which says what it computes, and as vector instructions.
+``TRUESPARSE_PLAIN_KERNELS=1`` in the environment compiles the loops, for processors without such instructions: the same
+bytes, many times slower. Without compilation (``NUMBA_DISABLE_JIT=1``) the loops run as Python code; there, a fused
+product may differ in its last bit.
 """
 
 import os
+from functools import reduce
 
 import numpy as np
 from llvmlite import ir
@@ -44,12 +33,12 @@ PLAIN = bool(config.DISABLE_JIT) or os.environ.get("TRUESPARSE_PLAIN_KERNELS", "
 
 
 def width_of(n_lanes):
-    """The argument that tells a kernel the number of lanes, a multiple of 16."""
+    """Return the argument that tells a kernel the number of lanes, a multiple of 16."""
     return (0,) * (n_lanes // CHUNK)
 
 
 class Lanes(types.Type):
-    """`n` numbers of one dtype in registers."""
+    """Numba type of `n` numbers of one dtype in registers."""
 
     def __init__(self, dtype, n):
         self.dtype, self.n = dtype, n
@@ -58,7 +47,7 @@ class Lanes(types.Type):
 
 @register_model(Lanes)
 class _LanesModel(PrimitiveModel):
-    """A struct of vectors of 16: one vector of any other length would be cut up in less happy ways."""
+    """A struct of vectors of 16: LLVM splits one long vector less well."""
 
     def __init__(self, manager, lanes):
         element = ir.FloatType() if lanes.dtype == types.float32 else ir.DoubleType()
@@ -66,7 +55,7 @@ class _LanesModel(PrimitiveModel):
         super().__init__(manager, lanes, ir.LiteralStructType([vector] * (lanes.n // CHUNK)))
 
 
-# Emission of instructions: `b` is the builder, rows are Python lists of vectors of 16.
+# Emission of instructions: `b` is the builder, `args` are LLVM values, chunks are vectors of 16.
 
 
 def _chunks(b, row):
@@ -78,6 +67,11 @@ def _row(b, chunks):
     for k, chunk in enumerate(chunks):
         row = b.insert_value(row, chunk, k)
     return row
+
+
+def _chunkwise(b, operation, *rows):
+    chunks = [_chunks(b, row) for row in rows]
+    return _row(b, [operation(*of_one) for of_one in zip(*chunks, strict=True)])
 
 
 def _splat(b, value):
@@ -103,7 +97,7 @@ def _sum_of_products(b, x, y):
 
 
 def _fold(b, vectors):
-    """The sums of the lanes of one or eight vectors, as one vector.
+    """Return the sums of the lanes of one or eight vectors, as one vector.
 
     Halves of each vector are added to each other until one number of it is left. Two vectors with h useful numbers
     each are packed into one on the way, so that eight sums take hardly more instructions than two.
@@ -114,100 +108,164 @@ def _fold(b, vectors):
         low = [start + lane for start in range(0, vectors[0].type.count, useful) for lane in range(half)]
         if len(vectors) > 1:
             low += [CHUNK + lane for lane in low]
-            pairs = zip(vectors[0::2], vectors[1::2], strict=True)
-        else:
-            pairs = [(vectors[0], vectors[0])]
         high = [lane + half for lane in low]
+        pairs = zip(vectors[0::2], vectors[1::2] or vectors, strict=True)
         vectors = [b.fadd(_shuffle(b, x, y, low), _shuffle(b, x, y, high)) for x, y in pairs]
         useful = half
     return vectors[0]
+
+
+def _sum(b, vector):
+    return b.extract_element(_fold(b, [vector]), ir.Constant(ir.IntType(32), 0))
 
 
 def _element(b, context, array_type, array, offset):
     return b.gep(context.make_array(array_type)(context, b, array).data, [offset])
 
 
-def _pointers(b, context, array_type, array, offset, lanes):
-    """Where the chunks of a row lie in an array, with the alignment that can be relied on."""
-    vector = context.get_value_type(lanes).elements[0]
-    first = b.bitcast(_element(b, context, array_type, array, offset), vector.as_pointer())
-    return [b.gep(first, [ir.Constant(ir.IntType(64), k)]) for k in range(lanes.n // CHUNK)]
+def _pointers(b, context, array_type, array, offset, n_chunks, kind):
+    """Return where the chunks of a row lie in an array, as pointers to LLVM's type `kind`."""
+    first = b.bitcast(_element(b, context, array_type, array, offset), kind.as_pointer())
+    return [b.gep(first, [ir.Constant(ir.IntType(64), k)]) for k in range(n_chunks)]
 
 
 def _load(b, context, array_type, array, offset, lanes):
-    size = lanes.dtype.bitwidth // 8
-    return [b.load(p, align=size) for p in _pointers(b, context, array_type, array, offset, lanes)]
+    vector = context.get_value_type(lanes).elements[0]
+    pointers = _pointers(b, context, array_type, array, offset, lanes.n // CHUNK, vector)
+    return [b.load(pointer, align=lanes.dtype.bitwidth // 8) for pointer in pointers]
 
 
-@intrinsic
-def _vector_load(typing, array, offset, width):
+def _store(b, context, array_type, array, offset, chunks):
+    pointers = _pointers(b, context, array_type, array, offset, len(chunks), chunks[0].type)
+    for pointer, chunk in zip(pointers, chunks, strict=True):
+        b.store(chunk, pointer, align=array_type.dtype.bitwidth // 8)
+    return context.get_dummy_value()
+
+
+# The functions: each as a loop over an array, and as the signature and the instructions for rows in registers.
+
+
+def _vector_of(loop):
+    """Return a decorator that makes a function of its instructions, or of the loop where no vectors are wanted."""
+    return (lambda emission: njit(loop)) if PLAIN else intrinsic
+
+
+def _plain_load(array, offset, width):
+    return array[offset : offset + CHUNK * len(width)].copy()
+
+
+@_vector_of(_plain_load)
+def load(typing, array, offset, width):
+    """Return array[offset : offset + n]."""
     lanes = Lanes(array.dtype, width.count * CHUNK)
+    signature = lanes(array, types.intp, width)
+    return signature, lambda context, b, _, args: _row(b, _load(b, context, array, args[0], args[1], lanes))
 
-    def codegen(context, b, signature, args):
-        return _row(b, _load(b, context, array, args[0], args[1], lanes))
 
-    return lanes(array, types.intp, width), codegen
+def _plain_store(array, offset, row):
+    array[offset : offset + row.size] = row
+
+
+@_vector_of(_plain_store)
+def store(typing, array, offset, row):
+    """Write a row to array[offset : offset + n]."""
+    signature = types.void(array, types.intp, row)
+    return signature, lambda context, b, _, args: _store(b, context, array, args[0], args[1], _chunks(b, args[2]))
+
+
+def _plain_full(value, width):
+    return np.full(CHUNK * len(width), value)
+
+
+@_vector_of(_plain_full)
+def full(typing, value, width):
+    """Return a row with the same number in every lane."""
+    signature = Lanes(value, width.count * CHUNK)(value, width)
+    return signature, lambda context, b, _, args: _row(b, [_splat(b, args[0])] * width.count)
 
 
 @intrinsic
-def _vector_store(typing, array, offset, row):
-    def codegen(context, b, signature, args):
-        pointers = _pointers(b, context, array, args[0], args[1], row)
-        for pointer, chunk in zip(pointers, _chunks(b, args[2]), strict=True):
-            b.store(chunk, pointer, align=row.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, row), codegen
+def _scalar_fma(typing, x, y, z):
+    return z(z, z, z), lambda context, b, _, args: b.fma(*args)
 
 
-@intrinsic
-def _vector_full(typing, value, width):
-    def codegen(context, b, signature, args):
-        return _row(b, [_splat(b, args[0])] * width.count)
+def _fma_by_lane(x, y, z):
+    out = np.empty_like(z)
+    for lane in range(z.size):
+        out[lane] = _scalar_fma(x[lane], y[lane], z[lane])
+    return out
 
-    return Lanes(value, width.count * CHUNK)(value, width), codegen
+
+def _fma_in_python(x, y, z):
+    """Return x · y + z, by way of the next wider type, in which it is rounded a first time."""
+    wide = np.float64 if z.dtype == np.float32 else np.longdouble
+    return (x.astype(wide) * y + z).astype(z.dtype)
 
 
-@intrinsic
-def _vector_axpy(typing, scalar, x, row):
-    def codegen(context, b, signature, args):
+_plain_fma = _fma_in_python if config.DISABLE_JIT else njit(_fma_by_lane)
+
+
+def _plain_axpy(scalar, x, row):
+    return _plain_fma(np.full_like(row, scalar), x, row)
+
+
+@_vector_of(_plain_axpy)
+def axpy(typing, scalar, x, row):
+    """Return scalar · x + row, each lane rounded once."""
+
+    def emit(context, b, _, args):
         factor = _splat(b, args[0])
-        return _row(b, [_fma(b, factor, p, q) for p, q in zip(_chunks(b, args[1]), _chunks(b, args[2]), strict=True)])
+        return _chunkwise(b, lambda p, q: _fma(b, factor, p, q), *args[1:])
 
-    return row(row.dtype, x, row), codegen
-
-
-@intrinsic
-def _vector_times(typing, x, y):
-    def codegen(context, b, signature, args):
-        return _row(b, [b.fmul(p, q) for p, q in zip(_chunks(b, args[0]), _chunks(b, args[1]), strict=True)])
-
-    return x(x, y), codegen
+    return row(row.dtype, x, row), emit
 
 
-@intrinsic
-def _vector_total(typing, x):
-    def codegen(context, b, signature, args):
-        acc, *others = _chunks(b, args[0])
-        for chunk in others:
-            acc = b.fadd(acc, chunk)
-        return b.extract_element(_fold(b, [acc]), ir.Constant(ir.IntType(32), 0))
-
-    return x.dtype(x), codegen
+def _plain_times(x, y):
+    return x * y
 
 
-@intrinsic
-def _vector_dot(typing, x, y):
-    def codegen(context, b, signature, args):
-        acc = _sum_of_products(b, _chunks(b, args[0]), _chunks(b, args[1]))
-        return b.extract_element(_fold(b, [acc]), ir.Constant(ir.IntType(32), 0))
-
-    return x.dtype(x, y), codegen
+@_vector_of(_plain_times)
+def times(typing, x, y):
+    """Return x · y, lane by lane."""
+    return x(x, y), lambda context, b, _, args: _chunkwise(b, b.fmul, *args)
 
 
-@intrinsic
-def _vector_dots(typing, out, offset, d, array, start, rows, first, stride):
-    def codegen(context, b, signature, args):
+def _plain_total(x):
+    return dot(x, np.ones_like(x))
+
+
+@_vector_of(_plain_total)
+def total(typing, x):
+    """Return Σ x."""
+    return x.dtype(x), lambda context, b, _, args: _sum(b, reduce(b.fadd, _chunks(b, args[0])))
+
+
+def _plain_dot(x, y):
+    acc = x[:CHUNK] * y[:CHUNK]
+    for start in range(CHUNK, x.size, CHUNK):
+        acc = _plain_fma(x[start : start + CHUNK], y[start : start + CHUNK], acc)
+    while acc.size > 1:
+        acc = acc[: acc.size // 2] + acc[acc.size // 2 :]
+    return acc[0]
+
+
+@_vector_of(_plain_dot)
+def dot(typing, x, y):
+    """Return Σ x · y."""
+    return x.dtype(x, y), lambda context, b, _, args: _sum(b, _sum_of_products(b, *(_chunks(b, row) for row in args)))
+
+
+def _plain_dots(out, offset, d, array, start, rows, first, stride):
+    for k in range(8):
+        position = start + rows[first + k] * stride
+        out[offset + k] = dot(d, array[position : position + d.size])
+
+
+@_vector_of(_plain_dots)
+def dots(typing, out, offset, d, array, start, rows, first, stride):
+    """Write d · array[start + rows[first + k] · stride] to out[offset + k], for eight k."""
+
+    def emit(context, b, _, args):
         out_array, out_offset, d_row, x_array, x_start, rows_array, first_row, row_stride = args
         d_chunks = _chunks(b, d_row)
         sums = []
@@ -216,134 +274,11 @@ def _vector_dots(typing, out, offset, d, array, start, rows, first, stride):
             row = b.load(_element(b, context, rows, rows_array, position))
             position = b.add(x_start, b.mul(context.cast(b, row, rows.dtype, types.intp), row_stride))
             sums.append(_sum_of_products(b, d_chunks, _load(b, context, array, x_array, position, d)))
-        folded = _fold(b, sums)
-        pointer = b.bitcast(_element(b, context, out, out_array, out_offset), folded.type.as_pointer())
-        b.store(folded, pointer, align=d.dtype.bitwidth // 8)
-        return context.get_dummy_value()
+        return _store(b, context, out, out_array, out_offset, [_fold(b, sums)])
 
-    return types.void(out, types.intp, d, array, types.intp, rows, types.intp, types.intp), codegen
+    return types.void(out, types.intp, d, array, types.intp, rows, types.intp, types.intp), emit
 
 
-def _mask_pointers(b, context, array_type, array, offset, n_chunks):
-    first = _element(b, context, array_type, array, offset)
-    return [b.gep(first, [ir.Constant(ir.IntType(64), k)]) for k in range(n_chunks)]
-
-
-@intrinsic
-def _vector_positive(typing, x, masks, offset):
-    def codegen(context, b, signature, args):
-        chunks = _chunks(b, args[0])
-        zero = ir.Constant(chunks[0].type, [0.0] * CHUNK)
-        pointers = _mask_pointers(b, context, masks, args[1], args[2], len(chunks))
-        for pointer, chunk in zip(pointers, chunks, strict=True):
-            b.store(b.bitcast(b.fcmp_ordered(">", chunk, zero), ir.IntType(CHUNK)), pointer)
-        return context.get_dummy_value()
-
-    return types.void(x, masks, types.intp), codegen
-
-
-@intrinsic
-def _vector_where_positive(typing, x, slope, masks, offset):
-    def codegen(context, b, signature, args):
-        chunks = _chunks(b, args[0])
-        factor = _splat(b, args[1])
-        pointers = _mask_pointers(b, context, masks, args[2], args[3], len(chunks))
-        bits = [b.bitcast(b.load(p), ir.VectorType(ir.IntType(1), CHUNK)) for p in pointers]
-        return _row(b, [b.select(m, chunk, b.fmul(factor, chunk)) for m, chunk in zip(bits, chunks, strict=True)])
-
-    return x(x, x.dtype, masks, types.intp), codegen
-
-
-# The same without vectors: a row is a NumPy array, and every operation a loop.
-
-
-@intrinsic
-def _scalar_fma(typing, x, y, z):
-    def codegen(context, b, signature, args):
-        bits = 32 if z == types.float32 else 64
-        kind = args[2].type
-        function = cgutils.get_or_insert_function(b.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.f{bits}")
-        return b.call(function, args)
-
-    return z(z, z, z), codegen
-
-
-@njit
-def _plain_fma(x, y, z):
-    out = np.empty_like(z)
-    for lane in range(z.size):
-        out[lane] = _scalar_fma(x[lane], y[lane], z[lane])
-    return out
-
-
-if config.DISABLE_JIT:
-
-    def _plain_fma(x, y, z):
-        """Return x · y + z, by way of the next wider type, in which it is rounded a first time."""
-        wide = np.float64 if z.dtype == np.float32 else np.longdouble
-        return (x.astype(wide) * y + z).astype(z.dtype)
-
-
-@njit
-def _plain_load(array, offset, width):
-    return array[offset : offset + CHUNK * len(width)].copy()
-
-
-@njit
-def _plain_store(array, offset, row):
-    array[offset : offset + row.size] = row
-
-
-@njit
-def _plain_full(value, width):
-    row = np.empty(CHUNK * len(width), dtype=type(value))
-    row[:] = value
-    return row
-
-
-@njit
-def _plain_axpy(scalar, x, row):
-    return _plain_fma(np.full_like(row, scalar), x, row)
-
-
-@njit
-def _plain_times(x, y):
-    return x * y
-
-
-@njit
-def _plain_fold(acc):
-    useful = CHUNK
-    while useful > 1:
-        useful //= 2
-        acc = acc[:useful] + acc[useful:]
-    return acc[0]
-
-
-@njit
-def _plain_total(x):
-    acc = x[:CHUNK]
-    for start in range(CHUNK, x.size, CHUNK):
-        acc = acc + x[start : start + CHUNK]
-    return _plain_fold(acc)
-
-
-@njit
-def _plain_dot(x, y):
-    acc = x[:CHUNK] * y[:CHUNK]
-    for start in range(CHUNK, x.size, CHUNK):
-        acc = _plain_fma(x[start : start + CHUNK], y[start : start + CHUNK], acc)
-    return _plain_fold(acc)
-
-
-@njit
-def _plain_dots(out, offset, d, array, start, rows, first, stride):
-    for k in range(8):
-        position = start + rows[first + k] * stride
-        out[offset + k] = _plain_dot(d, array[position : position + d.size])
-
-
-@njit
 def _plain_positive(x, masks, offset):
     for chunk in range(x.size // CHUNK):
         bits = np.uint16(0)
@@ -352,7 +287,19 @@ def _plain_positive(x, masks, offset):
         masks[offset + chunk] = bits
 
 
-@njit
+@_vector_of(_plain_positive)
+def positive(typing, x, masks, offset):
+    """Write one bit per lane: x > 0."""
+
+    def emit(context, b, _, args):
+        chunks = _chunks(b, args[0])
+        zero = ir.Constant(chunks[0].type, [0.0] * CHUNK)
+        bits = [b.bitcast(b.fcmp_ordered(">", chunk, zero), ir.IntType(CHUNK)) for chunk in chunks]
+        return _store(b, context, masks, args[1], args[2], bits)
+
+    return types.void(x, masks, types.intp), emit
+
+
 def _plain_where_positive(x, slope, masks, offset):
     out = np.empty_like(x)
     for lane in range(x.size):
@@ -361,13 +308,14 @@ def _plain_where_positive(x, slope, masks, offset):
     return out
 
 
-load = _plain_load if PLAIN else _vector_load
-store = _plain_store if PLAIN else _vector_store
-full = _plain_full if PLAIN else _vector_full
-axpy = _plain_axpy if PLAIN else _vector_axpy
-times = _plain_times if PLAIN else _vector_times
-total = _plain_total if PLAIN else _vector_total
-dot = _plain_dot if PLAIN else _vector_dot
-dots = _plain_dots if PLAIN else _vector_dots
-positive = _plain_positive if PLAIN else _vector_positive
-where_positive = _plain_where_positive if PLAIN else _vector_where_positive
+@_vector_of(_plain_where_positive)
+def where_positive(typing, x, slope, masks, offset):
+    """Return x where the bit is set, else slope · x."""
+
+    def emit(context, b, _, args):
+        factor, chunks = _splat(b, args[1]), _chunks(b, args[0])
+        pointers = _pointers(b, context, masks, args[2], args[3], len(chunks), ir.IntType(CHUNK))
+        bits = [b.bitcast(b.load(pointer), ir.VectorType(ir.IntType(1), CHUNK)) for pointer in pointers]
+        return _row(b, [b.select(m, chunk, b.fmul(factor, chunk)) for m, chunk in zip(bits, chunks, strict=True)])
+
+    return x(x, x.dtype, masks, types.intp), emit

@@ -1,18 +1,18 @@
-"""The loss that needs more passes over the outputs than NumPy makes fast: softmax and cross-entropy in one."""
+"""Softmax and cross-entropy in one, because NumPy needs too many passes over the outputs."""
 
 import numpy as np
 
 from truesparse.kernels.jit import serial
 
 
-@serial()
+@serial
 def softmax_cross_entropy(z, target, probabilities, losses):
     """probabilities = softmax z, minus one at the target; losses = −log p_target.
 
     Parameters
     ----------
     z : (n_classes, batch)
-    target : (batch,) integers in range(n_classes), or of size 0: the probabilities are left as they are then
+    target : (batch,) integers in range(n_classes), or of size 0: then the probabilities are those of the softmax
     probabilities : (n_classes, batch), overwritten; may be `z`
     losses : (batch,) float64, overwritten, of size 0 together with `target`
     """

@@ -2,14 +2,13 @@
 
     score(j, i) = r_j · c_i,   r, c ≥ 0
 
-A matrix of such scores has rank one, and its best pairs are found without looking at the others. Sort both sides by
-their factors, largest first. The pair of the ranks (p, q), counted from 0, is beaten by all (p + 1)(q + 1) − 1 pairs
-above and to the left of it, so that the best k absent pairs lie under a hyperbola:
+A matrix of such scores has rank one, and its best pairs are found without scoring the others. Sort both sides by their
+factors, largest first. The pair of the ranks (p, q), counted from 0, is beaten by all (p + 1)(q + 1) − 1 pairs above
+and to the left of it. At most nnz of these are present, so the best k absent pairs lie under a hyperbola:
 
     (p + 1)(q + 1) ≤ k + nnz
 
-for at most nnz of those that beat them are present. The rows are walked in the order of their ranks, and each of them
-only until the k best pairs found so far cannot be beaten any more.
+The rows are walked in the order of their ranks, and each of them only until the k best pairs so far cannot be beaten.
 
 Cost: O((k + nnz) log(k + nnz)) at most, beside sorting the units; memory O(units + k).
 """
@@ -22,26 +21,21 @@ _ROOM = 65536
 
 
 def top_absent_products(row_factors, column_factors, indices, indptr, k, rng=None):
-    """The absent pairs (row, column) with the largest row factor · column factor.
+    """Return the absent pairs (row, column) with the largest row factor · column factor.
 
     Parameters
     ----------
-    row_factors : (fan_out,), not negative, finite
-    column_factors : (fan_in,), likewise
+    row_factors, column_factors : (fan_out,), (fan_in,), not negative, finite
     indices, indptr : the canonical CSR pattern, shape (fan_out, fan_in), whose pairs are left out
     k : int, how many pairs to return at most
     rng : numpy.random.Generator, optional
-        Puts units with equal factors in a random order. By default the first one comes first.
+        Puts units with equal factors in a random order. By default, the first one comes first.
 
     Returns
     -------
     keys : (≤ k,) int64, row · fan_in + column, best pair first; among equal scores the one whose row comes first in the
         order of factors, then the one whose column does
-    scores : (≤ k,) float64, each factor divided by the largest one of its side
-
-    Notes
-    -----
-    Pairs whose score is zero are never returned.
+    scores : (≤ k,) float64, each factor divided by the largest one of its side; never zero
     """
     fan_in = column_factors.size
     rows, row_factors = _ranked(row_factors, rng)
@@ -65,7 +59,7 @@ def top_absent_products(row_factors, column_factors, indices, indptr, k, rng=Non
 
 
 def _ranked(factors, rng):
-    """The units whose factor is not zero, largest first, and their factors, scaled against underflow."""
+    """Return the units whose factor is not zero, largest first, and their factors, scaled against underflow."""
     factors = np.asarray(factors, dtype=np.float64)
     units = np.flatnonzero(factors)
     if rng is not None:
@@ -74,13 +68,13 @@ def _ranked(factors, rng):
     return units, factors[units] / factors[units[:1]]
 
 
-@serial()
+@serial
 def _collect(
     rows, row_factors, columns, column_factors, indices, indptr, limit, p, q, threshold, seen, keys, scores, held
 ):
     """Append the absent pairs above the threshold, from the ranks (p, q) on, until the room or the rows end.
 
-    Returns how many are held, and where to go on; keys are those of ranks, and come in increasing order.
+    Return how many are held, and where to go on; keys are those of ranks, and come in increasing order.
     """
     while p < rows.size:
         row, factor = rows[p], row_factors[p]

@@ -1,41 +1,23 @@
-"""Every kernel once more in plain, dense NumPy: what it computes, without how.
+"""Reference implementations of the kernels, in plain, dense NumPy.
 
-Read this file first. The tests compare each compiled kernel with its twin here, which has the same name and
-arguments and returns what the kernel writes. These are the only functions of the package that make arrays of
-``fan_out × fan_in``; nothing but tests and examples calls them.
+Read this file first. The tests compare each compiled kernel with its twin here, which has the same name and arguments
+and returns what the kernel writes; a comment names the file of the kernels that follow. These are the only functions of
+the package that make arrays of ``fan_out × fan_in``; only tests and examples call them.
 """
 
 import numpy as np
 
 
 def dense_weight(data, indices, indptr, fan_in):
-    """The dense (fan_out, fan_in) matrix of CSR arrays."""
+    """Return the dense (fan_out, fan_in) matrix of CSR arrays."""
     weight = np.zeros((indptr.size - 1, fan_in), dtype=data.dtype)
     weight[rows_of(indptr), indices] = data
     return weight
 
 
 def rows_of(indptr):
-    """The row of every slot of a CSR pattern."""
+    """Return the row of every slot of a CSR pattern."""
     return np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
-
-
-# forward.py
-
-
-def forward(data, indices, indptr, bias, x, slope, factors=1):
-    """factors · f(W · x + bias) for a piecewise-linear f, and where the sums are positive; (fan_out, batch) each."""
-    return activate(dense_weight(data, indices, indptr, x.shape[0]) @ x + bias[:, None], slope, factors)
-
-
-def forward_sparse_inputs(data, indices, indptr, bias, features, x, fan_in, slope, factors=1):
-    """`forward`, for inputs whose rows are zero but for those of the given features."""
-    return forward(data, indices, indptr, bias, _all_rows(features, x, fan_in), slope, factors)
-
-
-def activate(z, slope, factors=1):
-    """factors · f(z) for a piecewise-linear f, and where z is positive."""
-    return factors * np.where(z > 0, z, slope * z), z > 0
 
 
 def _all_rows(features, x, fan_in):
@@ -44,79 +26,84 @@ def _all_rows(features, x, fan_in):
     return inputs
 
 
+# forward.py
+def forward(data, indices, indptr, bias, x, slope, factors=1):
+    """Return factors · f(W · x + bias), and where the sums are positive; (fan_out, batch) each."""
+    return activate(dense_weight(data, indices, indptr, x.shape[0]) @ x + bias[:, None], slope, factors)
+
+
+def forward_sparse_inputs(data, indices, indptr, bias, features, x, fan_in, slope, factors=1):
+    """Return the same for inputs whose rows are zero except those of the given features."""
+    return forward(data, indices, indptr, bias, _all_rows(features, x, fan_in), slope, factors)
+
+
+def activate(z, slope, factors=1):
+    """Return factors · f(z) for a piecewise-linear f, and where z is positive."""
+    return factors * np.where(z > 0, z, slope * z), z > 0
+
+
 # backward.py
-
-
 def backward(data, indices, indptr, delta, x, derivative, factors=1):
-    """The gradients of the stored weights and of the biases, and the errors of the inputs x of one layer."""
+    """Return the gradients of the stored weights and of the biases, and the errors of the inputs x of one layer."""
     errors = input_errors(data, indices, indptr, delta, derivative, factors)
     return weight_gradient(indices, indptr, delta, x), delta.sum(axis=1), errors
 
 
 def backward_sparse_inputs(indices, indptr, delta, features, x, fan_in):
-    """The gradient of the stored weights, for inputs whose rows are zero but for those of the given features."""
+    """Return the gradient of the stored weights for inputs whose rows are zero except those of the given features."""
     return weight_gradient(indices, indptr, delta, _all_rows(features, x, fan_in))
 
 
 def errors_of_products(d, derivative, factors=1):
-    """d · factors · derivative, and its sum over the batch, which is the gradient of the biases."""
+    """Return d · factors · derivative, and its sum over the batch: the gradient of the biases."""
     errors = d * factors * derivative
     return errors, errors.sum(axis=1)
 
 
 def weight_gradient(indices, indptr, delta, x):
-    """The gradient delta · xᵀ at the stored pairs."""
+    """Return the gradient delta · xᵀ at the stored pairs."""
     return (delta @ x.T)[rows_of(indptr), indices]  # (nnz,)
 
 
 def input_errors(data, indices, indptr, delta, derivative, factors=1):
-    """(Wᵀ · delta) · factors · derivative, for the derivative of what the inputs have gone through."""
+    """Return (Wᵀ · delta) · factors · derivative, for the derivative of the activation that gave the inputs."""
     products = dense_weight(data, indices, indptr, derivative.shape[0]).T @ delta  # (fan_in, batch)
     return errors_of_products(products, derivative, factors)[0]
 
 
 # srelu.py
-
-
 def srelu(z, unit_params):
-    """f(z) for sums (n_units, batch) and parameters (4, n_units)."""
+    """Return f(z) for sums (n_units, batch) and parameters (4, n_units)."""
     t_l, a_l, w, a_r = unit_params[:, :, None]
     t_r = t_l + np.abs(w)
     return np.where(z > t_r, t_r + a_r * (z - t_r), np.where(z < t_l, t_l + a_l * (z - t_l), z))
 
 
 def srelu_errors(d, z, unit_params):
-    """∂L/∂z, and the gradient of the parameters, (4, n_units), from d = ∂L/∂f."""
+    """Return ∂L/∂z, and the gradient of the parameters, (4, n_units), from d = ∂L/∂f."""
     t_l, a_l, w, a_r = unit_params[:, :, None]
     t_r = t_l + np.abs(w)
     left, right = z < t_l, z > t_r
-    of_a_parameter = (
-        np.where(right, 1 - a_r, left * (1 - a_l)),
-        left * (z - t_l),
-        right * np.sign(w) * (1 - a_r),
-        right * (z - t_r),
-    )
-    return d * np.where(right, a_r, np.where(left, a_l, 1)), np.stack([(d * df).sum(axis=1) for df in of_a_parameter])
+    by_t_l, by_a_l = np.where(right, 1 - a_r, left * (1 - a_l)), left * (z - t_l)
+    by_w, by_a_r = right * np.sign(w) * (1 - a_r), right * (z - t_r)
+    gradient = np.stack([(d * df).sum(axis=1) for df in (by_t_l, by_a_l, by_w, by_a_r)])
+    return d * np.where(right, a_r, np.where(left, a_l, 1)), gradient
 
 
 # dropout.py
-
-
 def dropout_factors(bits, threshold, kept):
-    """`kept` where random bits are not below `threshold`, else 0."""
+    """Return `kept` where random bits are not below `threshold`, else 0."""
     return np.where(bits >= threshold, kept, 0)
 
 
 # update.py
-
-
 def all_finite(values):
-    """Whether there is neither NaN nor infinity."""
+    """Return whether there is neither NaN nor infinity."""
     return np.isfinite(values).all()
 
 
 def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny):
-    """New parameters and velocity."""
+    """Return new parameters and velocity."""
     g = gradient + alpha * np.where(np.arange(params.size) < n_penalised, params, 0)
     v = flush(momentum * velocity - learning_rate * g, tiny)
     step = momentum * v - learning_rate * g if nesterov else v
@@ -124,7 +111,7 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
 
 
 def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny):
-    """New parameters, mean and mean square of the gradients."""
+    """Return new parameters, mean and mean square of the gradients."""
     g = gradient + alpha * np.where(np.arange(params.size) < n_penalised, params, 0)
     m = flush(beta1 * mean + (1 - beta1) * g, tiny)
     v = flush(beta2 * square + (1 - beta2) * g**2, tiny)
@@ -132,22 +119,20 @@ def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps,
 
 
 def flush(values, tiny):
-    """Subnormal numbers become zero."""
+    """Return the values, subnormal ones replaced by zero."""
     return np.where(np.abs(values) < tiny, 0, values)
 
 
 # select.py
-
-
 def k_smallest(scores, k):
-    """Mask of the k smallest, the first ones among equals."""
+    """Return a mask of the k smallest, the first ones among equals."""
     chosen = np.zeros(scores.size, dtype=bool)
     chosen[np.argsort(scores, kind="stable")[:k]] = True
     return chosen
 
 
 def nth_absent(ranks, keys, n_pairs):
-    """The absent keys out of ``range(n_pairs)`` that have the given ranks."""
+    """Return the absent keys out of ``range(n_pairs)`` that have the given ranks."""
     return np.setdiff1d(np.arange(n_pairs), keys)[ranks]
 
 
@@ -157,18 +142,18 @@ FINE, TWICE, PRESENT = range(3)
 
 
 def without(indptr, indices, dropped):
-    """``indptr`` and ``indices`` of the pattern without the marked slots."""
+    """Return ``indptr`` and ``indices`` of the pattern without the marked slots."""
     n_kept = np.bincount(rows_of(indptr)[~dropped], minlength=indptr.size - 1)
     return np.append(0, np.cumsum(n_kept)), indices[~dropped]
 
 
 def keys_of(indptr, indices, chosen, fan_in):
-    """row · fan_in + column of the chosen slots."""
+    """Return row · fan_in + column of the chosen slots."""
     return (rows_of(indptr) * fan_in + indices)[chosen]
 
 
 def clash(indptr, indices, fan_in, keys):
-    """What is wrong with the first of some sorted keys that cannot be added to a pattern."""
+    """Return what is wrong with the first of some sorted keys that cannot be added to a pattern, or `FINE`."""
     present = np.isin(keys, keys_of(indptr, indices, slice(None), fan_in))
     wrong = np.flatnonzero(present | (np.diff(keys, prepend=-1) == 0))
     if wrong.size == 0:
@@ -177,7 +162,7 @@ def clash(indptr, indices, fan_in, keys):
 
 
 def replace(indptr, indices, dropped, fan_in, grown_keys):
-    """``indptr`` and ``indices`` after slots were dropped and pairs grown, and the old slot of each new one, or −1."""
+    """Return ``indptr`` and ``indices`` after an update, and the old slot of each new one, −1 for grown pairs."""
     keys = keys_of(indptr, indices, slice(None), fan_in)
     new = np.union1d(keys[~dropped], grown_keys)
     source = np.where(np.isin(new, keys), np.searchsorted(keys, new), -1)
@@ -185,15 +170,13 @@ def replace(indptr, indices, dropped, fan_in, grown_keys):
 
 
 def carry(values, source):
-    """The values at `source`, zero where it is negative."""
+    """Return the values at `source`, zero where it is negative."""
     return np.where(source < 0, 0, values[source])
 
 
 # losses.py
-
-
 def softmax_cross_entropy(z, target):
-    """Probabilities minus one at the target, and −log p of the target, for outputs (n_classes, batch)."""
+    """Return probabilities minus one at the target, and −log p of the target, for outputs (n_classes, batch)."""
     p = np.exp(z - z.max(axis=0))
     p /= p.sum(axis=0)
     batch = np.arange(z.shape[1])
@@ -203,43 +186,37 @@ def softmax_cross_entropy(z, target):
 
 
 # gather.py
-
-
 def gather_dense(x, samples):
-    """The chosen samples as columns."""
+    """Return the chosen samples as columns."""
     return x[samples].T
 
 
 def present_features(indices, indptr, samples):
-    """The features that the chosen samples of a CSR matrix store, in the order of their appearance."""
-    stored = np.concatenate([indices[indptr[s] : indptr[s + 1]] for s in samples])
-    _, first = np.unique(stored, return_index=True)
-    return stored[np.sort(first)]
+    """Return the features that the chosen samples of a CSR matrix store, in the order of their appearance."""
+    return np.array(list(dict.fromkeys(j for s in samples for j in indices[indptr[s] : indptr[s + 1]])))
 
 
 def gather_csr(data, indices, indptr, samples, n_features):
-    """The features that the chosen samples of a CSR matrix store, and the samples as columns of these features."""
+    """Return the features that the chosen samples of a CSR matrix store, and the samples as columns of these."""
     features = np.unique(np.concatenate([indices[indptr[s] : indptr[s + 1]] for s in samples]))
     return features, dense_weight(data, indices, indptr, n_features)[samples].T[features]
 
 
 # similarity.py
-
-
 def add_to_sketch(a, bucket, sign, width):
-    """The count sketch, sum and sum of squares of every unit over a batch."""
+    """Return the count sketch, sum and sum of squares of every unit over a batch."""
     projection = np.zeros((a.shape[1], width))
     projection[np.arange(a.shape[1]), bucket] = sign
     return a @ projection, a.sum(axis=1), (a**2).sum(axis=1)
 
 
 def pair_products(rows, columns, z, a):
-    """⟨z_row, a_column⟩ for each pair."""
+    """Return ⟨z_row, a_column⟩ for each pair."""
     return (z @ a.T)[rows, columns]
 
 
 def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
-    """Keys and scores of the k absent pairs with the largest |inner product|, ties by key, zeros left out."""
+    """Return keys and scores of the k absent pairs with the largest |inner product|, ties by key, without zeros."""
     scores = np.abs(row_signatures @ column_signatures.T)  # (fan_out, fan_in)
     scores[rows_of(indptr), indices] = 0
     scores = scores.ravel()
@@ -249,18 +226,14 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):
 
 
 # cells.py
-
-
 def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr, k):
-    """All the pairs of which the kernel may miss a few: those of `top_absent_pairs`."""
+    """Return all the pairs of which the kernel may miss a few: those of `top_absent_pairs`."""
     return top_absent_pairs(row_signatures, column_signatures, indices, indptr, k)
 
 
 # products.py
-
-
 def top_absent_products(row_factors, column_factors, indices, indptr, k):
-    """Keys and scores of the k absent pairs with the largest product, zeros left out.
+    """Return keys and scores of the k absent pairs with the largest product, without zeros.
 
     Ties go to the row that comes first in the order of factors, then to the column that does.
     """

@@ -1,6 +1,6 @@
-"""From one CSR pattern to the next, each in one pass over the slots.
+"""Changes of a CSR pattern, each in one pass over the slots.
 
-Keys are row · fan_in + column. All index arrays of a pattern have one dtype; keys are int64.
+Keys are row · fan_in + column, int64. All index arrays of a pattern have one dtype.
 """
 
 import numpy as np
@@ -10,16 +10,14 @@ from truesparse.kernels.jit import serial
 FINE, TWICE, PRESENT = range(3)
 
 
-@serial()
+@serial
 def without(indptr, indices, dropped, new_indptr, new_indices):
-    """The pattern that is left when the marked slots are dropped.
+    """Write the pattern without the marked slots.
 
     Parameters
     ----------
-    indptr, indices : CSR pattern
-    dropped : (nnz,) bool
-    new_indptr : (n_rows + 1,), overwritten
-    new_indices : (number of slots not dropped, and one more), overwritten
+    indptr, indices, dropped : CSR pattern; (nnz,) bool
+    new_indptr, new_indices : (n_rows + 1,), (number of slots not dropped, and one more), overwritten
     """
     n = 0
     new_indptr[0] = 0
@@ -30,9 +28,9 @@ def without(indptr, indices, dropped, new_indptr, new_indices):
         new_indptr[row + 1] = n
 
 
-@serial()
+@serial
 def keys_of(indptr, indices, chosen, fan_in, keys):
-    """keys = those of the chosen slots, (nnz,) bool, in their order."""
+    """Write the keys of the chosen slots, (nnz,) bool, in their order."""
     n = 0
     for row in range(indptr.size - 1):
         for slot in range(indptr[row], indptr[row + 1]):
@@ -41,9 +39,9 @@ def keys_of(indptr, indices, chosen, fan_in, keys):
                 n += 1
 
 
-@serial()
+@serial
 def clash(indptr, indices, fan_in, keys):
-    """Whether sorted keys can be added to a pattern: `FINE`, or one of them occurs `TWICE` or is `PRESENT`."""
+    """Return whether sorted keys can be added to a pattern: `FINE`, or one occurs `TWICE` or is `PRESENT`."""
     n = 0
     for row in range(indptr.size - 1):
         slot = indptr[row]
@@ -59,19 +57,16 @@ def clash(indptr, indices, fan_in, keys):
     return FINE
 
 
-@serial()
+@serial
 def replace(indptr, indices, dropped, fan_in, grown_keys, new_indptr, new_indices, source):
-    """The pattern after some slots have been dropped and pairs grown, and the old slot of each new one.
+    """Write the pattern after slots have been dropped and pairs grown, and the old slot of each new one.
 
     Parameters
     ----------
-    indptr, indices : CSR pattern
-    dropped : (nnz,) bool
-    fan_in : int
-    grown_keys : (n,) int64, sorted, distinct, not those of slots that are kept; a pair that is grown and was dropped
+    indptr, indices, dropped, fan_in : CSR pattern; (nnz,) bool; int
+    grown_keys : (n,) int64, sorted, distinct, not those of slots that are kept; a dropped pair that is grown again
         keeps its slot
-    new_indptr, new_indices : overwritten
-    source : (nnz of the new pattern,), overwritten; −1 where a pair is new
+    new_indptr, new_indices, source : overwritten; source is −1 where a pair is new
     """
     n, grown = 0, 0
     new_indptr[0] = 0
@@ -79,7 +74,7 @@ def replace(indptr, indices, dropped, fan_in, grown_keys, new_indptr, new_indice
         slot, stop = indptr[row], indptr[row + 1]
         while True:
             while slot < stop and dropped[slot]:
-                # A dropped pair that is next among the grown ones returns; others before it come first.
+                # A dropped pair may be grown again, after the grown pairs before it.
                 key = row * fan_in + np.int64(indices[slot])
                 if grown < grown_keys.size and grown_keys[grown] <= key:
                     break
@@ -99,9 +94,9 @@ def replace(indptr, indices, dropped, fan_in, grown_keys, new_indptr, new_indice
         new_indptr[row + 1] = n
 
 
-@serial()
+@serial
 def carry(values, source, out):
-    """out = the values at `source`, zero where it is negative; all (nnz,)."""
+    """out = values[source], zero where `source` is negative; all (nnz,)."""
     for slot in range(source.size):
         value = values[max(source[slot], 0)]
         out[slot] = value if source[slot] >= 0 else values.dtype.type(0)  # selected, not branched to

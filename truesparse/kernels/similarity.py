@@ -1,16 +1,16 @@
-"""The search for the most similar pairs of units among those that are not connected.
+"""The search for the most similar absent pairs of units, and sketches of their activations.
 
-Units are compared by their *signatures*: rows of numbers whose inner product is, or estimates, the similarity.
-A count sketch (Charikar, Chen & Farach-Colton, 2002) squeezes the activations of a unit over any number of
-samples into ``width`` numbers while the data stream by:
+Units are compared by their *signatures*: vectors whose inner product is, or estimates, the similarity. A count sketch
+(Charikar, Chen & Farach-Colton, 2002) compresses the activations of a unit over any number of samples into ``width``
+numbers while the data stream by:
 
     sketch[u, h(s)] += σ(s) · a[u, s],   h(s) uniform over the width, σ(s) = ±1 at random
 
 so that ⟨sketch_i, sketch_j⟩ is an unbiased estimate of ⟨a_i, a_j⟩ with a standard deviation of at most about
 ‖a_i‖ ‖a_j‖ / √(width / 2).
 
-`top_absent_pairs` multiplies signatures tile by tile and keeps the best pairs so far; the largest array it holds is
-one tile. `pair_products` then adds up the exact inner products of the few pairs that were found.
+`top_absent_pairs` multiplies signatures tile by tile and keeps the best pairs so far; the largest array it holds is one
+tile. `pair_products` then adds up the exact inner products of the few pairs that were found.
 
 Cost of the search: 2 · fan_in · fan_out · width operations, in BLAS.
 """
@@ -21,16 +21,14 @@ from numba import prange
 from truesparse.kernels.jit import parallel, parallel_sums, serial
 from truesparse.kernels.lanes import dot, dots, load
 
-_TILE_ROWS = 256
-_TILE_COLUMNS = 2048
+_TILE_ROWS, _TILE_COLUMNS = 256, 2048
 _ROOM = 65536
 _STRETCH = 64
-_SAMPLED_SIDE = 256
-_FEWEST_BEST = 100
+_SAMPLED_SIDE, _FEWEST_BEST = 256, 100
 _BLOCK = 512  # pairs that one thread takes at a time
 
 
-@parallel_sums()
+@parallel_sums
 def add_to_sketch(a, bucket, sign, sketch, total, squares):
     """Add a batch to the count sketch of every unit, to its sum and to its sum of squares.
 
@@ -43,8 +41,7 @@ def add_to_sketch(a, bucket, sign, sketch, total, squares):
     total, squares : (n_units,) float64, added to
     """
     for unit in prange(a.shape[0]):
-        sums = np.float64(0)
-        sums_of_squares = np.float64(0)
+        sums = sums_of_squares = np.float64(0)
         for s in range(a.shape[1]):
             value = a[unit, s]
             sketch[unit, bucket[s]] += sign[s] * value
@@ -54,7 +51,7 @@ def add_to_sketch(a, bucket, sign, sketch, total, squares):
         squares[unit] += sums_of_squares
 
 
-@parallel()
+@parallel
 def pair_products(rows, columns, z, a, stride, out, width):
     """out[p] += ⟨z[rows[p]], a[columns[p]]⟩ over the lanes of a batch.
 
@@ -65,8 +62,7 @@ def pair_products(rows, columns, z, a, stride, out, width):
     out : (n_pairs,) float64, added to
     width : tuple, see `lanes`
     """
-    n_blocks = (rows.size + _BLOCK - 1) // _BLOCK
-    for block in prange(n_blocks):
+    for block in prange((rows.size + _BLOCK - 1) // _BLOCK):
         pair, stop = block * _BLOCK, min((block + 1) * _BLOCK, rows.size)
         eight = np.empty(8, dtype=z.dtype)
         while pair < stop:
@@ -83,24 +79,19 @@ def pair_products(rows, columns, z, a, stride, out, width):
 
 
 def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, by_key=False):
-    """The absent pairs (row, column) with the largest |⟨row signature, column signature⟩|.
+    """Return the absent pairs (row, column) with the largest |⟨row signature, column signature⟩|.
 
     Parameters
     ----------
-    row_signatures : (fan_out, width)
-    column_signatures : (fan_in, width)
+    row_signatures, column_signatures : (fan_out, width), (fan_in, width)
     indices, indptr : the canonical CSR pattern, shape (fan_out, fan_in), whose pairs are left out
-    k : int, how many pairs to return at most
-    by_key : bool, whether the pairs are wanted in the order of their keys, which takes less time
+    k : int, positive: how many pairs to return at most
+    by_key : bool, whether to return the pairs in the order of their keys, which takes less time
 
     Returns
     -------
-    keys : (≤ k,) int64, row · fan_in + column, best pair first, equal ones by key, if not `by_key`
-    scores : the pairs' scores, in the same order
-
-    Notes
-    -----
-    Pairs whose score is zero are never returned. ``k`` must be positive.
+    keys : (≤ k,) int64, row · fan_in + column; best pair first and equal ones by key, unless `by_key`
+    scores : (≤ k,), in the same order; pairs whose score is zero are never returned
     """
     fan_out, fan_in = row_signatures.shape[0], column_signatures.shape[0]
     for floor in (_floor(row_signatures, column_signatures, k), 0):
@@ -111,7 +102,7 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, b
 
 
 def _floor(row_signatures, column_signatures, k):
-    """A score that about twice as many pairs reach as are wanted, judged by some pairs at even distances."""
+    """Return a score that about 2 k pairs reach, estimated from some pairs at even distances."""
     rows = row_signatures[:: max(1, len(row_signatures) // _SAMPLED_SIDE)]
     columns = column_signatures[:: max(1, len(column_signatures) // _SAMPLED_SIDE)]
     n_sampled = len(rows) * len(columns)
@@ -122,19 +113,16 @@ def _floor(row_signatures, column_signatures, k):
 
 
 class BestPairs:
-    """The k best of the absent pairs that have been looked at so far, ties by key.
-
-    Which pairs are held in the end does not depend on the order in which they are looked at.
+    """The k best absent pairs so far, ties by key, whatever the order in which pairs are scored.
 
     Parameters
     ----------
     k : int, positive
-    indices, indptr : the canonical CSR pattern whose pairs are left out
-    fan_in : int
+    indices, indptr, fan_in : the canonical CSR pattern whose pairs are left out
     dtype : of the scores
     floor : float
-        Pairs with lower scores are never taken. A floor near the k-th best score saves most of the work of holding
-        the best, if few pairs are looked at for each that is wanted.
+        Pairs with lower scores are never taken. A floor near the k-th best score saves most of the time that is spent
+        on pairs that better ones replace later.
     """
 
     def __init__(self, k, indices, indptr, fan_in, dtype, floor=0):
@@ -146,29 +134,25 @@ class BestPairs:
         self._tile = np.empty(0, dtype=dtype)
 
     def search(self, row_signatures, rows, column_signatures, columns):
-        """Look at every pair of these rows and columns, tile by tile. A pair must not be looked at twice.
+        """Score every pair of these rows and columns, tile by tile. No pair may be scored twice.
 
         Parameters
         ----------
-        row_signatures : (n_rows, width)
-        rows : (n_rows,) int64, the units that these signatures belong to
-        column_signatures : (n_columns, width)
-        columns : (n_columns,) int64, likewise, sorted
+        row_signatures, column_signatures : (n_rows, width), (n_columns, width)
+        rows, columns : (n_rows,), (n_columns,) int64, the units that they belong to; columns sorted
         """
         size = min(_TILE_ROWS, rows.size) * min(_TILE_COLUMNS, columns.size)
         if self._tile.size < size:
             self._tile = np.empty(size, dtype=self._tile.dtype)
         for i in range(0, rows.size, _TILE_ROWS):
-            some_rows = slice(i, i + _TILE_ROWS)
+            x, some_rows = (array[i : i + _TILE_ROWS] for array in (row_signatures, rows))
             for j in range(0, columns.size, _TILE_COLUMNS):
-                some_columns = slice(j, j + _TILE_COLUMNS)
-                shape = rows[some_rows].size, columns[some_columns].size
-                products = self._tile[: shape[0] * shape[1]].reshape(shape)
-                np.matmul(row_signatures[some_rows], column_signatures[some_columns].T, out=products)
-                self.take(products, rows[some_rows], columns[some_columns])
+                y, some_columns = (array[j : j + _TILE_COLUMNS] for array in (column_signatures, columns))
+                products = self._tile[: len(x) * len(y)].reshape(len(x), len(y))
+                self.take(np.matmul(x, y.T, out=products), some_rows, some_columns)
 
     def take(self, products, rows, columns):
-        """Take those pairs of a tile that are absent and not worse than the k best so far; its scores are |products|.
+        """Take the pairs of a tile that are absent and not worse than the k best so far; scores are |products|.
 
         Parameters
         ----------
@@ -182,35 +166,39 @@ class BestPairs:
                 position, self._threshold, self._keys, self._scores, self._held,
             )  # fmt: skip
             if self._held > 2 * self._k:
-                self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
+                self._keep_best()
+
+    def _keep_best(self):
+        """Move the k best of the held pairs to the front, ties by key; raise the threshold to the k-th best score."""
+        k, keys, scores = self._k, self._keys[: self._held], self._scores[: self._held]
+        self._held, self._threshold = k, np.partition(scores, scores.size - k)[scores.size - k]
+        above, equal = np.flatnonzero(scores > self._threshold), np.flatnonzero(scores == self._threshold)
+        best = np.concatenate([above, equal[np.argsort(keys[equal])[: k - above.size]]])
+        keys[:k], scores[:k] = keys[best], scores[best]
 
     def is_full(self):
         """Whether k pairs have been found."""
         return self._held >= self._k
 
     def in_order(self, *, by_key=False):
-        """Keys and scores of the k best, best first and equal ones by key, or all by key."""
+        """Return keys and scores of the k best pairs, best first and equal ones by key, or all by key."""
         if self._held > self._k:
-            self._held, self._threshold = _keep_best(self._keys, self._scores, self._held, self._k)
+            self._keep_best()
         keys, scores = self._keys[: self._held], self._scores[: self._held]
         order = np.argsort(keys) if by_key else _order(keys, scores)
         return keys[order], scores[order]
 
 
-@serial()
+@serial
 def _collect(products, rows, columns, indices, indptr, fan_in, position, threshold, keys, scores, held):
-    """Append the absent pairs of a tile that reach the threshold, from `position` on, until tile or room ends.
-
-    The score of a pair is the absolute value of its product. Pairs whose score is zero are never taken.
-    """
+    """Append the absent pairs of a tile that reach the threshold, from `position` on, until tile or room ends."""
     n_columns = products.shape[1]
     c = position % n_columns
     for r in range(position // n_columns, products.shape[0]):
         row, line = rows[r], products[r]
         slot, stop = indptr[row], indptr[row + 1]
         while c < n_columns:
-            # Once the threshold has risen, most stretches hold nothing. Counting uses vector instructions, taking does
-            # not.
+            # Once the threshold has risen, most stretches hold nothing. Counting uses vector instructions.
             end = min(c + _STRETCH, n_columns)
             passing = 0
             for q in range(c, end):
@@ -236,26 +224,15 @@ def _collect(products, rows, columns, indices, indptr, fan_in, position, thresho
 
 
 def _order(keys, scores):
-    """Best scores first, equal ones by key: ``np.lexsort((keys, -scores))``, several times as fast."""
+    """Return ``np.lexsort((keys, -scores))``, several times as fast: best scores first, equal ones by key."""
     order = np.argsort(keys)
     scores = scores[order]
     if scores.dtype != np.float32 or scores.size > 2**32:
         return order[np.argsort(-scores, kind="stable")]
-    # Bits of positive floats are in the order of the floats. One sort of integers: the complement of the score's bits
-    # above, so that the largest comes first, and the place among the keys below.
+    # Bits of positive floats are in the order of the floats. So one sort of integers is enough: the complement of the
+    # score's bits above, and the place among the keys below.
     both = (~scores.view(np.uint32)).astype(np.uint64)
     both <<= np.uint64(32)
     both |= np.arange(scores.size, dtype=np.uint64)
     both.sort()
     return order[(both & np.uint64(2**32 - 1)).astype(np.int64)]
-
-
-def _keep_best(keys, scores, held, k):
-    """Move the k best of the held pairs to the front, ties by key; returns k and the k-th best score."""
-    threshold = np.partition(scores[:held], held - k)[held - k]
-    above = np.flatnonzero(scores[:held] > threshold)
-    equal = np.flatnonzero(scores[:held] == threshold)
-    equal = equal[np.argsort(keys[equal])[: k - above.size]]
-    best = np.concatenate([above, equal])
-    keys[:k], scores[:k] = keys[best], scores[best]
-    return k, threshold

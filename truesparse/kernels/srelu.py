@@ -19,7 +19,7 @@ from numba import prange
 from truesparse.kernels.jit import parallel, parallel_sums
 
 
-@parallel()
+@parallel
 def srelu(a, sums, unit_params, first_row, stride, n_columns):
     """sums ← z; z ← f(z), in the rows of one layer.
 
@@ -27,9 +27,8 @@ def srelu(a, sums, unit_params, first_row, stride, n_columns):
     ----------
     a, sums : (n_rows · stride,); `a` holds z and is overwritten
     unit_params : (4, n_units), of the same dtype
-    first_row : int, the layer's first row in both
-    stride : int, numbers from one row to the next
-    n_columns : int, numbers of a row to look at, a multiple of 16
+    first_row, stride : int, the layer's first row in both; numbers from one row to the next
+    n_columns : int, numbers of a row that count, a multiple of 16
     """
     one = a.dtype.type(1)
     for unit in prange(unit_params.shape[1]):
@@ -40,24 +39,21 @@ def srelu(a, sums, unit_params, first_row, stride, n_columns):
         for s in range(n_columns):
             z = row[s]
             kept[s] = z
-            # Written with one slope and one threshold, so that the loop becomes vector instructions without branches.
+            # One slope and one threshold, so that the loop becomes vector instructions without branches.
             slope = a_r if z > t_r else (a_l if z < t_l else one)
             threshold = t_r if z > t_r else t_l
             row[s] = threshold + slope * (z - threshold)
 
 
-@parallel_sums()
+@parallel_sums
 def srelu_errors(a, sums, unit_params, gradient, bias_gradient, first_row, stride, n_columns):
-    """∂L/∂z in place of ∂L/∂f in the rows of one layer, and the gradients of its parameters and biases.
+    """Turn ∂L/∂f into ∂L/∂z in the rows of one layer; compute the gradients of its parameters and biases.
 
     Parameters
     ----------
     a : (n_rows · stride,); holds ∂L/∂f and is overwritten
-    sums : (n_rows · stride,), as `srelu` left them
-    unit_params : (4, n_units)
-    gradient : (4, n_units), overwritten
-    bias_gradient : (n_units,), overwritten
-    first_row, stride, n_columns : as for `srelu`
+    gradient, bias_gradient : (4, n_units), (n_units,), overwritten
+    sums, others : as `srelu` left them; as for `srelu`
     """
     zero, one = a.dtype.type(0), a.dtype.type(1)
     for unit in prange(unit_params.shape[1]):

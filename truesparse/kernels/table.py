@@ -1,64 +1,76 @@
-"""What compiled code knows of the layers of a network: one row of integers for each.
+"""Layer table for the kernels: one row of integers per layer.
 
-A kernel that takes a whole network in one call cannot be handed a list of layers: numba would compile it anew for
-every number of them, or spend longer on unpacking the list than a small network computes. So each layer is a row of a
-table, which says where its arrays are:
+A kernel that takes a whole network in one call cannot take a list of layers: numba would compile it anew for every
+length, or spend longer on unpacking the list than a small network computes. So a row of a table says where the arrays
+of a layer are. Whoever makes a table keeps the arrays alive that it points to.
 
-| field | meaning |
-|---|---|
-| ``FAN_OUT``, ``FAN_IN``, ``NNZ`` | shape and number of weights |
-| ``WEIGHTS``, ``BIASES`` | where the layer's weights and biases begin in the vector of parameters |
-| ``INPUTS``, ``OUTPUTS`` | the first row of its inputs and of its outputs in the array of activations |
-| ``INDICES``, ``INDPTR`` | addresses of the CSR pattern |
-| ``ROWS_T``, ``INDPTR_T``, ``PERM_T`` | addresses of the transposed index; 0 where nothing needs it |
-| ``CONSUMERS`` | address of the next layer's ``INDPTR_T``, which tells what units nothing reads; or 0 |
-| ``ACTIVATION`` | what its outputs go through; kernels leave the derivative of `LEARNED` ones to others |
-
-Whoever makes a table keeps the arrays alive that it points to.
+Below, ``index`` is a vector of the dtype of the index arrays; it may be empty.
 """
-
-import ctypes
 
 import numpy as np
 from llvmlite import ir
 from numba import carray, config, njit, types
 from numba.extending import intrinsic
 
-FAN_OUT, FAN_IN, NNZ, WEIGHTS, BIASES, INPUTS, OUTPUTS = range(7)
-INDICES, INDPTR, ROWS_T, INDPTR_T, PERM_T, CONSUMERS, ACTIVATION = range(7, 14)
+FAN_OUT, FAN_IN, NNZ = 0, 1, 2  # shape and number of weights
+WEIGHTS, BIASES = 3, 4  # where the layer's weights and biases begin in the vector of parameters
+INPUTS, OUTPUTS = 5, 6  # the first row of its inputs and of its outputs in the array of activations
+INDICES, INDPTR = 7, 8  # addresses of the CSR pattern
+ROWS_T, INDPTR_T, PERM_T = 9, 10, 11  # addresses of the transposed index; 0 where nothing needs it
+CONSUMERS = 12  # address of the next layer's INDPTR_T, which shows the units that nothing reads; or 0
+ACTIVATION = 13  # one of the kinds below
 N_FIELDS = 14
 
-PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED = range(4)
+PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED = range(4)  # kernels leave the derivative of learned ones to others
 
 SMALL = 500  # weights and units of a layer that are too few for several threads
 
 
+def empty_table(n_layers):
+    """Return a table of `n_layers` rows of zeros."""
+    return np.zeros((n_layers, N_FIELDS), dtype=np.int64)
+
+
 def address(array):
-    """Where the numbers of a C-contiguous array lie."""
+    """Return where the numbers of a C-contiguous array lie."""
     return array.__array_interface__["data"][0]
 
 
 @intrinsic
 def _pointer(typing, number):
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
-
-    return types.voidptr(number), codegen
+    return types.voidptr(number), lambda context, b, _, args: b.inttoptr(args[0], ir.IntType(8).as_pointer())
 
 
-@njit
-def array_at(number, size, like):
-    """The vector of `size` numbers at an address, of the dtype of the vector `like`."""
+def _compiled_view(number, size, like):
+    """Return the vector of `size` numbers at an address, of the dtype of the vector `like`."""
     return carray(_pointer(number), size, like.dtype)
 
 
-if config.DISABLE_JIT:
+def _python_view(number, size, like):
+    kind = np.ctypeslib.as_ctypes_type(like.dtype)
+    return np.ctypeslib.as_array((kind * int(size)).from_address(int(number)))
 
-    def array_at(number, size, like):
-        """Return the same in Python, without an intrinsic."""
-        if size == 0:
-            return np.empty(0, dtype=like.dtype)
-        return np.frombuffer((ctypes.c_char * int(size * like.dtype.itemsize)).from_address(int(number)), like.dtype)
+
+_view = _python_view if config.DISABLE_JIT else njit(_compiled_view)
+
+
+@njit
+def pattern_of(layer, index):
+    """Return ``indices, indptr`` of a layer."""
+    return _view(layer[INDICES], layer[NNZ], index), _view(layer[INDPTR], layer[FAN_OUT] + 1, index)
+
+
+@njit
+def transposed_of(layer, index):
+    """Return ``rows_t, indptr_t, perm_t``: the transposed index of a layer."""
+    rows_t, perm_t = _view(layer[ROWS_T], layer[NNZ], index), _view(layer[PERM_T], layer[NNZ], index)
+    return rows_t, _view(layer[INDPTR_T], layer[FAN_IN] + 1, index), perm_t
+
+
+@njit
+def consumers_of(layer, index):
+    """Return the transposed ``indptr`` of the layer above, or an empty vector, for `is_read`."""
+    return _view(layer[CONSUMERS], layer[FAN_OUT] + 1 if layer[CONSUMERS] else 0, index)
 
 
 @njit
@@ -68,14 +80,14 @@ def is_read(consumers, unit):
 
 
 @njit
-def consumers_of(layer, index):
-    """What `is_read` asks: the transposed ``indptr`` of the layer above, or nothing."""
-    return array_at(layer[CONSUMERS], layer[FAN_OUT] + 1 if layer[CONSUMERS] else 0, index)
+def rows_of_part(indptr, part, n_parts):
+    """Return the first row of a part and the one behind its last."""
+    return _first_row(indptr, part, n_parts), _first_row(indptr, part + 1, n_parts)
 
 
 @njit
-def first_row_of_part(indptr, part, n_parts):
-    """The row with which a part begins, such that all parts hold about as many weights and rows together."""
+def _first_row(indptr, part, n_parts):
+    """Return the row with which a part begins; all parts hold about as many weights and rows together."""
     n_rows = indptr.size - 1
     goal = part * (np.int64(indptr[n_rows]) + n_rows) // n_parts
     low, high = 0, n_rows
@@ -86,8 +98,3 @@ def first_row_of_part(indptr, part, n_parts):
         else:
             high = middle
     return low
-
-
-def empty_table(n_layers):
-    """A table of `n_layers` rows of zeros."""
-    return np.zeros((n_layers, N_FIELDS), dtype=np.int64)

@@ -3,12 +3,11 @@
 The first ``n_penalised`` parameters are weights and carry the L2 penalty ``alpha / 2 · ‖w‖²``, whose gradient
 ``alpha · w`` is added to theirs; biases follow and carry none.
 
-Numbers below the smallest normal one are flushed to zero: arithmetic with subnormals is many times slower, and
-weights that no sample reaches would decay into them.
+Numbers below the smallest normal one become zero: arithmetic with subnormals is many times slower, and weights that no
+sample reaches would decay into them.
 
-Threads share the vector in blocks of a fixed size. Were the parts as many as the threads, the elements that
-a vector instruction leaves over would change with their number, and with them the last bits: scalar and vector
-code may round differently.
+Threads share the vector in blocks of a fixed size. If the parts followed the number of threads, so would the elements
+that a vector instruction leaves over, and with them the last bits: scalar and vector code may round differently.
 """
 
 import numpy as np
@@ -20,11 +19,11 @@ _BLOCK = 4096
 
 
 def smallest_normal(dtype):
-    """The smallest normal number of a floating dtype, as a scalar of that dtype."""
+    """Return the smallest normal number of a floating dtype, as a scalar of that dtype."""
     return np.finfo(dtype).tiny
 
 
-@serial()
+@serial
 def all_finite(values):
     """Whether a vector holds neither NaN nor infinity; unlike NumPy's test, it needs no array for the answer."""
     for start in range(0, values.size, _BLOCK):
@@ -37,7 +36,7 @@ def all_finite(values):
     return True
 
 
-@serial()
+@serial
 def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, tiny):
     zero = params.dtype.type(0)
     for i in range(params.size):
@@ -49,7 +48,7 @@ def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, t
         params[i] = zero if abs(w) < tiny else w
 
 
-@parallel()
+@parallel
 def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny):
     """v ← momentum · v − learning_rate · g;  w ← w + v, or w + momentum · v − learning_rate · g with Nesterov.
 
@@ -57,12 +56,10 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
     ----------
     params, gradient, velocity : (n_params,), `params` and `velocity` are updated in place
     learning_rate, momentum, alpha, tiny : scalars of the same dtype
-    nesterov : bool
-    n_penalised : int, how many leading parameters carry the L2 penalty
+    nesterov, n_penalised : bool; int, how many leading parameters carry the L2 penalty
     """
-    n_blocks = (params.size + _BLOCK - 1) // _BLOCK
     none = params.dtype.type(0)
-    for block in prange(n_blocks):
+    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
         start, stop = block * _BLOCK, min((block + 1) * _BLOCK, params.size)
         middle = max(start, min(stop, n_penalised))
         for first, last, penalty in ((start, middle, alpha), (middle, stop, none)):
@@ -70,10 +67,9 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
             _sgd(params[part], gradient[part], velocity[part], learning_rate, momentum, nesterov, penalty, tiny)
 
 
-@serial()
+@serial
 def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, tiny):
-    one = params.dtype.type(1)
-    zero = params.dtype.type(0)
+    zero, one = params.dtype.type(0), params.dtype.type(1)
     for i in range(params.size):
         g = gradient[i] + alpha * params[i]
         m = beta1 * mean[i] + (one - beta1) * g
@@ -86,7 +82,7 @@ def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alp
         params[i] = zero if abs(w) < tiny else w
 
 
-@parallel()
+@parallel
 def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny):
     """Adam (Kingma & Ba, 2015, Algorithm 1 in the efficient form of section 2).
 
@@ -95,14 +91,12 @@ def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps,
     Parameters
     ----------
     params, gradient, mean, square : (n_params,), all but `gradient` are updated in place
-    step_size : learning rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ)
-    beta1, beta2, alpha, tiny : scalars of the same dtype
-    root_eps : ε · √(1 − β₂ᵗ)
-    n_penalised : int, how many leading parameters carry the L2 penalty
+    step_size, root_eps : learning rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ); ε · √(1 − β₂ᵗ)
+    beta1, beta2, alpha, tiny : scalars of the same dtype, as the two above
+    n_penalised : as for `sgd_step`
     """
-    n_blocks = (params.size + _BLOCK - 1) // _BLOCK
     none = params.dtype.type(0)
-    for block in prange(n_blocks):
+    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
         start, stop = block * _BLOCK, min((block + 1) * _BLOCK, params.size)
         middle = max(start, min(stop, n_penalised))
         for first, last, penalty in ((start, middle, alpha), (middle, stop, none)):

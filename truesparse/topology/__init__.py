@@ -1,4 +1,4 @@
-"""Which weights exist: densities, patterns, and the change from one pattern to the next."""
+"""Sparse topologies: densities, patterns, and the change from one pattern to the next."""
 
 from truesparse.topology.pattern import Pattern
 from truesparse.topology.rewiring import Rewiring

@@ -1,12 +1,11 @@
-"""How many connections each layer gets.
+"""Numbers of connections of the layers.
 
 Erdős–Rényi (Mocanu et al., 2018, eq. 3): a layer of shape (fan_out, fan_in) gets
 
     nnz = min(fan_in · fan_out, ⌊epsilon · (fan_in + fan_out) + ½⌋)
 
-so wide layers are sparser than narrow ones and the cost of a network grows with its units, not with their
-products. Either ``epsilon`` is given, or the global ``density``, for which the ``epsilon`` that spends exactly that
-budget is found.
+so wide layers are sparser than narrow ones, and the cost of a network grows with its units, not with their products.
+Either ``epsilon`` is given, or the ``density`` of the whole network, for which the matching ``epsilon`` is found.
 """
 
 import bisect
@@ -16,21 +15,16 @@ import numpy as np
 
 
 def layer_shapes(layer_sizes):
-    """The shapes (fan_out, fan_in) of the layers between units, e.g. [4, 3, 2] → [(3, 4), (2, 3)]."""
+    """Return the shapes (fan_out, fan_in) of the layers, e.g. [4, 3, 2] → [(3, 4), (2, 3)]."""
     return [(fan_out, fan_in) for fan_in, fan_out in pairwise(layer_sizes)]
 
 
 def erdos_renyi(shapes, epsilon):
-    """Number of connections of each layer for Erdős–Rényi's `epsilon`.
+    """Return the number of connections of each layer for Erdős–Rényi's `epsilon`.
 
     Parameters
     ----------
-    shapes : list of (fan_out, fan_in)
-    epsilon : float, positive
-
-    Returns
-    -------
-    list of int
+    shapes, epsilon : list of (fan_out, fan_in); float, positive
 
     Raises
     ------
@@ -54,16 +48,13 @@ def erdos_renyi(shapes, epsilon):
 
 
 def global_density(shapes, density):
-    """Number of connections of each layer for a share of all pairs, spread as Erdős–Rényi does.
+    """Return the number of connections of each layer for a share of all pairs, spread as by Erdős–Rényi.
+
+    They add up to ``density`` times the number of all pairs, rounded.
 
     Parameters
     ----------
-    shapes : list of (fan_out, fan_in)
-    density : float, in (0, 1]
-
-    Returns
-    -------
-    list of int, which add up to ``density`` times the number of all pairs, rounded
+    shapes, density : list of (fan_out, fan_in); float, in (0, 1]
 
     Raises
     ------
@@ -93,7 +84,7 @@ def _rounded(shapes, epsilon):
 
 
 def _spend(shapes, budget):
-    """The counts of the largest epsilon within the budget, plus what is left of it, to the first layers."""
+    """Return the counts of the largest epsilon within the budget; the rest of it goes to the first layers."""
     low, high = 0.0, float(max(fan_out * fan_in for fan_out, fan_in in shapes))
     while (middle := (low + high) / 2) not in (low, high):
         if sum(_rounded(shapes, middle)) <= budget:
@@ -102,10 +93,9 @@ def _spend(shapes, budget):
             high = middle
     counts = _rounded(shapes, low)
     # Layers of one size reach their next connection at the same epsilon, so the budget may end between them.
-    reached = [after - before for before, after in zip(counts, _rounded(shapes, high), strict=True)]
     left = budget - sum(counts)
-    for layer, extra in enumerate(reached):
-        taken = min(extra, left)
+    for layer, most in enumerate(_rounded(shapes, high)):
+        taken = min(most - counts[layer], left)
         counts[layer] += taken
         left -= taken
     return counts

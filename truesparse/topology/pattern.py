@@ -1,14 +1,13 @@
-"""Which connections a layer has: a canonical CSR pattern, and how one is sampled.
+"""Connections of one layer: a canonical CSR pattern, and ways to sample one.
 
 A pattern is immutable. Evolution replaces it by another one through a `Rewiring`.
 
 Both ways of sampling give exactly ``nnz`` connections in memory O(nnz); the first takes time O(nnz), the second sorts:
 
-- *uniform* (Erdős–Rényi's G(n, M)): every set of ``nnz`` pairs is equally likely. Sorted random ranks are drawn
-  as a cumulated sum of exponentials and merged with the pairs that exist; what collides is drawn again among
-  those still absent.
-- *balanced*: all units of a side have the same number of connections, give or take one. At one connection
-  in five hundred, uniform sampling leaves many units with none.
+- *uniform* (Erdős–Rényi's G(n, M)): every set of ``nnz`` pairs is equally likely. Sorted random ranks are drawn as a
+  cumulated sum of exponentials and merged with the pairs that exist; duplicates are drawn again among the absent pairs.
+- *balanced*: all units of a side have the same number of connections, give or take one. At one connection in five
+  hundred, uniform sampling leaves many units with none.
 """
 
 from dataclasses import dataclass
@@ -28,13 +27,12 @@ from truesparse.runtime.checks import refuse_masked
 class Pattern:
     """Positions of the stored weights of one layer, in canonical CSR form.
 
+    The constructor trusts its arguments; `from_csr`, `from_edges` and `from_index_arrays` check theirs.
+
     Parameters
     ----------
     shape : (fan_out, fan_in)
-    indptr : (fan_out + 1,) int32 or int64
-    indices : (nnz,) of the same dtype, sorted and unique within each row
-
-    The constructor trusts its arguments; `from_csr` and `from_edges` check theirs.
+    indptr, indices : (fan_out + 1,) int32 or int64; (nnz,) of the same dtype, sorted and unique within each row
 
     Examples
     --------
@@ -61,7 +59,7 @@ class Pattern:
 
     @classmethod
     def full(cls, shape: tuple[int, int]) -> "Pattern":
-        """All pairs."""
+        """Return the pattern of all pairs."""
         fan_out, fan_in = shape
         dtype = _index_dtype(fan_out * fan_in)
         indptr = np.arange(fan_out + 1, dtype=dtype) * dtype(fan_in)
@@ -69,7 +67,7 @@ class Pattern:
 
     @classmethod
     def from_keys(cls, keys: IndexArray, shape: tuple[int, int]) -> "Pattern":
-        """From sorted, unique keys ``row · fan_in + column``."""
+        """Make a pattern from sorted, unique keys ``row · fan_in + column``."""
         fan_out, fan_in = shape
         dtype = _index_dtype(max(keys.size, fan_in))
         rows, columns = np.divmod(keys, fan_in)
@@ -79,7 +77,7 @@ class Pattern:
 
     @classmethod
     def from_edges(cls, rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> "Pattern":
-        """From pairs in any order.
+        """Make a pattern from pairs in any order.
 
         Raises
         ------
@@ -93,14 +91,13 @@ class Pattern:
 
     @classmethod
     def from_index_arrays(cls, indptr: IndexArray, indices: IndexArray, shape: tuple[int, int]) -> "Pattern":
-        """From index arrays that somebody else made; they are not copied.
+        """Make a pattern from index arrays from outside, without a copy.
 
         Raises
         ------
         ValueError
             If they are not those of a canonical CSR matrix of this shape: ``indptr`` rising from 0 to nnz, ``indices``
-            within [0, fan_in), rising within each row, both of the same dtype, int64 or, where fan_in and nnz fit,
-            int32.
+            within [0, fan_in) and rising within each row, both int64 or, where fan_in and nnz fit, both int32.
         """
         fan_out, fan_in = shape
         allowed = {np.dtype(np.int64), np.dtype(_index_dtype(max(indices.size, fan_in)))}
@@ -121,7 +118,7 @@ class Pattern:
 
     @classmethod
     def from_csr(cls, matrix) -> "Pattern":
-        """The positions that a SciPy CSR matrix or array stores, explicit zeros included.
+        """Make a pattern of the positions that a SciPy CSR matrix or array stores, explicit zeros included.
 
         Raises
         ------
@@ -130,20 +127,22 @@ class Pattern:
         """
         matrix = csr_array(matrix)
         matrix.check_format(full_check=True)
-        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        return cls.from_edges(rows, matrix.indices, matrix.shape)
+        coo = matrix.tocoo()
+        return cls.from_edges(coo.row, coo.col, coo.shape)
 
     @classmethod
     def sample(cls, shape: tuple[int, int], nnz: int, rng: np.random.Generator, *, balanced: bool = False) -> "Pattern":
-        """A random pattern with exactly `nnz` connections.
+        """Draw a pattern of shape (fan_out, fan_in) with exactly `nnz` connections.
 
         Parameters
         ----------
-        shape : (fan_out, fan_in)
-        nnz : int, between 0 and fan_out · fan_in
-        rng : numpy.random.Generator
         balanced : bool
-            Give all units of a side the same degree, give or take one, instead of sampling uniformly.
+            Give all units of a side the same number of connections, give or take one, instead of sampling uniformly.
+
+        Raises
+        ------
+        ValueError
+            If `nnz` does not lie between 0 and fan_out · fan_in.
         """
         fan_out, fan_in = shape
         if not 0 <= nnz <= fan_out * fan_in:
@@ -151,24 +150,18 @@ class Pattern:
         if nnz == fan_out * fan_in:
             return cls.full(shape)
         if not balanced:
-            return cls.from_keys(_sample_keys(fan_out * fan_in, nnz, rng), shape)
-        if fan_out <= fan_in:
-            rows, columns = _deal(fan_out, fan_in, nnz, rng)
-        else:
-            columns, rows = _deal(fan_in, fan_out, nnz, rng)
+            nothing = np.empty(0, dtype=np.int64)
+            return cls.from_keys(_sample_absent_keys(nothing, fan_out * fan_in, nnz, rng), shape)
+        shorter, longer = _deal(min(shape), max(shape), nnz, rng)
+        rows, columns = (shorter, longer) if fan_out <= fan_in else (longer, shorter)
         return cls.from_edges(rows, columns, shape)
 
     def between(self, outputs: NDArray[np.bool_], inputs: NDArray[np.bool_]) -> tuple["Pattern", IndexArray]:
-        """The connections between some of the units, which are counted anew, and the slots that these had.
+        """Return the pattern between some of the units, which are renumbered, and the slots, (n,), that it had here.
 
         Parameters
         ----------
-        outputs : (fan_out,) bool
-        inputs : (fan_in,) bool
-
-        Returns
-        -------
-        Pattern, (n,) int64
+        outputs, inputs : (fan_out,), (fan_in,) bool
         """
         rows = self.rows
         slots = np.flatnonzero(outputs[rows] & inputs[self.indices])
@@ -199,7 +192,7 @@ class Pattern:
 
     @property
     def rows(self) -> IndexArray:
-        """The output unit of every slot, shape (nnz,)."""
+        """Output unit of every slot, shape (nnz,)."""
         return np.repeat(np.arange(self.shape[0], dtype=self.indices.dtype), self.out_units_fan_in)
 
     @property
@@ -209,7 +202,7 @@ class Pattern:
 
     @property
     def out_units_fan_in(self) -> IndexArray:
-        """The number of inputs that each output unit really has, shape (fan_out,)."""
+        """Number of connections of each output unit, shape (fan_out,)."""
         return np.diff(self.indptr)
 
     @cached_property
@@ -220,32 +213,26 @@ class Pattern:
         return by_column.indices, by_column.indptr, by_column.data
 
     def without(self, dropped: NDArray[np.bool_]) -> "Pattern":
-        """What is left when the marked slots, (nnz,), are dropped."""
+        """Return the pattern without the marked slots, (nnz,)."""
         n_left = self.nnz - np.count_nonzero(dropped)
         indptr, indices = np.empty_like(self.indptr), np.empty(n_left + 1, dtype=self.indices.dtype)
         without(self.indptr, self.indices, dropped, indptr, indices)
         return Pattern(self.shape, indptr, indices[:-1])
 
     def keys_at(self, chosen: NDArray[np.bool_]) -> IndexArray:
-        """``keys`` of the marked slots, (nnz,)."""
+        """Return the keys of the marked slots, (nnz,)."""
         keys = np.empty(np.count_nonzero(chosen), dtype=np.int64)
         keys_of(self.indptr, self.indices, chosen, self.shape[1], keys)
         return keys
 
     def refuse(self, keys: IndexArray) -> None:
-        """Check that pairs with these sorted keys could be added.
-
-        Raises
-        ------
-        ValueError
-            If one occurs twice, or is already there.
-        """
+        """Raise a ValueError if a pair with one of these sorted keys occurs twice or is already there."""
         found = clash(self.indptr, self.indices, self.shape[1], keys)
         if found != FINE:
             raise ValueError("An edge occurs twice." if found == TWICE else "An edge is already there.")
 
     def sample_absent(self, n: int, rng: np.random.Generator) -> Edges:
-        """`n` distinct pairs that are not in the pattern, every set of them equally likely.
+        """Draw `n` distinct absent pairs, every set of them equally likely.
 
         Raises
         ------
@@ -254,17 +241,16 @@ class Pattern:
         """
         if n > self.n_pairs - self.nnz:
             raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - self.nnz} are absent.")
-        keys = _sample_absent_keys(self.keys, self.n_pairs, n, rng) if self.nnz else _sample_keys(self.n_pairs, n, rng)
-        return np.divmod(keys, self.shape[1])
+        return np.divmod(_sample_absent_keys(self.keys, self.n_pairs, n, rng), self.shape[1])
 
 
 def _index_dtype(largest):
-    """32 bits where they suffice: indices are half of what a float32 weight costs."""
+    """Return int32 where it suffices: indices are half of what a float32 weight costs."""
     return np.int32 if largest <= np.iinfo(np.int32).max else np.int64
 
 
 def edge_keys(rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> IndexArray:
-    """Keys ``row · fan_in + column`` of pairs, int64.
+    """Return the keys ``row · fan_in + column`` of pairs, int64.
 
     Raises
     ------
@@ -291,23 +277,15 @@ def not_among(keys, others):
     return keys[others[np.minimum(np.searchsorted(others, keys), others.size - 1)] != keys]
 
 
-def _sample_keys(n_pairs, n, rng):
-    """`n` sorted distinct integers out of ``range(n_pairs)``, every set equally likely."""
-    nothing = np.empty(0, dtype=np.int64)
-    if n <= n_pairs // 2:
-        return _sample_absent_keys(nothing, n_pairs, n, rng)
-    left_out = _sample_absent_keys(nothing, n_pairs, n_pairs - n, rng)
-    return nth_absent(np.arange(n), left_out)
-
-
 def _sample_absent_keys(keys, n_pairs, n, rng):
-    """`n` sorted distinct integers out of ``range(n_pairs)`` that are not among the sorted `keys`.
+    """Draw `n` sorted distinct integers out of ``range(n_pairs)`` that are not among the sorted `keys`.
 
-    Somewhat more are drawn than are needed, since some coincide; which of those that are left over go is random too, so
-    that every set remains equally likely.
+    Some more are drawn than are needed, because some coincide. The surplus is removed at random, so that every set
+    remains equally likely.
     """
-    chosen = np.empty(0, dtype=np.int64)
-    taken = keys
+    if keys.size == 0 and n > n_pairs // 2:
+        return nth_absent(np.arange(n), _sample_absent_keys(keys, n_pairs, n_pairs - n, rng))
+    chosen, taken = np.empty(0, dtype=np.int64), keys
     while chosen.size < n:
         n_missing, n_absent = n - chosen.size, n_pairs - taken.size
         coincide = n_missing**2 / (2 * n_absent)
@@ -317,13 +295,13 @@ def _sample_absent_keys(keys, n_pairs, n, rng):
         found = nth_absent(ranks, taken)
         if found.size == n:
             return found
-        chosen = _merge_sorted(chosen, found)
-        taken = _merge_sorted(taken, found)
+        # The stable sort merges sorted runs in linear time.
+        chosen, taken = (np.sort(np.concatenate([some, found]), kind="stable") for some in (chosen, taken))
     return chosen
 
 
 def _sorted_ranks(n_ranks, n, rng):
-    """The distinct ones among `n` uniform draws from ``range(n_ranks)``, sorted without sorting.
+    """Return the distinct ones among `n` uniform draws from ``range(n_ranks)``, sorted without sorting.
 
     The cumulated sum of n + 1 exponentials, divided by its last term, is distributed as n sorted uniforms.
     """
@@ -333,21 +311,12 @@ def _sorted_ranks(n_ranks, n, rng):
     return ranks[np.concatenate([[True], ranks[1:] != ranks[:-1]])]
 
 
-def _merge_sorted(a: IndexArray, b: IndexArray) -> IndexArray:
-    """One sorted array out of two; NumPy's stable sort merges sorted runs in linear time."""
-    return np.sort(np.concatenate([a, b]), kind="stable")
-
-
 def _deal(n_hands, n_cards, nnz, rng):
     """Deal `nnz` cards from freshly shuffled decks of ``n_cards`` to ``n_hands`` ≤ ``n_cards`` hands in turn.
 
-    Hands hold equally many cards, give or take one, and so does every card occur. A hand that ends one deck and
-    begins the next could get a card twice: the first cards of the new deck that it does not hold yet are moved to
-    its front.
-
-    Returns
-    -------
-    hands, cards : (nnz,) int64
+    Return hands and cards, (nnz,) each. Hands hold equally many cards, give or take one, and every card occurs equally
+    often. A hand that ends one deck and begins the next could get a card twice: the first cards of the new deck that it
+    does not hold yet are moved to its front.
     """
     sizes = np.full(n_hands, nnz // n_hands)
     sizes[rng.choice(n_hands, nnz % n_hands, replace=False)] += 1

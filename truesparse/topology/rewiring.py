@@ -1,8 +1,7 @@
 """The change from one pattern to the next.
 
-Everything that belongs to a weight (its value, its optimiser state) follows it through ``source``, the old slot of
-every new slot, or −1 for a connection that has been grown. Pruning and growing rules know nothing of optimisers,
-and optimisers nothing of rules.
+Everything that belongs to a weight (its value, its optimiser state) follows it through ``source``. So prune and grow
+rules need to know nothing of optimisers, and optimisers nothing of rules.
 """
 
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ class Rewiring:
     Parameters
     ----------
     pattern : Pattern
-        The new pattern, with as many connections as the old one.
+        The new pattern.
     source : (nnz,) integers
         The old slot of each new slot, −1 where the connection was grown.
 
@@ -32,7 +31,7 @@ class Rewiring:
     >>> from truesparse.topology import Pattern, Rewiring
     >>> old = Pattern.from_edges(np.array([0, 1]), np.array([0, 1]), shape=(2, 2))
     >>> rewiring = Rewiring.replace(old, dropped=np.array([True, False]), grown_keys=np.array([1]))
-    >>> rewiring.pattern.rows, rewiring.pattern.indices  # the pair (0, 0) made way for (0, 1)
+    >>> rewiring.pattern.rows, rewiring.pattern.indices  # the pair (0, 0) was replaced by (0, 1)
     (array([0, 1], dtype=int32), array([1, 1], dtype=int32))
     >>> rewiring.carry(np.array([5.0, 7.0]))
     array([0., 7.])
@@ -43,14 +42,12 @@ class Rewiring:
 
     @classmethod
     def replace(cls, old: Pattern, dropped: NDArray[np.bool_], grown_keys: IndexArray) -> "Rewiring":
-        """Drop the marked slots of a pattern and grow the pairs with the given keys.
+        """Drop the marked slots, (nnz,), of a pattern and grow the pairs with the given keys.
 
-        A pair that is dropped and grown again at once was never away: it keeps its slot's value and state.
+        A pair that is both dropped and grown keeps its slot's value and state.
 
         Parameters
         ----------
-        old : Pattern
-        dropped : (nnz,) bool
         grown_keys : (n,) int64, distinct, absent from what is kept of `old`
         """
         n_new = old.nnz - np.count_nonzero(dropped) + grown_keys.size
@@ -66,20 +63,11 @@ class Rewiring:
 
     @property
     def n_replaced(self) -> int:
-        """How many connections were replaced by others."""
+        """Number of connections that were replaced by others."""
         return int(np.count_nonzero(self.grown))
 
     def carry(self, values: FloatArray) -> FloatArray:
-        """Per-weight numbers of the old pattern in the order of the new one, zero where grown.
-
-        Parameters
-        ----------
-        values : (nnz,)
-
-        Returns
-        -------
-        (nnz,), a new array of the same dtype
-        """
+        """Return a copy of per-weight values (nnz,) in the order of the new pattern, zero where grown."""
         out = np.empty(self.source.size, dtype=values.dtype)
         carry(values, self.source, out)
         return out
