@@ -3,15 +3,7 @@
 from truesparse.evolution.combine import AfterStall, Confirmed, Mixed
 from truesparse.evolution.evolve import Evolution, due_fraction, evolve
 from truesparse.evolution.first import Balanced, Full, Given
-from truesparse.evolution.grow import (
-    OMP,
-    Cosine,
-    Gradient,
-    GuidedStochastic,
-    PathWeightGrow,
-    Random,
-    SensitivityGrow,
-)
+from truesparse.evolution.grow import OMP, Cosine, Gradient, GuidedStochastic, PathWeightGrow, Random, SensitivityGrow
 from truesparse.evolution.input_removal import InputRemoval, NeuronGrow, NeuronPrune, input_strength, neuron_evolution
 from truesparse.evolution.presets import PRESETS, method, preset
 from truesparse.evolution.prune import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude

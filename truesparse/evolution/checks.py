@@ -16,10 +16,7 @@ _CALLS = {
 
 
 def check_rule(name, rule, example):
-    """Raise a ValueError unless `rule` is an instance that can be called as the parameter `name` requires.
-
-    Rules other than schedules must also have a tuple ``needs``. Signatures of compiled code cannot be checked.
-    """
+    """Raise a ValueError unless `rule` is an instance that can be called as the parameter `name` requires."""
     if not callable(rule) or isinstance(rule, type):
         raise ValueError(
             f"{name}={rule!r} must be callable, and an instance rather than a class; for example "
@@ -31,7 +28,7 @@ def check_rule(name, rule, example):
     arguments, keywords, call = _CALLS.get(name, _GROW_CALL)
     try:
         signature = inspect.signature(rule)
-    except (TypeError, ValueError):  # compiled code
+    except (TypeError, ValueError):  # compiled code cannot be checked
         return
     try:
         signature.bind(*arguments, **dict.fromkeys((*keywords, *signals)))
@@ -79,10 +76,7 @@ def checked_mask(rule, mask, nnz, n_drop):
 
 
 def checked_keys(rule, edges, vacancy):
-    """Return the sorted keys of a grow rule's edges for one layer, (n,) int64.
-
-    Raise a ValueError unless they are at most ``n_grow`` distinct absent pairs of integers within the layer.
-    """
+    """Return the sorted keys, (n,) int64, of a grow rule's edges; raise a ValueError if they cannot be grown."""
     try:
         rows, columns = edges
         keys = np.sort(edge_keys(rows, columns, vacancy.pattern.shape))

@@ -10,20 +10,14 @@ from truesparse.evolution.rules import Grow, edges_of
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
-from truesparse.topology import Pattern
-from truesparse.topology.pattern import not_among
 
 
 @plugin("grow", mixed={})
 @dataclass(frozen=True)
 class Mixed:
-    """A share of the pairs picked by one rule, the rest by another that does not see the first one's picks.
+    """A share of each layer's new connections picked by one rule, the rest by another that does not see these picks.
 
-    Parameters
-    ----------
-    first, second : Grow
-    share : float, in [0, 1]
-        Share of each layer's new connections that the first rule picks. Where it finds fewer, the second picks more.
+    Where the first rule finds fewer, the second picks more.
 
     Examples
     --------
@@ -49,7 +43,7 @@ class Mixed:
         """Return the edges to grow, per layer."""
         parts = [replace(vacancy, n_grow=round(float(self.share) * vacancy.n_grow)) for vacancy in vacancies]
         first = keys_of(self.first, parts, rng, signals)
-        rest = [vacancy_after(vacancy, keys) for vacancy, keys in zip(vacancies, first, strict=True)]
+        rest = [vacancy.after(keys) for vacancy, keys in zip(vacancies, first, strict=True)]
         second = keys_of(self.second, rest, rng, signals)
         return edges_of(map(np.concatenate, zip(first, second, strict=True)), vacancies)
 
@@ -69,18 +63,12 @@ class Confirmed:
 
     Parameters
     ----------
-    first : Grow
-        Reads ``errors``, always of half of `n_samples`.
-    otherwise : Grow
+    first, otherwise : Grow
+        The first one reads ``errors``, always of half of `n_samples`.
     least : float, in [0, 1]
         The share that must be confirmed.
     n_samples : int or None
         Training samples, drawn anew for each update; None for all of them.
-
-    Examples
-    --------
-    >>> from truesparse.evolution import Confirmed, Evolution
-    >>> evolution = Evolution(grow=Confirmed())
     """
 
     first: Grow = field(default_factory=OMP)
@@ -121,13 +109,7 @@ class AfterStall:
     """One rule until training stalls, and another from then on (CTRE-seq; Atashgahi et al., 2022).
 
     Training has stalled once the monitored quantity (the validation score, or without ``early_stopping`` the training
-    loss) has not improved for ``patience`` epochs. The second rule then stays to the end.
-
-    Parameters
-    ----------
-    first, then : Grow
-    patience : int
-        In epochs.
+    loss) has not improved for `patience` epochs. The second rule then stays to the end.
     """
 
     first: Grow = field(default_factory=Cosine)
@@ -159,17 +141,6 @@ def keys_of(rule, vacancies, rng, signals):
         for place, picked in zip(asked, one_per_layer(rule, edges, len(asked)), strict=True):
             keys[place] = checked_keys(rule, picked, vacancies[place])
     return keys
-
-
-def vacancy_after(vacancy, keys):
-    """Return the vacancy that remains once the absent pairs with these sorted keys are connected."""
-    before = np.union1d(vacancy.before.keys, keys)
-    return replace(
-        vacancy,
-        before=Pattern.from_keys(before, vacancy.before.shape),
-        dropped=np.isin(before, not_among(vacancy.dropped_keys, keys)),
-        n_grow=vacancy.n_grow - keys.size,
-    )
 
 
 def _gradients(errors, vacancies, edges):

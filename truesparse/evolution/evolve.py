@@ -4,9 +4,8 @@
     prune picks n_drop stored weights, grow picks n_drop pairs among those absent after pruning
 
 The number of weights never changes. If a grow rule finds fewer pairs, random absent pairs are grown for the rest. A
-pair that is pruned and picked again in the same update keeps its weight and optimiser state.
-
-Rules read the signals that they name in ``needs``: those of `truesparse.evolution.signals`, and
+pair that is pruned and picked again in the same update keeps its weight and optimiser state. Besides the signals of
+`truesparse.evolution.signals`, rules may read
 
 | signal | is |
 |---|---|
@@ -45,12 +44,8 @@ class Evolution:
 
     Parameters
     ----------
-    prune : Prune or str
-        Which weights are dropped.
-    grow : Grow or str
-        Which pairs become connections.
-    schedule : Schedule or str
-        When the topology changes, and by what share of the weights.
+    prune, grow, schedule : Prune, Grow and Schedule, or str
+        Which weights are dropped, which pairs become connections, and when and how many.
     grow_init : "zeros", float or Initializer
         Values of grown weights: zero; drawn like the network's first weights, times this factor; or drawn by an
         initializer of their own (see `truesparse.network.initial_weights`).
@@ -61,25 +56,19 @@ class Evolution:
 
     Examples
     --------
-    A rule of your own is a dataclass with ``needs`` and ``__call__``. This one grows each layer's first absent pairs.
+    A rule of your own is a dataclass with ``needs`` and ``__call__``. This one grows random absent pairs.
     `truesparse.plugin` gives it a short name, and lets files hold it:
 
     >>> from dataclasses import dataclass
     >>> from typing import ClassVar
-    >>> import numpy as np
     >>> from truesparse import Evolution, SparseMLPClassifier, plugin
-    >>> @plugin("grow", first_absent={})
+    >>> @plugin("grow", my_random={})
     ... @dataclass(frozen=True)
-    ... class FirstAbsent:
+    ... class MyRandom:
     ...     needs: ClassVar = ()
     ...     def __call__(self, vacancies, *, rng):
-    ...         edges = []
-    ...         for vacancy in vacancies:
-    ...             size = vacancy.pattern.nnz + vacancy.n_grow
-    ...             keys = np.setdiff1d(np.arange(size), vacancy.pattern.keys)[: vacancy.n_grow]
-    ...             edges.append(np.divmod(keys, vacancy.pattern.shape[1]))
-    ...         return edges
-    >>> classifier = SparseMLPClassifier((50,), evolution=Evolution(grow="first_absent"), max_iter=10)
+    ...         return [vacancy.pattern.sample_absent(vacancy.n_grow, rng) for vacancy in vacancies]
+    >>> classifier = SparseMLPClassifier((50,), evolution=Evolution(grow="my_random"), max_iter=10)
     """
 
     prune: Prune = field(default_factory=Magnitude)
@@ -122,23 +111,9 @@ def evolve(
 ) -> list[Rewiring | None]:
     """Choose the next topology; the caller applies it.
 
-    Parameters
-    ----------
-    layers : list of Layer
-    evolution : Evolution
-    drop_fraction : float, in [0, 1]
-    rng : numpy.random.Generator
-    signals : dict
-        Signals by name, besides ``layers`` and ``changing``.
-
-    Returns
-    -------
-    One Rewiring per layer; None if the layer is full or too small to change.
-
-    Raises
-    ------
-    ValueError
-        If a rule needs an unknown signal, or returns masks or edges that are not allowed.
+    `signals` are those besides ``layers`` and ``changing``, by name. Return one Rewiring per layer, or None if it is
+    full or too small to change. Raise a ValueError if a rule needs an unknown signal, or returns masks or edges that
+    are not allowed.
     """
     n_drop = {i: int(drop_fraction * layer.nnz) for i, layer in enumerate(layers) if layer.can_change}
     allowed = {i: _allowed(evolution.within, i, layers[i].shape) for i in n_drop}
@@ -151,14 +126,14 @@ def evolve(
         return rewirings
     signals = {**signals, "layers": list(layers), "changing": changing}
     prune, grow = evolution.prune, evolution.grow
-    weights = [_read_only(layers[i].weight) for i in changing]
+    weights = [layers[i].weight for i in changing]
+    for weight in weights:  # read-only, so that a rule cannot change the network
+        weight.data = weight.data.view()
+        weight.data.flags.writeable = False
     masks = prune(weights, [n_drop[i] for i in changing], **signals_for(prune, signals))
-    masks = [
-        checked_mask(prune, mask, layers[i].nnz, n_drop[i])
-        for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
-    ]
     vacancies = [
-        Vacancy(i, layers[i].pattern, mask, n_drop[i], allowed[i]) for i, mask in zip(changing, masks, strict=True)
+        Vacancy(i, layers[i].pattern, checked_mask(prune, mask, layers[i].nnz, n_drop[i]), n_drop[i], allowed[i])
+        for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
     ]
     edges = one_per_layer(grow, grow(vacancies, rng=rng, **signals_for(grow, signals)), len(changing))
     for vacancy, picked in zip(vacancies, edges, strict=True):
@@ -183,10 +158,3 @@ def _allowed(within, layer, shape):
     if not isinstance(pattern, Pattern) or pattern.shape != shape:
         raise ValueError(f"{within!r} must return a Pattern of shape {shape} for layer {layer}, got {pattern!r:.200}.")
     return pattern
-
-
-def _read_only(weight):
-    """Return the weights with read-only data, so that a rule cannot change the network."""
-    weight.data = weight.data.view()
-    weight.data.flags.writeable = False
-    return weight

@@ -1,9 +1,8 @@
 """First topologies: grow rules that fill empty layers.
 
 `Balanced`, `Full`, `Given` and `SNIP` are made for it, but any grow rule can be one; `Random` is ``"erdos_renyi"``. A
-rule returns ``n_grow`` edges of each layer, or a `Pattern`. If it reads no signals, it is called for one layer at a
-time, so that a layer's connections do not depend on the other layers. The only signal is ``dense_start``, see
-`truesparse.evolution.snip`.
+rule returns edges or a `Pattern` for each layer. If it reads no signals, it is called for one layer at a time, so that
+a layer's connections do not depend on the others. The only signal is ``dense_start`` (`truesparse.evolution.snip`).
 
 Two methods are optional: ``counts(shapes, epsilon, density)`` returns the number of connections of each layer, in place
 of those that `epsilon` or `density` give; ``first_weights(layer, pattern, initializer, rng)`` returns the weights,
@@ -29,8 +28,7 @@ from truesparse.runtime.plugins import plugin, register_value
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density
 
-Shapes = list[tuple[int, int]]
-"""(fan_out, fan_in) of every layer."""
+Shapes = list[tuple[int, int]]  # (fan_out, fan_in) of every layer
 
 
 @plugin("topology", balanced={})
@@ -77,15 +75,9 @@ class Given:
     Parameters
     ----------
     patterns : sequence of SciPy sparse matrices or `Pattern`
-        One (fan_out, fan_in) per layer, from the first hidden layer to the output layer. All stored entries are
-        connections, also explicit zeros.
+        One (fan_out, fan_in) per layer, the output layer last. All stored entries are connections, also explicit zeros.
     values : bool, default=False
         Whether the values of the matrices are the first weights. By default these are random.
-
-    Raises
-    ------
-    ValueError
-        If a matrix is damaged or stores a pair twice, or if `values` asks for values that are missing or not finite.
 
     Examples
     --------
@@ -124,9 +116,7 @@ class Given:
         return f"Given({len(self.patterns)} patterns, {n_connections} connections, values={self.values})"
 
     def __eq__(self, other):
-        if not isinstance(other, Given):
-            return NotImplemented
-        return self.values == other.values and self._arrays() == other._arrays()
+        return isinstance(other, Given) and self.values == other.values and self._arrays() == other._arrays()
 
     def __hash__(self):
         return hash((Given, self.values, *(pattern.shape for pattern in self.patterns)))
@@ -136,13 +126,7 @@ class Given:
         return [(array.shape, array.tobytes()) for array in [*numbers, *(self._data if self.values else ())]]
 
     def counts(self, shapes: Shapes, epsilon: float | None, density: float | None) -> list[int]:
-        """Return each layer's number of connections.
-
-        Raises
-        ------
-        ValueError
-            If the shapes are not those of the network, or `epsilon` or `density` is not None.
-        """
+        """Return each layer's number of connections; raise a ValueError for other shapes, `epsilon` or `density`."""
         given = [pattern.shape for pattern in self.patterns]
         if given != list(shapes):
             raise ValueError(
@@ -165,7 +149,7 @@ class Given:
     ) -> FloatArray:
         """Return the given weights, or random ones."""
         given = self._data[layer] if self.values else None
-        return _random_weights(pattern, initializer, rng) if given is None else given
+        return draw(initializer, pattern, slice(None), rng) if given is None else given
 
     def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
         """Return a layer's pattern, to which ``Evolution.within`` restricts growth; raise a ValueError without one."""
@@ -191,13 +175,17 @@ def first_patterns(
     """Return the pattern of every layer (fan_out, fan_in) of a new network.
 
     `epsilon` or `density` sets the number of connections (see `truesparse.topology.density`); epsilon is 1 if both are
-    None. Raise a ValueError if the rule needs other `signals` or returns anything but a pattern
-    of the layer or absent pairs.
+    None. Raise a ValueError if the rule needs other `signals` or returns anything but a pattern or absent pairs.
     """
     unknown = [name for name in rule.needs if name not in signals]
     if unknown:
         raise ValueError(f"topology_init={rule!r} needs the signals {unknown}; a first topology has {sorted(signals)}.")
-    counts = _counts(rule, shapes, epsilon, density)
+    if hasattr(rule, "counts"):
+        counts = rule.counts(shapes, epsilon, density)
+    elif density is not None:
+        counts = global_density(shapes, density)
+    else:
+        counts = erdos_renyi(shapes, 1.0 if epsilon is None else epsilon)
     empty = [Vacancy.empty(layer, *sizes) for layer, sizes in enumerate(zip(shapes, counts, strict=True))]
     if rule.needs:
         asked = {name: signals[name] for name in rule.needs}
@@ -218,7 +206,7 @@ def first_weights(
     """Return the first weights of a layer, (nnz,)."""
     own = getattr(rule, "first_weights", None)
     if own is None:
-        return _random_weights(pattern, initializer, rng)
+        return draw(initializer, pattern, slice(None), rng)
     weights = np.asarray(own(layer, pattern, initializer, rng))
     if weights.shape != (pattern.nnz,) or weights.dtype.kind not in "fiu" or not np.isfinite(weights).all():
         raise ValueError(
@@ -226,19 +214,6 @@ def first_weights(
             f"shape {weights.shape} and dtype {weights.dtype}."
         )
     return weights
-
-
-def _random_weights(pattern, initializer, rng):
-    return draw(initializer, pattern, np.arange(pattern.nnz), rng)
-
-
-def _counts(rule, shapes, epsilon, density):
-    own = getattr(rule, "counts", None)
-    if own is not None:
-        return own(shapes, epsilon, density)
-    if density is not None:
-        return global_density(shapes, density)
-    return erdos_renyi(shapes, 1.0 if epsilon is None else epsilon)
 
 
 def _completed(rule, vacancy, picked, rng):

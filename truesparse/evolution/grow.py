@@ -17,11 +17,8 @@ gradient of the loss with respect to its sums.
 No rule makes a matrix of all pairs: `truesparse.evolution.search` has the two stages and the tiles,
 `truesparse.kernels.products` the ranks. Pairs with a score of zero are not picked; random pairs take their places.
 
-| CTRE | here |
-|---|---|
-| similarity matrix Sim_l | never made: a search for its largest absent entries |
-| ζ, fraction of weights replaced | ``drop_fraction`` of the schedule |
-| A_(l−1), A_l | ``activations[layer]``, ``activations[layer + 1]``: features first, predictions last |
+A_(l−1) and A_l of CTRE's paper are ``activations[layer]`` and ``activations[layer + 1]``: features first, predictions
+last. Its ζ is ``drop_fraction`` of the schedule.
 
 Differences from the authors' code: CTRE's makes the matrix of similarities and RigL's the dense gradient, fan_in ×
 fan_out each. GSE's can draw from other distributions; ours is the one that bounds the gradient.
@@ -34,15 +31,7 @@ import numpy as np
 
 from truesparse.evolution.paths import path_weights
 from truesparse.evolution.rules import edges_of
-from truesparse.evolution.search import (
-    SEARCHES,
-    SideBySide,
-    Vectors,
-    best_of,
-    largest_products,
-    mean_magnitudes,
-    sums_of_products,
-)
+from truesparse.evolution.search import SEARCHES, SideBySide, Vectors, best_of, largest_products, sums_of_products
 from truesparse.kernels.products import top_absent_products
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
@@ -81,10 +70,8 @@ class Cosine:
         sketches in similar cells and misses some pairs (docs/trials.md has figures). "auto" is "cells" for layers of
         more than 20,000 × 20,000 pairs with at least 2,000 units on each side, otherwise "sketch". "exact" scores all
         pairs exactly and holds the activations of all samples: n_samples × (features + units), also of sparse data.
-    width : int
-        Numbers per sketch.
-    candidates : int
-        Pairs that are scored exactly for each connection to grow.
+    width, candidates : int
+        Numbers per sketch, and pairs that are scored exactly for each connection to grow.
     """
 
     centred: bool = True
@@ -115,12 +102,8 @@ class OMP:
     """Absent pairs whose input explains most of the output's error, |⟨δ_j, a_i − ā_i⟩| / ‖a_i − ā_i‖.
 
     The selection rule of orthogonal matching pursuit (Pati, Rezaiifar & Krishnaprasad, 1993), as a grow rule new here.
-    It is RigL's score with inputs normalised as in CTRE, so that large inputs have no advantage.
-
-    Parameters
-    ----------
-    n_samples, search, width, candidates, regrow
-        As for `Cosine`.
+    It is RigL's score with inputs normalised as in CTRE, so that large inputs have no advantage. Parameters as for
+    `Cosine`.
     """
 
     n_samples: int | None = 500
@@ -151,15 +134,9 @@ class Gradient:
 
     Parameters
     ----------
-    n_samples : int or None
-        As for `Cosine`; L is the mean loss over these samples. Their activations and errors are held in memory:
-        n_samples × (features + twice the units). RigL takes one batch.
-    regrow : bool
-        As for `Cosine`.
-
-    Notes
-    -----
-    Time grows with fan_in · fan_out · n_samples. A search in cells needs inputs of equal norm, as `OMP` has.
+    n_samples, regrow
+        As for `Cosine`; L is the mean loss over these samples, RigL's over one batch. Their activations and errors are
+        held in memory, n_samples × (features + twice the units); time grows with fan_in · fan_out · n_samples.
     """
 
     n_samples: int | None = 100
@@ -191,13 +168,10 @@ class GuidedStochastic:
     ----------
     candidates : float
         Number of draws, as a multiple of the layer's weights before pruning. Pairs that are connected or drawn twice
-        are not replaced. If no more pairs than that have a signal, all of them are taken.
+        are not replaced. If no more pairs than that have a signal, all of them are taken. Takes time
+        O(candidates · nnz · n_samples) and memory O(candidates · nnz), independent of fan_in · fan_out.
     n_samples, regrow
         As for `Cosine`. The paper takes one batch.
-
-    Notes
-    -----
-    Time O(candidates · nnz · n_samples), memory O(candidates · nnz), independent of fan_in · fan_out.
     """
 
     candidates: float = 1.0
@@ -232,12 +206,8 @@ class GuidedStochastic:
 class SensitivityGrow:
     """Absent pairs with the largest E|a_i| · E|δ_j|: their sensitivity at weight one if both were independent.
 
-    Goes with `SensitivityPrune`. Ties are broken at random. Time O(units · n_samples + nnz log nnz).
-
-    Parameters
-    ----------
-    n_samples, regrow
-        As for `Cosine`.
+    Goes with `SensitivityPrune`. Ties are broken at random. Time O(units · n_samples + nnz log nnz). Parameters as for
+    `Cosine`.
     """
 
     n_samples: int | None = 1000
@@ -260,12 +230,7 @@ class PathWeightGrow:
     """Absent pairs on the heaviest paths, in_i · out_j with the weights before pruning (see `evolution.paths`).
 
     Goes with `PathWeightPrune`. Reads no data. Ties are broken at random: all features have in_i = 1. Time
-    O(nnz log nnz).
-
-    Parameters
-    ----------
-    regrow : bool
-        As for `Cosine`.
+    O(nnz log nnz). `regrow` as for `Cosine`.
     """
 
     regrow: bool = True
@@ -295,10 +260,14 @@ def _edges(picks, vacancies, regrow):
 
 
 def _mean_factors(stream, vacancies):
-    """Return E|δ| of the outputs and E|a| of the inputs, per layer."""
-    layers = [vacancy.layer for vacancy in vacancies]
-    means = mean_magnitudes(stream, {*layers, *(stream.first_error + layer for layer in layers)})
-    return [(means[stream.first_error + layer], means[layer]) for layer in layers]
+    """Return E|δ| of the outputs, (fan_out,) float64, and E|a| of the inputs, (fan_in,), per layer."""
+    pairs = [(stream.first_error + vacancy.layer, vacancy.layer) for vacancy in vacancies]
+    sums = {number: np.zeros(stream.layer_sizes[number]) for pair in pairs for number in pair}
+    for batch in stream:
+        for number, total in sums.items():
+            total += np.abs(batch[number]).sum(axis=1, dtype=np.float64)
+    means = {number: stream.reduce(total) / stream.n_samples for number, total in sums.items()}
+    return [(means[of_outputs], means[of_inputs]) for of_outputs, of_inputs in pairs]
 
 
 def _largest_of_rank_one(vacancies, factors, rng):

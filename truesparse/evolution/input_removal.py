@@ -13,16 +13,8 @@ places other inputs come back:
 
     ⌊ζ · (d − A(t)) · (1 − t / T)⌋
 
-A grow rule chooses the inputs that come back and all new connections. Other layers evolve as usual.
-
-| paper | here |
-|---|---|
-| K, features to select | ``n_inputs`` of `InputRemoval` |
-| α, share of the epochs in which neurons are removed, 0.65 | ``end`` |
-| ζ_in, share of the neurons that are exchanged, 0.2 | ``exchange`` of `NeuronPrune` |
-| gradient of absent connections | ``NeuronGrow(grow=Gradient())`` |
-
-Cost: that of the grow rule, which is asked twice about the first layer.
+A grow rule chooses the inputs that come back and all new connections. It is asked twice about the first layer. Other
+layers evolve as usual. In the paper, k is called K and ζ is called ζ_in.
 
 Source: Atashgahi et al., "Supervised feature selection with neuron evolution in sparse neural networks", TMLR, 2023.
 
@@ -30,7 +22,6 @@ Differences from the paper and the authors' code:
 
 - A layer replaces as many connections as the schedule says: those of whole inputs first, then its smallest. An input
   with more connections than that goes in several updates.
-- At least as many inputs stay as the layer's weights need.
 - An input comes back by the number of its pairs that the rule picks, not by its largest gradient, and gets at least
   one connection. The next update may drop it again.
 - The authors' code takes the gradient of the network's outputs, ours that of the loss.
@@ -43,7 +34,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from truesparse.evolution.checks import check_rule
-from truesparse.evolution.combine import Confirmed, keys_of, vacancy_after
+from truesparse.evolution.combine import Confirmed, keys_of
 from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.rules import Grow, edges_of
 from truesparse.evolution.schedule import Constant
@@ -51,15 +42,11 @@ from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
 
-_SIGNALS = ("activations", "errors", "progress")  # those that can be restricted to some of the inputs
+_SIGNALS = ("activations", "errors", "progress")  # those that exist for some of the inputs
 
 
 def input_strength(weight) -> np.ndarray:
-    """Return the sum of |w| over the connections of each input, (fan_in,) float64.
-
-    Parameters
-    ----------
-    weight : array or csr_array, (fan_out, fan_in)
+    """Return the sum of |w| over the connections of each input, (fan_in,) float64, of a dense or CSR (fan_out, fan_in).
 
     Examples
     --------
@@ -81,9 +68,9 @@ class InputRemoval:
     Parameters
     ----------
     n_inputs : int
-        How many stay; more if the layer's weights need more.
+        How many stay (k); more if the layer's weights need more.
     end : float, in (0, 1]
-        When only these are left, as a share of the planned steps.
+        When only these are left, as a share of the planned steps (α).
 
     Examples
     --------
@@ -120,7 +107,7 @@ class NeuronPrune:
     ----------
     removal : InputRemoval
     exchange : float, in [0, 1]
-        How many inputs are exchanged for others, as a share of those that are not connected; falls linearly to 0.
+        How many inputs are exchanged for others, as a share of those that are not connected (ζ); falls linearly to 0.
     """
 
     removal: InputRemoval
@@ -160,13 +147,8 @@ class NeuronGrow:
     """A rule's picks, in the first layer only from inputs that are connected or come back.
 
     If fewer inputs are connected than there are to be, the rule is asked for pairs of the others, and those with the
-    most picks come back. It is then asked for pairs of all connected inputs. Goes with `NeuronPrune`.
-
-    Parameters
-    ----------
-    removal : InputRemoval
-    grow : Grow
-        Reads no other signals than ``activations``, ``errors`` and ``progress``.
+    most picks come back. It is then asked for pairs of all connected inputs. `grow` may read ``activations``,
+    ``errors`` and ``progress``. Goes with `NeuronPrune`, with the same `removal`.
     """
 
     removal: InputRemoval
@@ -198,7 +180,7 @@ class NeuronGrow:
         n_coming = min(max(0, n_left - np.count_nonzero(connected)), vacancy.n_grow)
         keys = self._first_pairs(vacancy, ~connected, n_coming, rng, signals)
         connected[keys % pattern.shape[1]] = True
-        return np.concatenate([keys, self._pick(vacancy_after(vacancy, keys), connected, rng, signals)])
+        return np.concatenate([keys, self._pick(vacancy.after(keys), connected, rng, signals)])
 
     def _first_pairs(self, vacancy, inputs, n, rng, signals):
         """Return keys of one pair for each of `n` of the given inputs: those with the most picks, then random ones."""
@@ -213,16 +195,13 @@ class NeuronGrow:
         """Return keys of the rule's picks among pairs of the given inputs, and of random pairs if it finds too few."""
         every_output = np.ones(vacancy.before.shape[0], dtype=bool)
         before, slots = vacancy.before.between(every_output, inputs)
-        dropped = vacancy.dropped[slots]
-        if vacancy.within is None:
-            within, n_absent = None, before.n_pairs - before.nnz + np.count_nonzero(dropped)
-        else:
-            within = vacancy.within.between(every_output, inputs)[0]
-            n_absent = np.count_nonzero(~np.isin(within.keys, before.without(dropped).keys))
-        part = replace(vacancy, before=before, dropped=dropped, within=within, n_grow=min(vacancy.n_grow, n_absent))
+        within = None if vacancy.within is None else vacancy.within.between(every_output, inputs)[0]
+        part = replace(vacancy, before=before, dropped=vacancy.dropped[slots], within=within)
+        n_absent = part.pattern.n_pairs - part.pattern.nnz if within is None else part.candidates.size
+        part = replace(part, n_grow=min(part.n_grow, n_absent))
         columns = np.flatnonzero(inputs)
         (keys,) = keys_of(self.grow, [part], rng, _restricted(signals, columns))
-        rest = vacancy_after(part, keys)
+        rest = part.after(keys)
         keys = np.concatenate([keys, rest.sample(rest.n_grow, rng)])
         rows, places = np.divmod(keys, columns.size)
         return rows * inputs.size + columns[places]
@@ -234,10 +213,8 @@ def neuron_evolution(n_inputs: int, grow: Grow | None = None) -> Evolution:
     Parameters
     ----------
     n_inputs : int
-        How many features stay connected.
     grow : Grow, default=Confirmed()
-        Chooses the connections that grow and the inputs that come back. The paper's is `Gradient`, with which grown
-        weights should start at zero (``grow_init="zeros"``).
+        The paper's is `Gradient`, with which grown weights should start at zero (``grow_init="zeros"``).
 
     Examples
     --------
@@ -251,44 +228,36 @@ def neuron_evolution(n_inputs: int, grow: Grow | None = None) -> Evolution:
     12
     """
     removal = InputRemoval(n_inputs)
-    grow = NeuronGrow(removal) if grow is None else NeuronGrow(removal, grow)
+    grow = NeuronGrow(removal, Confirmed() if grow is None else grow)
     return Evolution(prune=NeuronPrune(removal), grow=grow, schedule=Constant(0.3, update_every="epoch"))
 
 
 class _FeatureSubset:
-    """A stream of activations that holds only some of the features."""
+    """A stream of activations, or of activations and errors, that holds only some of the features."""
 
-    def __init__(self, stream, features):
-        self._stream, self._features = stream, features
+    def __init__(self, stream, features, has_errors):
+        self._stream, self._features, self._has_errors = stream, features, has_errors
         self.layer_sizes = [features.size, *stream.layer_sizes[1:]]
         self.dtype, self.n_samples = stream.dtype, stream.n_samples
         self.places, self.reduce = stream.places, stream.reduce
 
     def __iter__(self):
-        for features, *others in self._stream:
-            yield [features[self._features], *others]
-
-
-class _FeatureSubsetWithErrors(_FeatureSubset):
-    """A stream of activations and errors that holds only some of the features."""
-
-    def __iter__(self):
-        for (features, *others), errors in self._stream:
-            yield [features[self._features], *others], errors
+        for batch in self._stream:
+            values, *others = batch[0] if self._has_errors else batch
+            activations = [values[self._features], *others]
+            yield (activations, batch[1]) if self._has_errors else activations
 
     def halves(self):
         """Return two streams of every other sample each."""
-        return tuple(_FeatureSubsetWithErrors(half, self._features) for half in self._stream.halves())
+        return tuple(_FeatureSubset(half, self._features, self._has_errors) for half in self._stream.halves())
 
 
 def _restricted(signals, features):
     """Return the signals with streams that hold only some of the features."""
-    kinds = {"activations": _FeatureSubset, "errors": _FeatureSubsetWithErrors}
-    return signals | {
-        name: lambda n_samples, name=name, kind=kind: kind(signals[name](n_samples), features)
-        for name, kind in kinds.items()
-        if name in signals
-    }
+    result = dict(signals)
+    for name in {"activations", "errors"} & signals.keys():
+        result[name] = lambda n, name=name: _FeatureSubset(signals[name](n), features, has_errors=name == "errors")
+    return result
 
 
 def _check_removal(removal):

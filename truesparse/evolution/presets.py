@@ -18,15 +18,7 @@ SNIP and dense networks are first topologies: ``evolution="static"`` with ``topo
 
 from truesparse.evolution.combine import AfterStall
 from truesparse.evolution.evolve import Evolution
-from truesparse.evolution.grow import (
-    OMP,
-    Cosine,
-    Gradient,
-    GuidedStochastic,
-    PathWeightGrow,
-    Random,
-    SensitivityGrow,
-)
+from truesparse.evolution.grow import OMP, Cosine, Gradient, GuidedStochastic, PathWeightGrow, Random, SensitivityGrow
 from truesparse.evolution.prune import PathWeightPrune, SensitivityPrune, SignedMagnitude
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.network.activations import Activation, AllReLU
@@ -55,16 +47,11 @@ def method(
     Parameters
     ----------
     name : str
-        May be registered again.
+        May be registered again, unless it is a method of this library.
     evolution : Evolution or None
         None if the topology never changes.
     activation, weight_init
         Used by the estimators where these parameters are None.
-
-    Raises
-    ------
-    ValueError
-        If this library has a method of that name.
 
     Examples
     --------
@@ -83,11 +70,6 @@ def method(
 def preset(name: str) -> Evolution | None:
     """Return the evolution of a method of `PRESETS`; None if its topology never changes.
 
-    Raises
-    ------
-    ValueError
-        If there is no such method.
-
     Examples
     --------
     >>> from dataclasses import replace
@@ -105,14 +87,12 @@ def preset(name: str) -> Evolution | None:
 
 _OWN: frozenset[str] = frozenset(FIRST_TOPOLOGIES)
 
-_ALL_RELU = AllReLU(0.25)
 # Without growth between similar units, ReLU passes nothing on through most units that have two inputs.
 _STEEP, _WIDE = AllReLU(0.6), FanIn(1.0)
 
 method("static", None, activation=_STEEP, weight_init=_WIDE)
 # Grown weights start best at zero if they are random, and at full size if their units are similar.
-_set = Evolution(prune=SignedMagnitude(), grow=Random(), grow_init="zeros")
-method("set", _set, activation=_STEEP, weight_init=_WIDE)
+method("set", Evolution(SignedMagnitude(), Random(), grow_init="zeros"), activation=_STEEP, weight_init=_WIDE)
 method("cte", Evolution(grow=Cosine()))
 method("ctre_sim", Evolution(grow=Cosine(regrow=False), schedule=CosineAnnealing(drop_fraction=0.5)))
 method("ctre_seq", Evolution(grow=AfterStall(first=Cosine(), then=Random(), patience=40)))
@@ -124,6 +104,6 @@ for _name, _evolution in {
     "path_weight": Evolution(PathWeightPrune(), PathWeightGrow(), grow_init="zeros"),
     "sensitivity": Evolution(SensitivityPrune(), SensitivityGrow(), grow_init="zeros"),
 }.items():
-    method(_name, _evolution, activation=_ALL_RELU)
+    method(_name, _evolution, activation=AllReLU(0.25))
 
 _OWN = frozenset([*FIRST_TOPOLOGIES, *PRESETS])

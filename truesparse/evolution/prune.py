@@ -33,7 +33,7 @@ from truesparse.runtime.plugins import plugin
 @plugin("prune", magnitude={})
 @dataclass(frozen=True)
 class Magnitude:
-    """Weights with the smallest |w|; among equals the first in CSR order.
+    """Weights with the smallest |w|.
 
     Examples
     --------
@@ -121,12 +121,7 @@ class SensitivityPrune:
     """Weights to which the losses of single samples are least sensitive: the smallest E |w · ∂L_s/∂w|.
 
     The gradient of the mean loss vanishes where the network has learned; here samples that pull in opposite directions
-    do not cancel. Goes with `SensitivityGrow`.
-
-    Parameters
-    ----------
-    n_samples : int or None
-        Training samples, drawn anew for each update; None for all of them.
+    do not cancel. Goes with `SensitivityGrow`. `n_samples` as for `MEST`.
     """
 
     n_samples: int | None = 1000
@@ -140,7 +135,7 @@ class SensitivityPrune:
         """Return masks of the weights to drop, (nnz,) bool each."""
         stream = SideBySide(errors(self.n_samples))
         pairs = [_pairs_of(weight) for weight in weights]
-        means = sums_of_products(stream, changing, stream.first_error, pairs, lambda _, x, out: np.abs(x, out=out))
+        means = sums_of_products(stream, changing, stream.first_error, pairs, lambda _, x: np.abs(x))
         return [
             k_smallest(np.abs(weight.data) * mean, n) for weight, mean, n in zip(weights, means, n_drop, strict=True)
         ]

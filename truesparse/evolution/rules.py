@@ -1,7 +1,7 @@
 """Protocols of prune rules, grow rules and schedules, and `Vacancy`, a layer that a grow rule fills."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,9 +22,8 @@ class Vacancy:
     layer : int
         Index of the layer: its inputs are ``activations[layer]``, its outputs ``activations[layer + 1]``.
     before : Pattern
-        The connections before pruning.
     dropped : (nnz,) bool
-        Which of them this update has dropped.
+        The connections before pruning, and which of them this update has dropped.
     n_grow : int
         How many pairs to pick.
     within : Pattern, optional
@@ -60,18 +59,19 @@ class Vacancy:
         return not_among(self.within.keys, self.pattern.keys)
 
     def sample(self, n: int, rng: np.random.Generator, besides: IndexArray | None = None) -> IndexArray:
-        """Draw keys of `n` absent pairs that may be connected, (n,) int64, every set of them equally likely.
+        """Draw keys of `n` absent pairs that may be connected, `besides` some keys; every set is equally likely."""
+        rest = self if besides is None else self.after(np.sort(besides))
+        if rest.within is not None:
+            return rng.choice(rest.candidates, n, replace=False)
+        rows, columns = rest.pattern.sample_absent(n, rng)
+        return rows * rest.pattern.shape[1] + columns
 
-        `besides` are keys of absent pairs that are not to be drawn, (m,) int64.
-        """
-        if self.within is not None:
-            free = self.candidates if besides is None else not_among(self.candidates, np.sort(besides))
-            return rng.choice(free, n, replace=False)
-        pattern = self.pattern
-        if besides is not None:
-            pattern = Pattern.from_keys(np.sort(np.concatenate([pattern.keys, besides])), pattern.shape)
-        rows, columns = pattern.sample_absent(n, rng)
-        return rows * pattern.shape[1] + columns
+    def after(self, keys: IndexArray) -> "Vacancy":
+        """Return the vacancy that remains once the absent pairs with these sorted keys are connected."""
+        all_keys = np.union1d(self.before.keys, keys)
+        before = Pattern.from_keys(all_keys, self.before.shape)
+        dropped = np.isin(all_keys, not_among(self.dropped_keys, keys))
+        return replace(self, before=before, dropped=dropped, n_grow=self.n_grow - keys.size)
 
 
 def edges_of(keys: Iterable[IndexArray], vacancies: Sequence[Vacancy]) -> list[Edges]:
@@ -79,35 +79,33 @@ def edges_of(keys: Iterable[IndexArray], vacancies: Sequence[Vacancy]) -> list[E
     return [np.divmod(picked, vacancy.pattern.shape[1]) for picked, vacancy in zip(keys, vacancies, strict=True)]
 
 
-class Prune(Protocol):
+class ReadsSignals(Protocol):
+    """A rule that is given the signals that it names, as keyword arguments (see `truesparse.evolution.signals`)."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the signals that the rule reads."""
+
+
+class Prune(ReadsSignals, Protocol):
     """A rule that chooses the stored weights to drop.
 
     Called as ``rule(weights, n_drop, **signals)``, with the weights of the layers that change as CSR arrays and the
-    number of weights to drop in each. The signals named in ``needs`` (see `truesparse.evolution.signals`) arrive as
-    keyword arguments. Returns one mask (nnz,) per layer, with exactly ``n_drop`` entries True: those are dropped.
+    number of weights to drop in each.
     """
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the signals that the rule reads."""
 
     def __call__(self, *args: Any, **signals: Any) -> list[NDArray[np.bool_]]:
-        """Return the masks; see above."""
+        """Return one mask (nnz,) per layer, with exactly ``n_drop`` entries True: those are dropped."""
 
 
-class Grow(Protocol):
+class Grow(ReadsSignals, Protocol):
     """A rule that chooses the absent pairs that become connections.
 
-    Called as ``rule(vacancies, rng=rng, **signals)`` with a list of `Vacancy`; ``needs`` as for `Prune`. Returns edges
-    per layer, at most ``vacancy.n_grow`` of them, distinct and absent from ``vacancy.pattern``.
+    Called as ``rule(vacancies, rng=rng, **signals)`` with a list of `Vacancy`.
     """
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the signals that the rule reads."""
-
     def __call__(self, *args: Any, **signals: Any) -> list[Edges]:
-        """Return the edges; see above."""
+        """Return edges per layer, at most ``n_grow`` of them, distinct and absent from the vacancy's ``pattern``."""
 
 
 class Within(Protocol):
@@ -121,7 +119,7 @@ class Schedule(Protocol):
     """A function of the step that says when the topology changes and by how much.
 
     Called as ``schedule(step, epoch_step, total_steps)`` after `step` of `total_steps` planned steps, `epoch_step` of
-    them in this epoch. Returns the share of each layer's weights to replace, at most 1; 0 where no update is due.
+    them in this epoch.
     """
 
     @property
@@ -133,4 +131,4 @@ class Schedule(Protocol):
         """Steps between updates, or "epoch"."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> float:
-        """Return the share; see above."""
+        """Return the share of each layer's weights to replace, at most 1; 0 where no update is due."""

@@ -1,7 +1,6 @@
 """Schedules: when the topology changes, and by what share of the weights.
 
-A schedule is called with the steps done so far and returns the share of each layer's weights to replace before the next
-step: 0 where no update is due. Nothing changes before the first step or after the last.
+Nothing changes before the first step or after the last.
 
 | schedule | share at step t, between begin and end |
 |---|---|
@@ -30,8 +29,7 @@ class Constant:
     update_every : int or "epoch"
         Steps between updates.
     begin_step, end_step : int or float
-        Updates begin at `begin_step` and end before `end_step`. An int counts steps; a float is a share of all
-        planned steps.
+        Updates begin at `begin_step` and end before `end_step`. An int counts steps, a float is a share of the plan.
 
     Examples
     --------
@@ -55,10 +53,7 @@ class Constant:
                 raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
 
     def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
-        """Return the share of weights to replace after `step` of `total_steps` steps; 0 where no update is due.
-
-        `epoch_step` counts the steps done in the epoch of the next step.
-        """
+        """Return the share of weights to replace now, see `truesparse.evolution.rules.Schedule`."""
         begin, end = _in_steps(self.begin_step, total_steps), _in_steps(self.end_step, total_steps)
         is_due = epoch_step == 0 if self.update_every == "epoch" else step % int(self.update_every) == 0
         if step == 0 or not is_due or not begin <= step < end:

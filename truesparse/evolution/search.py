@@ -1,15 +1,14 @@
 """Search for the absent pairs of units with the largest inner products over training samples.
 
-Each unit has a vector with one number per sample: its activations x_i or its errors. Wanted are the largest scores
+Each unit has a vector with one number per sample: its activations x_i or its errors, centred and normalised or not
+(`Vectors`). Wanted are the largest scores
 
     score(j, i) = |⟨y_j, x_i⟩|
 
-`Cosine`, `OMP` and `Gradient` search with different vectors, some of them centred and normalised (`Vectors`).
-
-The search has two stages. A first pass over the samples fills a count sketch of every unit's vector, and the sketches
-are multiplied tile by tile to find candidates. A second pass over the same samples scores the candidates exactly. The
-exact search has one stage, with the vectors in place of sketches. Between wide layers, sketches are grouped into cells
-and multiplied only within similar cells (`truesparse.kernels.cells`).
+A first pass over the samples fills a count sketch of every unit's vector, and the sketches are multiplied tile by tile
+to find candidates. A second pass over the same samples scores the candidates exactly. The exact search has one stage,
+with the vectors in place of sketches. Between wide layers, sketches are grouped into cells and multiplied only within
+similar cells (`truesparse.kernels.cells`).
 
 Cost per update: two passes over ``n_samples``, and per layer 2 · fan_in · fan_out · width operations in BLAS, or
 O(n^1.5 · width) in cells with n units on both sides; memory O(units · width + candidates), of the exact search
@@ -110,14 +109,10 @@ def _rescored(candidates, vacancies, stream, first_output, units, prepared):
     """Return the candidates with the highest exact scores: the second stage."""
     shifts = {number: unit.shift(prepared[number]) for number, unit in units.items()}
     scales = {number: unit.scale(prepared[number]) for number, unit in units.items()}
-
-    def write_shifted(number, array, out):
-        # Shift before multiplying: correcting the sums afterwards would cancel digits.
-        np.subtract(array, shifts[number][:, None], out=out)
-
     edges = edges_of(candidates, vacancies)
     layers = [vacancy.layer for vacancy in vacancies]
-    products = sums_of_products(stream, layers, first_output, edges, write_shifted)
+    # Shift before multiplying: correcting the sums afterwards would cancel digits.
+    products = sums_of_products(stream, layers, first_output, edges, lambda number, x: x - shifts[number][:, None])
     best = []
     for vacancy, keys, (rows, columns), product in zip(vacancies, candidates, edges, products, strict=True):
         scores = np.abs(product) * scales[first_output + vacancy.layer][rows] * scales[vacancy.layer][columns]
@@ -125,43 +120,30 @@ def _rescored(candidates, vacancies, stream, first_output, units, prepared):
     return best
 
 
-def _write_unchanged(number, array, out):
-    out[:] = array
-
-
-def sums_of_products(stream, layers, first_output, edges, write=_write_unchanged):
+def sums_of_products(stream, layers, first_output, edges, change=lambda number, array: array):
     """Return Σ_samples output · input at some pairs (rows, columns) of each layer, a list of (n_pairs,) float64.
 
-    Fastest where equal rows follow each other. ``write(number, array, out)`` writes the factors into `out`, of the
-    shape of `array`: the arrays themselves by default. `stream` and `first_output` as for `largest_products`.
+    Fastest where equal rows follow each other. ``change(number, array)`` returns the factors made of an array. `stream`
+    and `first_output` as for `largest_products`.
     """
     sums = [np.zeros(rows.size) for rows, _ in edges]
     for batch in stream:
         shape = BatchShape.of(batch[0].shape[1])
         numbers = {*layers, *(first_output + layer for layer in layers)}
-        written = {number: _padded(number, batch[number], write, shape) for number in numbers}
+        factors = {number: _padded(change(number, batch[number]), shape) for number in numbers}
         for layer, (rows, columns), out in zip(layers, edges, sums, strict=True):
-            y, x = written[first_output + layer], written[layer]
+            y, x = factors[first_output + layer], factors[layer]
             for tile in range(shape.n_tiles):
                 lanes = slice(tile * shape.n_lanes, None)
                 pair_products(rows, columns, y[lanes], x[lanes], shape.stride, out, width_of(shape.n_lanes))
     return [stream.reduce(out) for out in sums]
 
 
-def _padded(number, array, write, shape):
-    """Return what `write` writes as one vector of rows of the kernels' length, zero behind the samples."""
+def _padded(array, shape):
+    """Return one vector of rows of the kernels' length, zero behind the samples."""
     out = np.zeros((len(array), shape.stride), dtype=array.dtype)
-    write(number, array, out[:, : array.shape[1]])
+    out[:, : array.shape[1]] = array
     return out.reshape(-1)
-
-
-def mean_magnitudes(stream, numbers) -> dict[int, np.ndarray]:
-    """Return the mean of |x| over the samples for every unit of the numbered arrays, (n_units,) float64 each."""
-    sums = {number: np.zeros(stream.layer_sizes[number]) for number in numbers}
-    for batch in stream:
-        for number, total in sums.items():
-            total += np.abs(batch[number]).sum(axis=1, dtype=np.float64)
-    return {number: stream.reduce(sums[number]) / stream.n_samples for number in sorted(sums)}
 
 
 @dataclass

@@ -24,14 +24,11 @@ _ANNEALED: dict[str, Any] = {
 
 # Changes of the papers to this library's own evolution.
 _PAPER: dict[str, dict[str, Any]] = {
-    "set": _EVERY_EPOCH,
+    **dict.fromkeys(("set", "path_weight", "sensitivity"), _EVERY_EPOCH),
     "cte": _EVERY_EPOCH | {"grow": _PAPER_COSINE},
     "ctre_sim": _EVERY_EPOCH | {"grow": replace(_PAPER_COSINE, regrow=False)},
     "ctre_seq": _EVERY_EPOCH | {"grow": AfterStall(first=_PAPER_COSINE, then=Random(), patience=40)},
-    "rigl": _ANNEALED,
-    "gse": _ANNEALED,
-    "path_weight": _EVERY_EPOCH,
-    "sensitivity": _EVERY_EPOCH,
+    **dict.fromkeys(("rigl", "gse"), _ANNEALED),
 }
 
 _PAPER_TOPOLOGIES = {"snip": SNIP(n_samples=100, per_layer=False), "dense": "full"}
@@ -44,22 +41,16 @@ def paper_settings(name: str) -> dict[str, Any]:
     units; first weights scaled for a dense network, ±√(6 / (n_in + n_out)), grown ones ±√(6 / n_in); batches of 100;
     SGD with learning rate 0.01 and Nesterov momentum 0.9; L2 1e-4; a fifth of the weights replaced after every epoch; a
     tenth of the training data for validation, and the best epoch's network in the end. ``epsilon`` (1 to 13 in the
-    paper) and ``max_iter`` (500) are left to the caller.
+    paper; ``dense`` uses none) and ``max_iter`` (500) are left to the caller.
 
     Exceptions: ``rigl`` and ``gse`` anneal the share along a cosine to 0 at three quarters of the training and start
-    grown weights at zero. ``snip`` scores all layers together by one batch of 100, as Lee et al. (2019) do. ``dense``
-    uses no ``epsilon``. ``path_weight`` and ``sensitivity``, reconstructed from an abstract, have no published settings
-    and get the above.
+    grown weights at zero. ``snip`` scores all layers together by one batch of 100, as Lee et al. (2019) do.
+    ``path_weight`` and ``sensitivity``, reconstructed from an abstract, have no published settings and get the above.
 
     Parameters
     ----------
     name : str
         A method of `PRESETS` but ``omp``, which is this library's own, or ``"snip"`` or ``"dense"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such method, or it has not been published.
 
     Examples
     --------
@@ -111,7 +102,7 @@ _RECOMMENDED_DENSE = {"batch_size": 100, "learning_rate_init": 0.001}
 
 
 def suited_settings(evolution: str | Evolution | None, topology: FirstTopology | None = None) -> dict[str, Any]:
-    """Return the activation and the initial weights that suit a method.
+    """Return the ``activation`` and the ``weight_init`` that suit a method.
 
     Parameters
     ----------
@@ -119,10 +110,6 @@ def suited_settings(evolution: str | Evolution | None, topology: FirstTopology |
         A method of `PRESETS`. An `Evolution` gets the settings of ``"cte"``, None those of ``"static"``.
     topology : FirstTopology, optional
         `Full` has settings of its own.
-
-    Returns
-    -------
-    dict with ``activation`` and ``weight_init``
 
     Examples
     --------
@@ -142,18 +129,8 @@ def recommended_settings(name: str) -> dict[str, Any]:
     """Return the settings with which a method did best in this library's study, as parameters of the estimators.
 
     Classifiers with ``evolution=name`` use them by default, except for the first topologies ``"snip"`` and ``"dense"``.
-    The study was one of classification; for regression, leave ``dropout`` out. ``epsilon`` and ``max_iter`` are left to
-    the caller.
-
-    Parameters
-    ----------
-    name : str
-        A method of `PRESETS`, or ``"snip"`` or ``"dense"``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such method.
+    `name` is one of these two or a method of `PRESETS`. The study was one of classification; for regression, leave
+    ``dropout`` out. ``epsilon`` and ``max_iter`` are left to the caller.
 
     Examples
     --------

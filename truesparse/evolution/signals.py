@@ -15,6 +15,7 @@ sample is filled at ``stream.places`` only, so that it adds up as well.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from truesparse.network.workspace import Workspace
 from truesparse.runtime.random_streams import RandomStreams
 
 Reduce = Callable[[NDArray], NDArray]
-"""``reduce(array)``: returns the sum of the arrays of this shape over all processes that train together."""
+"""Function that returns the sum of the arrays of this shape over all processes that train together."""
 
 
 def alone(array: NDArray) -> NDArray:
@@ -36,39 +37,35 @@ def alone(array: NDArray) -> NDArray:
     return array
 
 
+@dataclass(frozen=True, eq=False)
 class Signals:
     """Signals of one training; `check_loss` is called with each mean loss and may raise if it is not finite."""
 
-    def __init__(
-        self,
-        network: MLP,
-        loss: Loss,
-        source: Source,
-        *,
-        batch_size: int,
-        streams: RandomStreams,
-        progress: Any = None,
-        reduce: Reduce = alone,
-        check_loss: Callable[[float], None] = lambda loss: None,
-    ):
-        self._network, self._loss, self._source, self._batch_size = network, loss, source, batch_size
-        self._streams, self._progress, self._reduce, self._check_loss = streams, progress, reduce, check_loss
+    network: MLP
+    loss: Loss
+    source: Source
+    _: KW_ONLY
+    batch_size: int
+    streams: RandomStreams
+    progress: Any = None
+    reduce: Reduce = alone
+    check_loss: Callable[[float], None] = lambda loss: None
 
     def at(self, step: int, workspace: Workspace) -> Mapping[str, Any]:
         """Return the signals, by name, of the update before a step; iterating a stream overwrites the workspace."""
 
         def drawn(n_samples):
-            samples = self._source.draw(n_samples, self._streams("signal samples", step))
-            return self._network, self._loss, self._source, workspace, samples, self._batch_size, self._reduce
+            samples = self.source.draw(n_samples, self.streams("signal samples", step))
+            return self.network, self.loss, self.source, workspace, samples, self.batch_size, self.reduce
 
         def errors(n_samples):
-            return ErrorStream(*drawn(n_samples), check_loss=self._check_loss)
+            return ErrorStream(*drawn(n_samples), check_loss=self.check_loss)
 
         return {
             "activations": lambda n_samples: ActivationStream(*drawn(n_samples)),
             "errors": errors,
             "gradient": lambda n_samples: errors(n_samples).gradient(),
-            "progress": self._progress,
+            "progress": self.progress,
         }
 
 
@@ -79,14 +76,8 @@ class ActivationStream:
     without dropout, and the predictions. Number l are the inputs of layer l, number l + 1 its outputs. They are valid
     until the next batch.
 
-    Attributes
-    ----------
-    layer_sizes : list of int
-        Units of each array of a batch.
-    n_samples : int
-        Number of drawn samples, over all processes.
-    places : (n_own,) integers
-        Which of the drawn samples this process holds, in order.
+    ``layer_sizes`` are the units of each array; `n_samples` samples were drawn over all processes, of which this one
+    holds those at ``places``, (n_own,) integers, in order.
     """
 
     def __init__(
@@ -114,8 +105,7 @@ class ActivationStream:
         network, workspace = self._network, self._workspace
         self._source.read(samples, workspace)
         z = network.forward(workspace, all_units=True)
-        inputs = workspace.sparse_inputs
-        features = workspace.x
+        inputs, features = workspace.sparse_inputs, workspace.x
         if inputs is not None:
             features = np.zeros((self._source.n_features, workspace.batch), dtype=self.dtype)
             features[inputs.features] = inputs.values[:, : workspace.batch]
@@ -126,15 +116,13 @@ class ActivationStream:
 class ErrorStream(ActivationStream):
     """Activations and errors of some samples, batch by batch, as often as it is iterated.
 
-    A batch is a pair of lists of arrays (n_units, batch): the activations, as in `ActivationStream`, and for every
-    layer l the errors of its outputs,
+    A batch is a pair: the activations, as in `ActivationStream`, and for every layer l the errors of its outputs,
 
         errors[l] = ∂L / ∂(W_l a_l + b_l),   a_l = activations[l]
 
     L is the mean loss over all drawn samples, without dropout: errors[l] · activations[l]ᵀ, added up over the batches,
-    is the gradient of L at all pairs of the layer. Units that nothing reads have no error.
-
-    Each pass overwrites ``network.gradient``.
+    is the gradient of L at all pairs of the layer. Units that nothing reads have no error. Each pass overwrites
+    ``network.gradient``.
     """
 
     def __init__(self, *drawn: Any, check_loss: Callable[[float], None] = lambda loss: None):

@@ -1,4 +1,4 @@
-"""SNIP: the connections that matter most to the loss of a dense network at initialisation (Lee et al., 2019).
+"""SNIP: the connections that matter most to the loss of a dense network at initialisation.
 
 The sensitivity of a connection is the change of the loss when the connection is scaled down a little:
 
@@ -11,9 +11,9 @@ The sensitivity of a connection is the change of the loss when the connection is
 | g_j, connection sensitivity (eq. 5) | ``products`` of a tile, up to its sign |
 | κ, number of connections to keep | sum of the vacancies' ``n_grow`` |
 
-The dense network is never stored. The weights of a layer are a sequence from a random stream, drawn some rows at a time
-whenever they are needed: forward, backward with a running choice of the best k, and for the first weights. The sequence
-is that of a full layer, so that SNIP prunes the very network that ``topology_init="full"`` draws with the same seed.
+The dense network is never stored. Its weights come from a random stream, drawn some rows at a time whenever they are
+needed: forward, backward with a running choice of the best k, and for the first weights. They are those that
+``topology_init="full"`` draws with the same seed.
 
 Cost: time O(fan_in · fan_out · n_samples), once, 2 s for 10⁸ pairs and 64 samples on one core; memory O(weights +
 units · n_samples) and one tile.
@@ -22,16 +22,16 @@ Scores use the weights that the initializer gives a full layer. `FanIn`, whose b
 counts as `Dense` with gain 1, which keeps the variance from layer to layer. A chosen connection keeps its random number
 u in (−1, 1); its bound is that of the chosen pattern. With `Dense` and `Glorot` it keeps its weight.
 
-`per_layer`, `centred` and `connected` are for few weights; docs/trials.md has figures. If all layers compete, as in the
-paper, a layer may be left without connections. Σ δ_j a_i is mostly n · δ̄_j · ā_i, which a bias could learn as well, and
-is large where an output's first predictions are far from the share of its class. `centred` leaves it out:
+`per_layer`, `centred` and `connected` are for few weights; docs/trials.md has figures. Σ δ_j a_i is mostly
+n · δ̄_j · ā_i, which is large where an output's first predictions are far from the share of its class. `centred` leaves
+it out:
 
     s_ji = |w_ji · Σ_samples δ_j (a_i − ā_i)|
 
-If layers choose independently, connections into a unit are kept although none leads out of it. `connected` chooses from
-the outputs downwards, with equally many connections for all outputs.
+If layers choose independently, connections into a unit are kept although none leads out of it; see `connected`.
 
-Differences from the authors' code (github.com/namhoonlee/snip-public): theirs holds the dense network; draws the
+Source: N. Lee, T. Ajanthan, P. H. S. Torr, "SNIP: Single-shot network pruning based on connection sensitivity", ICLR
+2019. Differences from the authors' code (github.com/namhoonlee/snip-public): theirs holds the dense network; draws the
 weights of chosen connections anew, while ours keep their random numbers, as in the paper; prunes biases, too; divides
 scores by their sum, which changes no order; and keeps the first pairs where scores are zero, ours random ones.
 """
@@ -64,7 +64,7 @@ _STEP = 1e-5  # of the difference quotient, in float64: its error is about 1e-10
 @plugin("topology", snip={"centred": True, "connected": True})
 @dataclass(frozen=True)
 class SNIP:
-    """First topology by connection sensitivity.
+    """First topology by connection sensitivity (Lee et al., 2019, arXiv 1810.02340).
 
     Parameters
     ----------
@@ -77,13 +77,8 @@ class SNIP:
     centred : bool
         Subtract each unit's mean activation over the samples, whose effect a bias can have as well.
     connected : bool
-        All outputs keep equally many connections, give or take one, and below them only units compete that a unit above
-        has chosen as its input. Needs `per_layer`.
-
-    References
-    ----------
-    N. Lee, T. Ajanthan, P. H. S. Torr, "SNIP: Single-shot network pruning based on connection sensitivity", ICLR 2019,
-    arXiv 1810.02340.
+        Choose from the outputs downwards: all outputs keep equally many connections, give or take one, and below them
+        only units compete that a unit above has chosen as its input. Needs `per_layer`.
 
     Examples
     --------
@@ -108,7 +103,7 @@ class SNIP:
             raise ValueError("connected=True needs per_layer=True: it gives every layer connections of its own.")
 
     def __call__(self, vacancies, *, rng, dense_start):
-        """Return the pattern of each layer; random numbers come from `dense_start`, a `DenseStart`, not from `rng`."""
+        """Return the pattern of each layer; random numbers come from `dense_start`, not from `rng`."""
         shapes, counts = [empty.pattern.shape for empty in vacancies], [empty.n_grow for empty in vacancies]
         streams = dense_start.streams
         layers = [_DrawnLayer(shape, dense_start.initializer, streams, index) for index, shape in enumerate(shapes)]
@@ -174,25 +169,18 @@ class _DrawnLayer:
     """A full layer whose weights are drawn anew whenever they are needed."""
 
     def __init__(self, shape, initializer, streams, index):
-        self.shape = shape
-        self._bounds = _dense_bounds(initializer, shape)
-        self._streams, self._index = streams, index
+        self.shape, self._streams, self._index = shape, streams, index
+        fan_out, fan_in = shape
+        # All rows share one vector of indices, because a full pattern would be as large as the layer.
+        indices = np.broadcast_to(np.arange(fan_in), shape)
+        full = Pattern(shape, np.arange(fan_out + 1) * fan_in, indices)
+        self._bounds = checked_bounds(Dense() if isinstance(initializer, FanIn) else initializer, full)
 
     def tiles(self, columns, dtype):
         """Yield first row, last row (exclusive) and the weights of these rows at the given columns."""
         for first, last, u in _rows(self.shape, self._streams("weights", self._index)):
             u *= self._bounds[first:last, None]
             yield first, last, (u if columns.size == self.shape[1] else u[:, columns]).astype(dtype)
-
-
-def _dense_bounds(initializer, shape):
-    """Return the weight bounds of a full layer's output units, (fan_out,)."""
-    if isinstance(initializer, FanIn):
-        initializer = Dense()
-    fan_out, fan_in = shape
-    # All rows share one vector of indices, because a full pattern would be as large as the layer.
-    indices = np.broadcast_to(np.arange(fan_in), shape)
-    return checked_bounds(initializer, Pattern(shape, np.arange(fan_out + 1) * fan_in, indices))
 
 
 def _read(source, samples, reduce):
@@ -242,7 +230,7 @@ def _score(layers, places, drawn, start, *, centred, connected):
             return
         below = np.zeros((len(a) if index > 0 else 0, a.shape[1]), dtype=dtype)  # features need no errors
         if centred and best is not None:
-            a -= _mean(a, drawn.size, start.reduce)  # in place: not needed again
+            a -= start.reduce(a.sum(axis=1, keepdims=True)) / drawn.size  # in place: not needed again
         for first, last, weights in layers[index].tiles(columns[index], dtype):
             if index > 0:
                 below += weights.T @ delta[first:last]  # (fan_in, n_samples)
@@ -256,13 +244,6 @@ def _score(layers, places, drawn, start, *, centred, connected):
         if index > 0:
             delta = below
             delta *= slopes.pop()
-
-
-def _mean(a, n_samples, reduce):
-    """Return the mean of every unit over the samples of all processes, (n_units, 1)."""
-    if reduce is alone:
-        return a.mean(axis=1, keepdims=True)
-    return reduce(a.sum(axis=1, keepdims=True)) / n_samples
 
 
 def _apply(activation, z):
@@ -336,7 +317,7 @@ class _ChoicePerOutput(_Choice):
     """Equally many best pairs, give or take one, for every output unit of one layer."""
 
     def begin(self, place, dtype):
-        """Return the choice itself; None if all pairs are kept."""
+        """Return the choice itself, to ``take`` the scores; None if all pairs are kept."""
         self._parts = [np.empty(0, dtype=np.int64)]
         return None if self._k == self._starts[-1] else self
 

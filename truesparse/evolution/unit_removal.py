@@ -4,17 +4,11 @@ The importance of a hidden unit is the strength of the connections into it,
 
     I_j = Σ_i |w_ji|          for units that another unit reads, else 0
 
-At certain epochs the least important units of every hidden layer are removed with all their connections, and nothing is
-grown in exchange: layers get narrower, memory and time shrink.
-
-| paper | here |
-|---|---|
-| I_j, importance of a neuron | `importance` |
-| τ, p: first epoch, epochs between two prunings | ``begin``, ``every`` |
-| t, percentile of importance that is the threshold | ``fraction`` of the remaining units |
+The least important units are removed with all their connections, and nothing is grown in exchange: layers get narrower,
+memory and time shrink.
 
 Cost: O(nnz) each time. Differences from the authors' code: theirs removes the connections into a unit and keeps the
-unit. Ours removes an exact number of units, also among equally important ones.
+unit, by a threshold, the percentile t. Ours removes an exact number of units, also among equally important ones.
 """
 
 from collections.abc import Sequence
@@ -38,11 +32,11 @@ class ImportancePruning:
     Parameters
     ----------
     fraction : float, in [0, 1)
-        Share of a layer's units that one pruning removes, rounded down; at least one unit stays.
+        Share of a layer's units that one pruning removes (t), rounded down; at least one unit stays.
     begin, end : float, in [0, 1]
-        Units are removed from `begin` on, up to before `end`: shares of the planned epochs.
+        Units are removed from `begin` on (τ), up to before `end`: shares of the planned epochs.
     every : int
-        Epochs between prunings.
+        Epochs between prunings (p).
 
     Examples
     --------
