@@ -49,12 +49,12 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         """Return the number of output units."""
 
     @abstractmethod
-    def _stratify(self, target):
-        """Return the classes whose shares a split must keep, or None."""
-
-    @abstractmethod
     def _score_predictions(self, predictions, target):
         """Return the score of predictions (n_outputs, n_samples) for encoded targets, as `score` would."""
+
+    def _stratify(self, target):
+        """Return the classes whose shares a split must keep, or None."""
+        return None
 
     def _class_weights(self, samples):
         """Return factors of the weights of training samples, (n_samples,), or None."""
@@ -64,7 +64,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def fit(
         self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None
     ):  # fmt: skip
-        """Train the network.
+        """Train the network, and return the estimator.
 
         Parameters
         ----------
@@ -86,10 +86,6 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             rest of that fit is done, with the same bytes as if it had never stopped. `n_jobs`, `verbose` and
             `callbacks` may differ; code, such as a `batch_transform`, is compared by name only. A fit that a callback
             ended goes on, unless an `EarlyStopping` asks to stop again.
-
-        Returns
-        -------
-        self
 
         Raises
         ------

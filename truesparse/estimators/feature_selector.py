@@ -104,23 +104,10 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Train the estimator and rank the features.
+        """Train the estimator, rank the features, and return the selector.
 
-        Parameters
-        ----------
-        X : array or SciPy sparse matrix, (n_samples, n_features)
-        y : (n_samples,) or (n_samples, n_outputs), default=None
-            Targets of classification or regression, as the estimator takes them.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data are not as described, if there are fewer features than wanted, if the estimator
-            or the strategy needs `y`, or if the training fails. The selector is then unchanged.
+        `X` is an array or a SciPy sparse matrix, (n_samples, n_features), and `y` holds targets as the estimator takes
+        them. If a ValueError is raised, say because the training fails, the selector is unchanged.
         """
         with unchanged_on_error(self):
             estimator = self._make_estimator(y)

@@ -36,10 +36,9 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
 
     Raises
     ------
-    ModelFormatError
-        If the model is of a class of your own, or its classes are neither numbers nor text.
-    ValueError, OSError
-        If `fit` would refuse a parameter; if the file cannot be written.
+    ModelFormatError, ValueError
+        If the model is of a class of your own, or its classes are neither numbers nor text; if `fit` would refuse a
+        parameter.
 
     Examples
     --------
@@ -67,8 +66,6 @@ def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
     ModelFormatError
         If the file is damaged, no model, or of a newer major version, or if the network's activation or loss is a
         plug-in that is not registered. Nothing in the file is executed; its size bounds the memory that is used.
-    OSError
-        If the file cannot be read.
 
     Warns
     -----

@@ -76,15 +76,7 @@ class TopologyRecorder:
         self._shapes, self._explored = _topology_of(network)
 
     def on_topology_change(self, network: MLP, step: int, rewirings: Sequence[Rewiring | None]) -> None:
-        """Record an update after `step` steps of training, with a rewiring per layer, None for those that stayed.
-
-        Raises
-        ------
-        RuntimeError
-            If `on_train_begin` has not been called: the pairs that were dropped would be missed.
-        ValueError
-            If there are not as many rewirings as layers, or one does not fit its layer.
-        """
+        """Record an update after `step` steps of training, with a rewiring per layer, None for those that stayed."""
         if not self._shapes:
             raise RuntimeError("on_topology_change needs on_train_begin before it, to see the first topology.")
         if len(rewirings) != len(self._shapes):
@@ -133,8 +125,9 @@ class TopologyRecorder:
 
     def as_dict(self) -> dict[str, list]:
         """Return one list per field of `TopologyUpdate`, e.g. for ``pandas.DataFrame``."""
-        names = [field.name for field in fields(TopologyUpdate)]
-        return {name: [getattr(update, name) for update in self.updates] for name in names}
+        return {
+            field.name: [getattr(update, field.name) for update in self.updates] for field in fields(TopologyUpdate)
+        }
 
 
 def _topology_of(network):
