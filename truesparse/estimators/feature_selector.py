@@ -46,14 +46,11 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     Attributes
     ----------
-    estimator_ : SparseMLPClassifier or SparseMLPRegressor
-        The trained estimator.
-    scores_ : (n_features,)
-        Its ``feature_importances_``: strengths, which add up to 1.
+    estimator_, scores_ : SparseMLPClassifier or SparseMLPRegressor, (n_features,)
+        The trained estimator, and its ``feature_importances_``: strengths, which add up to 1.
     ranking_ : (n_features,) int
         1 for the highest score; equal scores are ranked in the features' order.
-    n_features_to_select_, n_features_in_, feature_names_in_ : int, int, (n_features,)
-        The names only if the features have some.
+    n_features_to_select_, n_features_in_, feature_names_in_ : int, int, (n_features,), names only if there are some
 
     Notes
     -----
@@ -123,7 +120,6 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return self
 
     def _make_estimator(self, y):
-        """Return an unfitted estimator for this kind of target."""
         if self.estimator is not None:
             estimator = clone(self.estimator)
         elif y is None:
@@ -142,7 +138,6 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return estimator.set_params(**{name: value for name, value in given.items() if value is not None})
 
     def _checked(self, X, y, estimator):
-        """Return the checked data that the estimator is fitted with."""
         refuse_source(X)
         X = sound_features("X", X)
         options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
@@ -155,7 +150,6 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
 
     def _count(self, n_features):
-        """Return the number of features to select."""
         n = self.n_features_to_select
         if not isinstance(n, Integral):
             return max(1, round(float(n) * n_features))

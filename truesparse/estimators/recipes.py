@@ -25,10 +25,7 @@ _SAME_NAMES = ("epsilon", "density", "activation", "dtype", "alpha", "batch_size
 
 
 def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
-    """Make the recipe of a fit from an estimator's parameters, each of them checked.
-
-    Raises ValueError if parameters contradict each other.
-    """
+    """Make the recipe of a fit from an estimator's parameters, each of them checked."""
     given = dict(parameters)
     if given["epsilon"] is not None and given["density"] is not None:
         raise ValueError(

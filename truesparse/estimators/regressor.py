@@ -55,8 +55,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         Share of the hidden units that are silenced in each step. None means 0.1 for classification and 0 for
         regression, where the noise costs accuracy.
     solver : {"adam", "sgd"} or object, default="adam"
-        The optimiser: Adam, or stochastic gradient descent with Nesterov momentum 0.9. Other values:
-        `truesparse.training.SGD` and `truesparse.training.Adam`.
+        Adam, or SGD with Nesterov momentum 0.9; `truesparse.training.Adam` and `truesparse.training.SGD` have others.
     alpha : float, default=1e-4
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of a batch.
     batch_size : int, default=32
@@ -65,20 +64,19 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         quarters; or falling to 0 along half a cosine. Other steps: `truesparse.training.lr_schedules.Step`.
     learning_rate_init : float, default=0.006
     batch_transform : callable, default=None
-        ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features), such as shifted
-        images or noisy features. It gets a copy, dense or CSR like the data, which it may change, and a
-        `numpy.random.Generator`. Validation data and the samples that rules of evolution look at are not transformed.
+        ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features). It gets a copy,
+        dense or CSR like the data, which it may change, and a `numpy.random.Generator`. Neither validation data nor the
+        samples that rules of evolution look at are transformed.
     max_iter : int, default=200
         Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``.
     shuffle : bool, default=True
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same bytes for any number of threads, and for dense and sparse `X` of the same numbers.
-        Dense and sparse agree only within rounding if the first layer is full and has at least 64 units and 64
-        features, because BLAS computes it.
+        The same int gives the same bytes for any number of threads, and for dense and sparse `X` of the same numbers,
+        these only within rounding if the first layer is full and has at least 64 units and features (BLAS computes it).
     tol : float, default=1e-4
     verbose : int or bool, default=0
         0 is silent. 1 shows a progress bar if rich is installed and the output is a terminal that nothing else draws
-        on; otherwise, as in files, notebooks and parallel searches, a line per epoch. 2 always prints lines.
+        on, and otherwise prints a line per epoch. 2 always prints lines.
     warm_start : bool, default=False
         Let ``fit`` continue with the network, moments and random streams of the last one. Then, and in ``partial_fit``,
         `hidden_layer_sizes`, `epsilon`, `density`, `topology_init`, `activation` and `dtype` cannot change.
@@ -88,8 +86,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         Not used by ``partial_fit``. If False, stop when the training loss has not improved by more than `tol` for
         `n_iter_no_change` epochs in which no connection was replaced.
     scoring : str, callable or None, default=None
-        Score of the validation data: a scorer of scikit-learn or its name, or ``"loss"`` for minus their loss. None
-        means that of ``score``: accuracy or R².
+        Scorer of the validation data or its name, or ``"loss"`` for minus their loss. None means accuracy or R².
     validation_fraction : float in (0, 1), default=0.1
     n_iter_no_change : int or inf, default=20
     n_jobs : int, default=None
@@ -98,8 +95,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or "forkserver".
     dtype : {"float32", "float64"}, default="float32"
     callbacks : list, default=None
-        Objects that watch the training, see `truesparse.callbacks`. Callbacks of scikit-learn 1.9 or later go into
-        ``set_callbacks``.
+        Objects that watch the training, see `truesparse.callbacks`; those of scikit-learn go into ``set_callbacks``.
     loss : {"squared_error", "absolute_error", "huber", "poisson"} or Huber, default="squared_error"
         The training loss, a sum over the outputs. ``"squared_error"`` (halved) fits means, ``"absolute_error"``
         medians, ``"huber"`` means when some targets are outliers (other thresholds: `truesparse.network.losses.Huber`),
@@ -130,8 +126,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         entries are NaN without validation data.
     density_ : float
         Connections as a share of all pairs.
-    n_features_in_, feature_names_in_ : int, (n_features,)
-        The names only if the features have some.
+    n_features_in_, feature_names_in_ : int, (n_features,), names only if the features have some
 
     Examples
     --------

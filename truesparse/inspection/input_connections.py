@@ -45,7 +45,7 @@ class ConnectivityDisplay(Display):
     by : {"number", "strength"}, default="number"
         Whether the values are numbers of connections, or sums of their absolute weights.
     image_shape : (height, width) or (height, width, channels), optional
-        Draw an image; channels are added up.
+        Channels are added up.
     feature_names : sequence of n_features str, optional
 
     Attributes
@@ -117,15 +117,10 @@ class ConnectivityDisplay(Display):
         return display.plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, features: ArrayLike | None = None, **kwargs) -> Self:
-        """Draw the features, or some of them.
+        """Draw the features, with options of `matplotlib.axes.Axes.imshow`, ``bar``, ``barh`` or ``vlines``.
 
-        Parameters
-        ----------
-        features : indices or (n_features,) bool, optional
-            Draw these only. Several calls with the same `ax` give groups of features colours and labels of their own.
-            An image shows all features: with `image_shape`, a ValueError is raised.
-        **kwargs
-            Options of `matplotlib.axes.Axes.imshow`, ``bar``, ``barh`` or ``vlines``, whichever draws.
+        `features`, indices or (n_features,) bool, draws these only. Several calls with the same `ax` give groups of
+        features colours and labels of their own. An image shows all features.
         """
         n_features = self.values.size
         chosen = np.arange(n_features)

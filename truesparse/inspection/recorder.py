@@ -14,7 +14,6 @@ from truesparse._typing import IndexArray
 from truesparse.network.mlp import MLP
 from truesparse.topology import Rewiring
 from truesparse.topology.pattern import not_among
-from truesparse.training.state import EpochRecord
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class TopologyUpdate:
 
 
 class TopologyRecorder:
-    """A callback that records the updates of the topology.
+    """A callback that records the updates of the topology in a list `updates`, the oldest first.
 
     The exploration rate is the share of all pairs that were connected at any time since recording began: R_s of Liu
     et al. (2021), who find that sparse training can match dense training where it is high. It starts at the density.
@@ -42,11 +41,6 @@ class TopologyRecorder:
 
     Memory is 8 bytes for every pair that was ever connected in a layer that can change; an update takes time in
     proportion to their number.
-
-    Attributes
-    ----------
-    updates : list of TopologyUpdate
-        Oldest first.
 
     Examples
     --------
@@ -103,9 +97,6 @@ class TopologyRecorder:
             )
         )
 
-    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
-        """Do nothing: updates are recorded when they happen."""
-
     @property
     def n_explored(self) -> list[int]:
         """Pairs of each layer that have been connected at any time so far."""
@@ -125,9 +116,8 @@ class TopologyRecorder:
 
     def as_dict(self) -> dict[str, list]:
         """Return one list per field of `TopologyUpdate`, e.g. for ``pandas.DataFrame``."""
-        return {
-            field.name: [getattr(update, field.name) for update in self.updates] for field in fields(TopologyUpdate)
-        }
+        names = [field.name for field in fields(TopologyUpdate)]
+        return {name: [getattr(update, name) for update in self.updates] for name in names}
 
 
 def _topology_of(network):

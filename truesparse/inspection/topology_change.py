@@ -23,11 +23,9 @@ class TopologyChangeDisplay(Display):
     epochs : (n_epochs,) int
     edges_replaced, weights : (n_epochs, n_layers) int
         Connections replaced, and all connections.
-    exploration_epochs : (n_updates,), optional
-        Times of the updates: at 1.5, half of the second epoch is over.
-    exploration_rates : (n_updates,), optional
-        Share of all pairs that had been connected at any time until then, see
-        `truesparse.inspection.TopologyRecorder`; it falls back to the density where units are removed.
+    exploration_epochs, exploration_rates : (n_updates,), optional
+        Times of the updates (at 1.5, half of the second epoch is over), and the rates then, as
+        `truesparse.inspection.TopologyRecorder` has them; they fall back to the density where units are removed.
 
     Attributes
     ----------
@@ -92,14 +90,9 @@ class TopologyChangeDisplay(Display):
                 raise ValueError("recorder has seen updates that the training of this estimator did not have.")
             times = [update.step * progress.epoch / progress.step for update in updates]
             rates = [update.exploration_rate for update in updates]
-        changes = cls(
-            epochs=np.array(history["epoch"]),
-            edges_replaced=replaced,
-            weights=np.array(history["nnz"]),
-            exploration_epochs=np.array(times),
-            exploration_rates=np.array(rates),
-        )
-        return changes.plot(ax, **kwargs)
+        exploration = {"exploration_epochs": np.array(times), "exploration_rates": np.array(rates)}
+        epochs, weights = np.array(history["epoch"]), np.array(history["nnz"])
+        return cls(epochs=epochs, edges_replaced=replaced, weights=weights, **exploration).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, by: str = "share", **kwargs) -> Self:
         """Draw the changes, with options of `matplotlib.axes.Axes.stairs` for the layers' areas.
