@@ -21,7 +21,10 @@ def documented(kind, section="Parameters"):
     body = re.search(rf"^{section}\n-+\n(.*?)\n\n(?=\S+( \S+)*\n-+\n)", text, re.MULTILINE | re.DOTALL)[1]
     parts = re.split(r"^(\w+(?:, \w+)*) : ", "\n" + body, flags=re.MULTILINE)[1:]
     assert len(parts) % 2 == 0
-    return dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+    texts = dict(zip(parts[::2], (part.strip() for part in parts[1::2]), strict=True))
+    if section == "Parameters":  # related ones share an entry
+        return {name: text for names, text in texts.items() for name in names.split(", ")}
+    return texts
 
 
 def shared(names):

@@ -19,18 +19,11 @@ class Checkpoint:
     ----------
     path : path
         Every checkpoint replaces the one before at once, so that the file is complete even if the process is killed
-        while it writes. Use one path per fit: the clones of a search would all write to the same.
+        while it writes. Use one path per fit: the clones of a search would all write to the same. Before it trains,
+        ``fit`` raises a RuntimeError if another fit uses this callback, and a
+        `truesparse.estimators.persistence.ModelFormatError` if a parameter that shapes the network cannot be stored.
     every : int, default=1
         Epochs from one checkpoint to the next.
-
-    Raises
-    ------
-    OSError
-        From ``fit``, if a checkpoint cannot be written.
-    truesparse.estimators.persistence.ModelFormatError
-        From ``fit``, before it trains, if a parameter that shapes the network cannot be stored.
-    RuntimeError
-        From ``fit``, before it trains, if another fit is using this callback.
 
     Examples
     --------

@@ -10,8 +10,6 @@ from truesparse.network.mlp import MLP
 from truesparse.runtime.checks import check_path
 from truesparse.training.state import EpochRecord
 
-_FIRST_COLUMN = b"epoch,"
-
 
 class CSVLogger:
     """A callback that appends a row to a file of comma-separated values at the end of every epoch.
@@ -21,21 +19,12 @@ class CSVLogger:
 
     The row of an epoch replaces those of the same and of all later epochs: a new fit begins the table anew; a resumed
     fit, a warm start and ``partial_fit`` append to it. Fits of a search that run one after another leave the table of
-    the last one; two at the same time are refused.
+    the last one. A RuntimeError is raised if the file was changed between two epochs, as another fit would.
 
     Parameters
     ----------
     path : path
-        A new file, an empty one, or such a table.
-
-    Raises
-    ------
-    ValueError
-        From ``fit``, before it trains, if the file is something else.
-    RuntimeError
-        From ``fit``, if the file was changed between two epochs, as another fit would.
-    OSError
-        From ``fit``, if the file cannot be written.
+        A new file, an empty one, or such a table; for anything else, ``fit`` raises a ValueError before it trains.
 
     Examples
     --------
@@ -89,7 +78,7 @@ class CSVLogger:
             lines = Path(self.path).read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        if lines and not (lines[0].startswith(_FIRST_COLUMN) and all(_epoch(line) for line in lines[1:])):
+        if lines and not (lines[0].startswith(b"epoch,") and all(_epoch(line) for line in lines[1:])):
             raise ValueError(f"path={str(self.path)!r} is no table of epochs; it is not overwritten.")
         return lines
 

@@ -24,16 +24,12 @@ class EarlyStopping:
     ----------
     monitor : {"validation_score", "validation_loss", "train_loss"}, default="validation_score"
         A score should rise, a loss fall. The training loss rises for a while whenever connections are replaced: choose
-        a `patience` of several updates of the topology.
+        a `patience` of several updates of the topology. Without validation data to monitor, ``fit`` raises a
+        ValueError at the end of the first epoch.
     patience : int, default=10
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         An epoch is an improvement if it is better than the best one by more than this.
-
-    Raises
-    ------
-    ValueError
-        From ``fit``, at the end of the first epoch, if there are no validation data to monitor.
 
     Examples
     --------

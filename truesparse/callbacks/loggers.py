@@ -3,7 +3,6 @@
 import math
 import os
 import time
-from dataclasses import fields
 from typing import Any
 
 from truesparse.network.mlp import MLP
@@ -12,16 +11,8 @@ from truesparse.training.state import EpochRecord
 
 
 def totals(record: EpochRecord) -> dict[str, float]:
-    """Return the fields of a record by name, summed over layers where they have an entry per layer.
-
-    Examples
-    --------
-    >>> from truesparse.training.state import EpochRecord
-    >>> totals(EpochRecord(3, 0.25, 0.5, 0.9, 0.01, nnz=[100, 50], edges_replaced=[10, 5], seconds=0.5))["nnz"]
-    150
-    """
-    values = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: sum(value) if isinstance(value, list) else value for name, value in values.items()}
+    """Return the fields of a record by name, summed over layers where they have an entry per layer."""
+    return {name: sum(value) if isinstance(value, list) else value for name, value in vars(record).items()}
 
 
 def _metrics(record):
@@ -42,12 +33,8 @@ class TensorBoardLogger:
     Parameters
     ----------
     directory : path
-        Created if necessary. Every call of ``fit`` and ``partial_fit`` adds a file.
-
-    Raises
-    ------
-    ImportError
-        If neither tensorboardX nor tensorboard with torch is installed. tensorboardX is preferred: it loads faster.
+        Created if necessary. Every call of ``fit`` and ``partial_fit`` adds a file. This needs tensorboardX, which is
+        preferred because it loads faster, or tensorboard with torch.
     """
 
     def __init__(self, directory: str | os.PathLike):
@@ -99,11 +86,6 @@ class MLflowLogger:
     ----------
     nested : bool, default=False
         Start a run for every fit, as a child of the active one if there is one. Useful for the fits of a search.
-
-    Raises
-    ------
-    ImportError
-        If mlflow is not installed.
     """
 
     def __init__(self, *, nested: bool = False):

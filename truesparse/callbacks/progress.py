@@ -11,10 +11,7 @@ from truesparse.training.state import EpochRecord
 
 
 def displays(verbose: int, done: int, n_epochs: int) -> list[Any]:
-    """Return the callbacks that `verbose` asks for in a fit of `n_epochs` epochs after `done` earlier ones.
-
-    0 is silence; 1 a bar where it can be drawn and there is more than one epoch, else lines; from 2 on lines.
-    """
+    """Return the callbacks that `verbose` asks for in a fit of `n_epochs` epochs after `done` earlier ones."""
     if not verbose:
         return []
     if verbose == 1 and n_epochs > 1 and _bar_possible():

@@ -49,12 +49,12 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         """Return the number of output units."""
 
     @abstractmethod
-    def _stratify(self, target):
-        """Return the classes whose shares a split must keep, or None."""
-
-    @abstractmethod
     def _score_predictions(self, predictions, target):
         """Return the score of predictions (n_outputs, n_samples) for encoded targets, as `score` would."""
+
+    def _stratify(self, target):
+        """Return the classes whose shares a split must keep, or None."""
+        return None
 
     def _class_weights(self, samples):
         """Return factors of the weights of training samples, (n_samples,), or None."""
@@ -64,7 +64,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def fit(
         self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None
     ):  # fmt: skip
-        """Train the network.
+        """Train the network, and return the estimator.
 
         Parameters
         ----------
@@ -78,8 +78,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             Weights of the samples in the loss; only ratios matter. A sample of weight 0 is left out. Growth by
             activations looks at all other samples alike.
         X_val, y_val, sample_weight_val : as `X`, `y` and `sample_weight`, default=None
-            Validation data in place of a part of `X`. Their loss and score are recorded in `history_`. With
-            ``early_stopping=True`` they decide when to stop and which epoch's network is kept. A
+            Validation data in place of a part of `X`. Their loss and score are recorded in `history_`. A
             ``Pipeline(transform_input=["X_val"])`` transforms them like `X`.
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and data. The
@@ -87,24 +86,15 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             `callbacks` may differ; code, such as a `batch_transform`, is compared by name only. A fit that a callback
             ended goes on, unless an `EarlyStopping` asks to stop again.
 
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data are not as described, if `resume_from` is no checkpoint of this very fit, or if
-            the loss becomes infinite or NaN. The estimator is then unchanged.
-        KeyboardInterrupt
-            At the second Ctrl-C, likewise.
-
-        Warns
+        Notes
         -----
-        UserWarning
-            At the first Ctrl-C, which stops the training after the batch. The estimator is fitted, with the network of
-            that moment, or with early stopping that of the best epoch; a checkpoint is that of the last whole epoch.
-            This holds in the main thread, where Python's own handler is in charge of Ctrl-C.
+        The estimator is unchanged if an error is raised, such as a ValueError because `resume_from` is no checkpoint of
+        this very fit, or because the loss becomes infinite or NaN.
+
+        The first Ctrl-C stops the training after the batch, with a UserWarning. The estimator is fitted, with the
+        network of that moment, or with early stopping that of the best epoch; a checkpoint is that of the last whole
+        epoch. The second raises a KeyboardInterrupt. This holds in the main thread, where Python's own handler is in
+        charge of Ctrl-C.
         """
         has_targets = isinstance(X_val, Source) or y_val is not None
         if (X_val is None) == has_targets or (X_val is None and sample_weight_val is not None):
@@ -249,7 +239,6 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             )
 
     def _split(self, samples, seed):
-        """Return training and validation samples."""
         n_samples = samples.size
         try:
             kept, aside = train_test_split(
@@ -273,7 +262,6 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             raise ValueError(f"{what}; a score needs at least {self._fewest_to_score}.")
 
     def _validation(self, samples, run):
-        """Return the validation data with their score, or None without samples."""
         if samples is None:
             return None
         score: Score | None = self._score_predictions

@@ -23,13 +23,10 @@ _FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")  # they change no byte of t
 def checkpoint_writer(
     estimator: BaseEstimator, run: Run, trainer: Trainer, data: str
 ) -> Callable[[str | os.PathLike], None]:
-    """Return ``write_checkpoint(path)`` for the fit of `run` by `trainer`; `data` is the fingerprint of its data.
-
-    Raises ModelFormatError at once if a checkpoint cannot be written, not after hours of training.
-    """
+    """Return ``write_checkpoint(path)`` for the fit of `run` by `trainer`; `data` is the fingerprint of its data."""
     in_training = copy.copy(estimator)
     in_training._run = run
-    store(in_training, data=data)
+    store(in_training, data=data)  # raises at once if it cannot be stored, not after hours of training
 
     def write_checkpoint(path):
         if not trainer.between_epochs:
@@ -40,11 +37,7 @@ def checkpoint_writer(
 
 
 def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[dict[str, Any], str]:
-    """Return the fitted attributes in a checkpoint of a fit with these parameters, and the fingerprint of its data.
-
-    Raises ValueError if it is no such checkpoint (ModelFormatError if it is damaged). Warns if other versions of the
-    libraries wrote it.
-    """
+    """Return the fitted attributes in a checkpoint of a fit with these parameters, and the fingerprint of its data."""
     with naming(path):
         metadata, arrays = read_archive(path)
         libraries = metadata.get("libraries")

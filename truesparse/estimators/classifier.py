@@ -25,7 +25,6 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
-        Units of each hidden layer.
     evolution : str, Evolution or None, default="cte"
         How the topology changes during training. Each update drops a share of the weakest connections and grows as
         many: ``"cte"`` between units with similar activations, ``"set"`` at random, ``"rigl"`` where the gradient is
@@ -35,11 +34,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     epsilon, density : float, default=None
         A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
         their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1.
-    drop_fraction : float in [0, 1], default=None
-        Share of each layer's connections that an update replaces. The methods anneal it to 0 at three quarters of the
-        training. None means the method's own: 0.3, or 0.5 for ``"ctre_sim"``.
-    update_every : int or "epoch", default=None
-        Steps between updates of the topology. None means the method's own, 150.
+    drop_fraction, update_every : float in [0, 1], int or "epoch", default=None
+        Share of each layer's connections that an update replaces, and steps between updates. None means the method's
+        own: 0.3 (0.5 for ``"ctre_sim"``), annealed to 0 at three quarters of the training, every 150 steps.
     topology_init : {"balanced", "erdos_renyi", "snip", "full"} or object, default="balanced"
         The first topology. ``"balanced"`` gives all units of a side equally many connections, give or take one.
         ``"erdos_renyi"`` draws them uniformly. ``"snip"`` takes those that matter most to the loss of a dense network,
@@ -58,59 +55,47 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Share of the hidden units that are silenced in each step. None means 0.1 for classification and 0 for
         regression, where the noise costs accuracy.
     solver : {"adam", "sgd"} or object, default="adam"
-        The optimiser: Adam, or stochastic gradient descent with Nesterov momentum 0.9. Other values:
-        `truesparse.training.SGD` and `truesparse.training.Adam`.
+        Adam, or SGD with Nesterov momentum 0.9; `truesparse.training.Adam` and `truesparse.training.SGD` have others.
     alpha : float, default=1e-4
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of a batch.
     batch_size : int, default=32
-        Samples per step, at most all.
     learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
         quarters; or falling to 0 along half a cosine. Other steps: `truesparse.training.lr_schedules.Step`.
     learning_rate_init : float, default=0.006
-        First learning rate.
     batch_transform : callable, default=None
-        ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features), such as shifted
-        images or noisy features. It gets a copy, dense or CSR like the data, which it may change, and a
-        `numpy.random.Generator`. Validation data and the samples that rules of evolution look at are not transformed.
+        ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features). It gets a copy,
+        dense or CSR like the data, which it may change, and a `numpy.random.Generator`. Neither validation data nor the
+        samples that rules of evolution look at are transformed.
     max_iter : int, default=200
         Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``.
     shuffle : bool, default=True
-        Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None
-        The same int gives the same bytes for any number of threads, and for dense and sparse `X` of the same numbers.
-        Dense and sparse agree only within rounding if the first layer is full and has at least 64 units and 64
-        features, because BLAS computes it.
+        The same int gives the same bytes for any number of threads, and for dense and sparse `X` of the same numbers,
+        these only within rounding if the first layer is full and has at least 64 units and features (BLAS computes it).
     tol : float, default=1e-4
-        An epoch is an improvement if it is better by more than this.
     verbose : int or bool, default=0
         0 is silent. 1 shows a progress bar if rich is installed and the output is a terminal that nothing else draws
-        on; otherwise, as in files, notebooks and parallel searches, a line per epoch. 2 always prints lines.
+        on, and otherwise prints a line per epoch. 2 always prints lines.
     warm_start : bool, default=False
-        Let ``fit`` continue with the network, the optimiser's moments and the random streams of the last ``fit``.
-        Then, and in ``partial_fit``, ``hidden_layer_sizes``, ``epsilon``, ``density``, ``topology_init``,
-        ``activation`` and ``dtype`` cannot change.
+        Let ``fit`` continue with the network, moments and random streams of the last one. Then, and in ``partial_fit``,
+        `hidden_layer_sizes`, `epsilon`, `density`, `topology_init`, `activation` and `dtype` cannot change.
     early_stopping : bool, default=False
         If True, set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their
-        score has not improved for `n_iter_no_change` epochs, and keep the network of the best epoch. Not used by
-        ``partial_fit``. If False, stop when the training loss has not improved for `n_iter_no_change` epochs in which
-        no connection was replaced.
+        score has not improved by more than `tol` for `n_iter_no_change` epochs, and keep the network of the best epoch.
+        Not used by ``partial_fit``. If False, stop when the training loss has not improved by more than `tol` for
+        `n_iter_no_change` epochs in which no connection was replaced.
     scoring : str, callable or None, default=None
-        Score of the validation data: a scorer of scikit-learn or its name, or ``"loss"`` for minus their loss. None
-        means that of ``score``: accuracy or R².
+        Scorer of the validation data or its name, or ``"loss"`` for minus their loss. None means accuracy or R².
     validation_fraction : float in (0, 1), default=0.1
-        Used with ``early_stopping=True`` if ``fit`` is given no validation data.
     n_iter_no_change : int or inf, default=20
-        Epochs without improvement after which training stops.
     n_jobs : int, default=None
         Threads, as in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all; at most
         ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None here. A process that was forked from one
         with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or "forkserver".
     dtype : {"float32", "float64"}, default="float32"
-        Of the weights and of all arithmetic.
     callbacks : list, default=None
-        Objects that watch the training, see `truesparse.callbacks`. Callbacks of scikit-learn 1.9 or later go into
-        ``set_callbacks``.
+        Objects that watch the training, see `truesparse.callbacks`; those of scikit-learn go into ``set_callbacks``.
     class_weight : dict or "balanced", default=None
         Factors by which the weights of training samples are multiplied, by class; 1 for classes that a dict leaves out.
         ``"balanced"`` gives all classes that occur the same total weight. Validation loss and score are not weighted by
@@ -138,8 +123,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         entries are NaN without validation data.
     density_ : float
         Connections as a share of all pairs.
-    n_features_in_, feature_names_in_ : int, (n_features,)
-        The names only if the features have some.
+    n_features_in_, feature_names_in_ : int, (n_features,), names only if the features have some
 
     References
     ----------
@@ -206,27 +190,18 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one epoch over the given samples.
+        """Train for one epoch over the given samples, and return the estimator.
 
         Topology, moments and schedules, which are planned for `max_iter` calls, go on from call to call. Rules of
-        evolution look at the samples of the call.
+        evolution look at the samples of the call. A ValueError is raised as by `fit`.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`, but weights are factors of each sample's loss.
         classes : (n_classes,)
-            All labels that will ever occur; needed in the first call.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            As for `fit`; if `classes` is missing in the first call; if `y` holds another label; for
-            ``class_weight="balanced"``, because the counts of the classes are not known.
+            All labels that will ever occur; needed in the first call. ``class_weight="balanced"`` is refused, because
+            the counts of the classes are not known.
         """
         if classes is None and not self.__sklearn_is_fitted__():
             raise ValueError("classes=None: the first call of partial_fit needs all labels that will ever occur.")
@@ -238,16 +213,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         return self._train(X, y, sample_weight, start=Start.PART, classes=classes)
 
     def predict(self, X):
-        """Return the most probable class, or the labels more probable than not.
-
-        Parameters
-        ----------
-        X : array or SciPy sparse matrix, (n_samples, n_features)
-
-        Returns
-        -------
-        (n_samples,) or (n_samples, n_labels)
-        """
+        """Return the most probable class, (n_samples,), or the labels more probable than not, (n_samples, n_labels)."""
         check_is_fitted(self)
         if self._multilabel:
             return self._forward(X, lambda z: z > 0).T.astype(np.int64)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from truesparse.inspection import layer_summaries, total
+from truesparse.inspection.display import layer_names
 from truesparse.network.mlp import MLP
 
 HEADER = ("layer", "inputs", "units", "weights", "density", "bytes")
@@ -18,9 +19,8 @@ _STYLE = (
 def layer_rows(network: MLP) -> list[tuple[str, ...]]:
     """Return the table's cells: a row for each layer and one for their sum."""
     rows = layer_summaries(network)
-    names = [f"hidden {number}" for number in range(1, len(rows))] + ["output"]
     cells = []
-    for name, layer, row in zip(names, network.layers, rows, strict=True):
+    for name, layer, row in zip(layer_names(len(rows)), network.layers, rows, strict=True):
         cells.append((name, f"{layer.shape[1]:,}", f"{row.units:,}", *_amounts(row)))
     return [*cells, ("all", "", "", *_amounts(total(rows)))]
 

@@ -46,14 +46,11 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     Attributes
     ----------
-    estimator_ : SparseMLPClassifier or SparseMLPRegressor
-        The trained estimator.
-    scores_ : (n_features,)
-        Its ``feature_importances_``: strengths, which add up to 1.
+    estimator_, scores_ : SparseMLPClassifier or SparseMLPRegressor, (n_features,)
+        The trained estimator, and its ``feature_importances_``: strengths, which add up to 1.
     ranking_ : (n_features,) int
         1 for the highest score; equal scores are ranked in the features' order.
-    n_features_to_select_, n_features_in_, feature_names_in_ : int, int, (n_features,)
-        The names only if the features have some.
+    n_features_to_select_, n_features_in_, feature_names_in_ : int, int, (n_features,), names only if there are some
 
     Notes
     -----
@@ -104,23 +101,10 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
-        """Train the estimator and rank the features.
+        """Train the estimator, rank the features, and return the selector.
 
-        Parameters
-        ----------
-        X : array or SciPy sparse matrix, (n_samples, n_features)
-        y : (n_samples,) or (n_samples, n_outputs), default=None
-            Targets of classification or regression, as the estimator takes them.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data are not as described, if there are fewer features than wanted, if the estimator
-            or the strategy needs `y`, or if the training fails. The selector is then unchanged.
+        `X` is an array or a SciPy sparse matrix, (n_samples, n_features), and `y` holds targets as the estimator takes
+        them. If a ValueError is raised, say because the training fails, the selector is unchanged.
         """
         with unchanged_on_error(self):
             estimator = self._make_estimator(y)
@@ -136,7 +120,6 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return self
 
     def _make_estimator(self, y):
-        """Return an unfitted estimator for this kind of target."""
         if self.estimator is not None:
             estimator = clone(self.estimator)
         elif y is None:
@@ -155,7 +138,6 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return estimator.set_params(**{name: value for name, value in given.items() if value is not None})
 
     def _checked(self, X, y, estimator):
-        """Return the checked data that the estimator is fitted with."""
         refuse_source(X)
         X = sound_features("X", X)
         options = {"accept_sparse": "csr", "dtype": [np.float64, np.float32]}
@@ -168,7 +150,6 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         return validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
 
     def _count(self, n_features):
-        """Return the number of features to select."""
         n = self.n_features_to_select
         if not isinstance(n, Integral):
             return max(1, round(float(n) * n_features))

@@ -76,19 +76,10 @@ class FittedSparseMLP(Parameters):
         They are ``predictor.py``, fewer than 60 lines that begin with how to use them, and ``weights.npz``, plain
         arrays (see `truesparse.storage.numpy_export`). Predictions are those of the estimator up to rounding.
 
-        Parameters
-        ----------
-        path : path
-            A new directory in an existing one, an empty directory, or an earlier export, whose files are replaced.
-            Whatever fails, it holds the old model, the new one or none afterwards.
+        `path` is a new directory in an existing one, an empty directory, or an earlier export, whose files are
+        replaced; for anything else a FileExistsError is raised. Whatever fails, it holds the old model, the new one or
+        none afterwards.
 
-        Raises
-        ------
-        FileExistsError, OSError
-            If there is something else at `path`; if a file cannot be written.
-
-        Notes
-        -----
         There is no export to ONNX, which would run the network as a dense one: see microsoft/onnxruntime, issues 5578
         and 31730, and pull request 5540.
 
@@ -115,20 +106,12 @@ class FittedSparseMLP(Parameters):
         numpy_export.write(path, self._run.network, self._head())
 
     def to_torch(self) -> "torch.nn.Sequential":
-        """Return a copy of the network as a module of PyTorch, in which the weights stay sparse.
+        """Return a copy of the network as a module of PyTorch in eval mode, in which the weights stay sparse.
 
-        Returns
-        -------
-        torch.nn.Sequential
-            In eval mode. It takes a dense tensor (n, n_features) of the estimator's dtype and returns the values of
-            ``predict_proba`` for a classifier, of ``predict`` for a regressor; ``module[:-1]`` gives the logits.
-            Weights and biases are parameters and connections are buffers, (nnz,) vectors in ``state_dict``. Inputs can
-            be differentiated too. ``torch.export`` turns it into a program that does not need truesparse.
-
-        Raises
-        ------
-        ImportError
-            If PyTorch is not installed.
+        It takes a dense tensor (n, n_features) of the estimator's dtype and returns the values of ``predict_proba`` for
+        a classifier, of ``predict`` for a regressor; ``module[:-1]`` gives the logits. Weights and biases are
+        parameters and connections are buffers, (nnz,) vectors in ``state_dict``. Inputs can be differentiated too.
+        ``torch.export`` turns it into a program that does not need truesparse.
         """
         check_is_fitted(self)
         from truesparse.storage.torch_export import as_module  # PyTorch is optional

@@ -30,11 +30,7 @@ def shown(labels: np.ndarray) -> str:
 
 
 def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, samples: Samples) -> FloatArray:
-    """Return the weight that each sample has by its class, (n_samples,); the samples' values are class numbers.
-
-    Raises ValueError if a weight is no number of at least 0, if a dict names an unknown class and leaves out another
-    one, or if all samples get the weight 0.
-    """
+    """Return the weight that each sample has by its class, (n_samples,); the samples' values are class numbers."""
     if isinstance(class_weight, Mapping):
         for label, weight in class_weight.items():
             check_number(f"class_weight[{label!r}]", weight, 0)

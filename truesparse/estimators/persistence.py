@@ -23,7 +23,8 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     """Store a model, fitted or not, in a file.
 
     Code (a `batch_transform`, a scorer, a rule of your own) is only named. The loaded model predicts without it, but
-    needs its activation and loss. `callbacks` are left out.
+    needs its activation and loss. `callbacks` are left out. A ModelFormatError is raised if the model is of a class of
+    your own, or its classes are neither numbers nor text; a ValueError if `fit` would refuse a parameter.
 
     Parameters
     ----------
@@ -33,13 +34,6 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     training : bool, default=True
         Whether to store the optimiser's moments, up to two thirds of the file. Without them, ``partial_fit`` and
         ``warm_start=True`` start from fresh ones; with them, they go on as if the model had never left memory.
-
-    Raises
-    ------
-    ModelFormatError
-        If the model is of a class of your own, or its classes are neither numbers nor text.
-    ValueError, OSError
-        If `fit` would refuse a parameter; if the file cannot be written.
 
     Examples
     --------
@@ -62,19 +56,10 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
 def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
     """Return the model, classifier or regressor, that `save` or a `truesparse.callbacks.Checkpoint` wrote to a file.
 
-    Raises
-    ------
-    ModelFormatError
-        If the file is damaged, no model, or of a newer major version, or if the network's activation or loss is a
-        plug-in that is not registered. Nothing in the file is executed; its size bounds the memory that is used.
-    OSError
-        If the file cannot be read.
-
-    Warns
-    -----
-    UserWarning
-        If the file could only name parameters, or names plug-ins that are not registered. The model predicts and can
-        be saved again; before more training, set them by ``set_params``.
+    A ModelFormatError is raised if the file is damaged, no model, or of a newer major version, or if the network's
+    activation or loss is a plug-in that is not registered. Nothing in the file is executed; its size bounds the memory
+    that is used. A UserWarning names parameters that the file could only name, and those that are plug-ins which are
+    not registered. The model predicts and can be saved again; before more training, set them by ``set_params``.
     """
     with naming(file):
         model, _ = restore(*read_archive(file), _CLASSES)

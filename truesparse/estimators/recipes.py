@@ -20,12 +20,12 @@ _KINDS = {
     "solver": "optimizer",
 }
 
+# The parameters that have the same names in a recipe.
+_SAME_NAMES = ("epsilon", "density", "activation", "dtype", "alpha", "batch_size", "shuffle", "batch_transform", "tol")
+
 
 def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
-    """Make the recipe of a fit from an estimator's parameters, each of them checked.
-
-    Raises ValueError if parameters contradict each other.
-    """
+    """Make the recipe of a fit from an estimator's parameters, each of them checked."""
     given = dict(parameters)
     if given["epsilon"] is not None and given["density"] is not None:
         raise ValueError(
@@ -41,23 +41,15 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
         loss=loss,
         hidden_layer_sizes=tuple(hidden_sizes(given["hidden_layer_sizes"])),
         topology=given["topology_init"],
-        epsilon=given["epsilon"],
-        density=given["density"],
-        activation=given["activation"],
         initializer=given["weight_init"],
         dropout=float(given["dropout"]),
-        dtype=given["dtype"],
         evolution=_evolution(given),
         optimizer=given["solver"],
         learning_rate=float(given["learning_rate_init"]),  # a NumPy scalar would bring its precision along
         lr_schedule=given["learning_rate"],
-        alpha=given["alpha"],
-        batch_size=given["batch_size"],
-        shuffle=given["shuffle"],
-        batch_transform=given["batch_transform"],
         n_epochs=given["max_iter"],
         patience=given["n_iter_no_change"],
-        tol=given["tol"],
+        **{name: given[name] for name in _SAME_NAMES},
     )
 
 

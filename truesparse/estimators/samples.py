@@ -76,10 +76,7 @@ def _add(digest, arrays):
 
 
 def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | None:
-    """Return the weights of samples, (n_samples,) float64; None if all are 1.
-
-    Raises ValueError if they are not one finite number, not below 0, for each sample, or if all are 0.
-    """
+    """Return the weights of samples, (n_samples,) float64, checked; None if all are 1."""
     if weights is None:
         return None
     if is_number(weights, 0):

@@ -30,7 +30,6 @@ from truesparse.storage import (
 _NOT_STORED = ("callbacks",)
 _CODE = ("batch_transform", "scoring")  # functions of the user
 _NEEDED = ("n_jobs", "verbose")  # by predictions, or by every method
-_LIBRARIES = ("numpy", "scipy", "numba", "scikit-learn")
 
 
 def store(
@@ -73,8 +72,7 @@ def restore(
     """Return the estimator of `store`, and the fingerprint.
 
     Parameters newer than the file have their defaults. Those that the file can only name, or that name a plug-in which
-    this program has not registered, are a `Missing`. Raises ModelFormatError if anything else is missing, unknown or
-    not as it must be, or if predictions need a plug-in that is not registered.
+    this program has not registered, are a `Missing`. Raises ModelFormatError for what predictions cannot do without.
     """
     section, arrays = Section(metadata, "metadata.json"), Arrays(stored_arrays)
     name = section.take("class", str)
@@ -94,12 +92,11 @@ def restore(
 @cache
 def versions() -> dict[str, str]:
     """Return the versions that a file records; looking for them is slow, so it is done once."""
-    found = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    found = {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "numba", "scikit-learn")}
     return {"truesparse": __version__, "python": platform.python_version()} | found
 
 
 def _make(cls, parameters):
-    """Return an estimator that is not fitted."""
     unknown = parameters.keys() - (cls().get_params(deep=False).keys() - set(_NOT_STORED))
     if unknown:
         raise ModelFormatError(f"{cls.__name__} has no parameters {sorted(unknown)!r:.200} that a file could hold.")
@@ -138,7 +135,6 @@ def _restore_fitted(estimator, section, arrays):
 
 
 def _activation_and_dtype(shape):
-    """Return them from the parameters that shaped a network, checked."""
     if shape.keys() != set(SHAPED_BY):
         raise ModelFormatError(f"shape must hold {SHAPED_BY}, got {sorted(shape)!r:.200}.")
     try:

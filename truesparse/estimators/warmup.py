@@ -11,12 +11,7 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
 
     Kernels are compiled for each dtype, width of the batch, and one thread or several, and kept on disk
     (``NUMBA_CACHE_DIR``): this costs many seconds once and little from then on. Call it while an image is built or a
-    server starts.
-
-    Parameters
-    ----------
-    batch_sizes, dtypes : iterables
-        As the estimators' parameters. Batches of up to 16, 32, 64, 112 and 128 samples share a width.
+    server starts. Batches of up to 16, 32, 64, 112 and 128 samples share a width.
 
     Examples
     --------

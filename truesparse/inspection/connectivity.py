@@ -106,10 +106,8 @@ class Paths:
 
     def through_weights(self, layer: int, *, log: bool = False) -> NDArray[np.float64]:
         """Return the paths through each weight of a layer, in the order of its ``data``, (nnz,), or the logarithms."""
-        pattern, (fan_out, fan_in) = self._patterns[layer], self._shapes[layer]
-        rows, columns = (
-            divmod(np.arange(fan_out * fan_in), fan_in) if pattern is None else (pattern.rows, pattern.indices)
-        )
+        pattern, shape = self._patterns[layer], self._shapes[layer]
+        rows, columns = np.indices(shape).reshape(2, -1) if pattern is None else (pattern.rows, pattern.indices)
         counts = self._from_inputs[layer].at(columns).times(self._to_outputs[layer + 1].at(rows))
         return counts.values(log=log)
 
@@ -178,15 +176,9 @@ def layer_connectivity(model) -> list[LayerConnectivity]:
     >>> whole.density, whole.effective_density, whole.dead_share
     (0.5, 0.375, 0.25)
     """
-    network = network_of(model)
-    counted = paths(network)
-    return [
-        LayerConnectivity(
-            layer=index,
-            shape=layer.shape,
-            pairs=layer.shape[0] * layer.shape[1],
-            weights=layer.nnz,
-            effective=int(np.count_nonzero(counted.on_a_path(index))),
-        )
-        for index, layer in enumerate(network.layers)
-    ]
+    counted, rows = paths(model), []
+    for index, layer in enumerate(network_of(model).layers):
+        effective = int(np.count_nonzero(counted.on_a_path(index)))
+        sizes = {"pairs": math.prod(layer.shape), "weights": layer.nnz, "effective": effective}
+        rows.append(LayerConnectivity(layer=index, shape=layer.shape, **sizes))
+    return rows

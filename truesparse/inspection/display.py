@@ -26,11 +26,6 @@ class Display:
     """Arrays that can be drawn; `truesparse.inspection` says how displays are used.
 
     `plot` keeps its results in attributes that end with an underscore. They are not pickled.
-
-    Attributes
-    ----------
-    ax_ : matplotlib.axes.Axes, or an array of them
-    figure_ : matplotlib.figure.Figure
     """
 
     ax_: Any
@@ -69,9 +64,8 @@ def legend_above(ax: Any, handles: Sequence) -> None:
     """Draw a legend above the axes, where it hides nothing, with as many columns as fit."""
     room = max(1, int(ax.get_window_extent().width / ax.figure.dpi / 1.5))  # an entry takes 1.5 inches
     n_rows = -(-len(handles) // room)
-    ax.legend(
-        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=-(-len(handles) // n_rows), frameon=False
-    )
+    n_columns = -(-len(handles) // n_rows)
+    ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=n_columns, frameon=False)
 
 
 def colorbar_beside(ax: Any, image: Any, label: str) -> Any:

@@ -45,7 +45,7 @@ class ConnectivityDisplay(Display):
     by : {"number", "strength"}, default="number"
         Whether the values are numbers of connections, or sums of their absolute weights.
     image_shape : (height, width) or (height, width, channels), optional
-        Draw an image; channels are added up.
+        Channels are added up.
     feature_names : sequence of n_features str, optional
 
     Attributes
@@ -106,32 +106,21 @@ class ConnectivityDisplay(Display):
         ax=None,
         **kwargs,
     ) -> Self:
-        """Draw the input connections of a fitted estimator or an MLP.
+        """Draw the input connections of a fitted estimator or an MLP; `ax` and `kwargs` go to `plot`.
 
-        Parameters
-        ----------
-        by, image_shape : see the class
-        feature_names : sequence of n_features str, optional
-            By default ``feature_names_in_``, if the estimator was fitted with a data frame.
-        ax, **kwargs : see `plot`
+        Names are ``feature_names_in_`` by default, if the estimator was fitted with a data frame.
         """
-        network = network_of(estimator)
+        values = input_connections(network_of(estimator), by)
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", None)
-        values = input_connections(network, by)
         display = cls(values=values, by=by, image_shape=image_shape, feature_names=feature_names)
         return display.plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, features: ArrayLike | None = None, **kwargs) -> Self:
-        """Draw the features, or some of them.
+        """Draw the features, with options of `matplotlib.axes.Axes.imshow`, ``bar``, ``barh`` or ``vlines``.
 
-        Parameters
-        ----------
-        features : indices or (n_features,) bool, optional
-            Draw these only. Several calls with the same `ax` give groups of features colours and labels of their own.
-            An image shows all features: with `image_shape`, a ValueError is raised.
-        **kwargs
-            Options of `matplotlib.axes.Axes.imshow`, ``bar``, ``barh`` or ``vlines``, whichever draws.
+        `features`, indices or (n_features,) bool, draws these only. Several calls with the same `ax` give groups of
+        features colours and labels of their own. An image shows all features.
         """
         n_features = self.values.size
         chosen = np.arange(n_features)
@@ -225,7 +214,11 @@ class ConnectivityRecorder:
     def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Record the connections if this epoch is due."""
         if self._first is not None:
-            self._begin(record.epoch - 1, *self._first)
+            before = record.epoch - 1
+            same = self._records and self._records[0][1].size == self._first[0].size
+            self._records = [earlier for earlier in self._records if same and earlier[0] < before]
+            if not self._records or before % self.every == 0:
+                self._records.append((before, *self._first))
             self._first = None
         if record.epoch % self.every == 0:
             self._records.append((record.epoch, *_connections(network)))
@@ -237,13 +230,6 @@ class ConnectivityRecorder:
     def __getstate__(self):
         # A copy belongs to no training.
         return vars(self) | {"_first": None}
-
-    def _begin(self, epoch, counts, strengths):
-        """Keep the records of earlier epochs of the same training, and record the beginning if it is due or first."""
-        same = self._records and self._records[0][1].size == counts.size
-        self._records = [record for record in self._records if same and record[0] < epoch]
-        if not self._records or epoch % self.every == 0:
-            self._records.append((epoch, counts, strengths))
 
     @property
     def epochs(self) -> list[int]:
@@ -270,23 +256,11 @@ class ConnectivityRecorder:
         dpi: int = 80,
         **kwargs: Any,
     ) -> None:
-        """Write the film, with a frame per record.
+        """Write the film to `path`, which ends with .gif.
 
-        Parameters
-        ----------
-        path : path, ending with .gif
-        by, image_shape, **kwargs : see `ConnectivityDisplay` and its `plot`
-        fps : int, default=5
-            Frames per second. The last frame stays two seconds longer.
-        dpi : int, default=80
-            Pixels per inch; a picture is 4 × 3.2 inches, or 6.4 × 3.2 without `image_shape`.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        sklearn.exceptions.NotFittedError
-            If nothing is recorded.
+        It has `fps` frames per second, one per record; the last one stays two seconds longer. A picture is 4 × 3.2
+        inches, or 6.4 × 3.2 without `image_shape`, with `dpi` pixels per inch. The other parameters are those of
+        `ConnectivityDisplay` and its `plot`. A NotFittedError is raised if nothing is recorded.
         """
         if not self._records:
             raise NotFittedError("Nothing is recorded: fit an estimator that has this recorder among its callbacks.")

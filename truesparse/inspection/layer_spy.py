@@ -64,14 +64,9 @@ class LayerSpyDisplay(Display):
         return cls(pattern=layers[layer].pattern, name=layer_names(n_layers)[layer]).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, resolution: int | None = None, **kwargs) -> Self:
-        """Draw the pattern.
+        """Draw the pattern, with options of `matplotlib.axes.Axes.imshow`.
 
-        Parameters
-        ----------
-        resolution : int up to 2000, optional
-            Most cells along a side; by default as many as the axes have room for.
-        **kwargs
-            Options of `matplotlib.axes.Axes.imshow`.
+        `resolution` is the largest number of cells along a side, up to 2000; by default the axes have room for them.
         """
         if resolution is not None and not (is_count(resolution) and resolution <= _MOST_CELLS):
             raise ValueError(f"resolution={resolution!r} must be an integer in [1, {_MOST_CELLS}] or None.")

@@ -14,7 +14,6 @@ from truesparse._typing import IndexArray
 from truesparse.network.mlp import MLP
 from truesparse.topology import Rewiring
 from truesparse.topology.pattern import not_among
-from truesparse.training.state import EpochRecord
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class TopologyUpdate:
 
 
 class TopologyRecorder:
-    """A callback that records the updates of the topology.
+    """A callback that records the updates of the topology in a list `updates`, the oldest first.
 
     The exploration rate is the share of all pairs that were connected at any time since recording began: R_s of Liu
     et al. (2021), who find that sparse training can match dense training where it is high. It starts at the density.
@@ -42,11 +41,6 @@ class TopologyRecorder:
 
     Memory is 8 bytes for every pair that was ever connected in a layer that can change; an update takes time in
     proportion to their number.
-
-    Attributes
-    ----------
-    updates : list of TopologyUpdate
-        Oldest first.
 
     Examples
     --------
@@ -76,15 +70,7 @@ class TopologyRecorder:
         self._shapes, self._explored = _topology_of(network)
 
     def on_topology_change(self, network: MLP, step: int, rewirings: Sequence[Rewiring | None]) -> None:
-        """Record an update after `step` steps of training, with a rewiring per layer, None for those that stayed.
-
-        Raises
-        ------
-        RuntimeError
-            If `on_train_begin` has not been called: the pairs that were dropped would be missed.
-        ValueError
-            If there are not as many rewirings as layers, or one does not fit its layer.
-        """
+        """Record an update after `step` steps of training, with a rewiring per layer, None for those that stayed."""
         if not self._shapes:
             raise RuntimeError("on_topology_change needs on_train_begin before it, to see the first topology.")
         if len(rewirings) != len(self._shapes):
@@ -110,9 +96,6 @@ class TopologyRecorder:
                 exploration_rate=self.exploration_rate,
             )
         )
-
-    def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
-        """Do nothing: updates are recorded when they happen."""
 
     @property
     def n_explored(self) -> list[int]:

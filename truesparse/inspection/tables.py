@@ -1,5 +1,6 @@
 """Tables with a row per layer: weights, bytes and operations."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -12,16 +13,10 @@ from truesparse.network.mlp import MLP
 def network_of(model: Any) -> MLP:
     """Return the network of a fitted estimator; an MLP is returned as it is.
 
-    Raises
-    ------
-    sklearn.exceptions.NotFittedError
-        If `model` is an estimator that has not been fitted, or wraps one of truesparse.
-    TypeError
-        If it is neither an estimator nor an MLP.
+    A NotFittedError is raised for an estimator that has not been fitted or wraps one of truesparse, and a TypeError for
+    what is neither an estimator nor an MLP.
     """
-    if isinstance(model, MLP):
-        return model
-    network = getattr(model, "_network", None)
+    network = model if isinstance(model, MLP) else getattr(model, "_network", None)
     if isinstance(network, MLP):
         return network
     if hasattr(model, "fit"):
@@ -116,7 +111,7 @@ def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
                 layer=index,
                 shape=layer.shape,
                 units=layer.shape[0],
-                pairs=layer.shape[0] * layer.shape[1],
+                pairs=math.prod(layer.shape),
                 weights=layer.nnz,
                 bytes=parameters + positions,
                 training_bytes=(2 + n_moments) * parameters + positions + transposed_index,
@@ -160,16 +155,9 @@ def layer_flops(model) -> list[LayerFlops]:
     """
     rows = []
     for index, layer in enumerate(network_of(model).layers):
-        n_pairs = layer.shape[0] * layer.shape[1]
+        sparse, dense = 2 * layer.nnz, 2 * math.prod(layer.shape)
         passes = 2 if index == 0 else 3
-        rows.append(
-            LayerFlops(
-                layer=index,
-                shape=layer.shape,
-                inference=2 * layer.nnz,
-                training=2 * passes * layer.nnz,
-                dense_inference=2 * n_pairs,
-                dense_training=2 * passes * n_pairs,
-            )
-        )
+        flops = {"inference": sparse, "training": passes * sparse}
+        flops |= {"dense_inference": dense, "dense_training": passes * dense}
+        rows.append(LayerFlops(layer=index, shape=layer.shape, **flops))
     return rows

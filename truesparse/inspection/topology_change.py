@@ -23,11 +23,9 @@ class TopologyChangeDisplay(Display):
     epochs : (n_epochs,) int
     edges_replaced, weights : (n_epochs, n_layers) int
         Connections replaced, and all connections.
-    exploration_epochs : (n_updates,), optional
-        Times of the updates: at 1.5, half of the second epoch is over.
-    exploration_rates : (n_updates,), optional
-        Share of all pairs that had been connected at any time until then, see
-        `truesparse.inspection.TopologyRecorder`; it falls back to the density where units are removed.
+    exploration_epochs, exploration_rates : (n_updates,), optional
+        Times of the updates (at 1.5, half of the second epoch is over), and the rates then, as
+        `truesparse.inspection.TopologyRecorder` has them; they fall back to the density where units are removed.
 
     Attributes
     ----------
@@ -76,12 +74,9 @@ class TopologyChangeDisplay(Display):
     def from_estimator(cls, estimator, *, recorder: TopologyRecorder | None = None, ax=None, **kwargs) -> Self:
         """Draw the training of a fitted estimator; `ax` and `kwargs` go to `plot`.
 
-        Parameters
-        ----------
-        recorder : TopologyRecorder, optional
-            One of the estimator's callbacks; a ValueError is raised if it saw updates of another training. Its updates
-            are placed as if all epochs had the same number of steps, which differs only between calls of
-            ``partial_fit`` with different numbers of samples.
+        `recorder` is one of the estimator's callbacks; a ValueError is raised if it saw updates of another training.
+        Its updates are placed as if all epochs had the same number of steps, which differs only between calls of
+        ``partial_fit`` with different numbers of samples.
         """
         history = display.history_of(estimator)
         replaced = np.array(history["edges_replaced"])
@@ -95,24 +90,14 @@ class TopologyChangeDisplay(Display):
                 raise ValueError("recorder has seen updates that the training of this estimator did not have.")
             times = [update.step * progress.epoch / progress.step for update in updates]
             rates = [update.exploration_rate for update in updates]
-        changes = cls(
-            epochs=np.array(history["epoch"]),
-            edges_replaced=replaced,
-            weights=np.array(history["nnz"]),
-            exploration_epochs=np.array(times),
-            exploration_rates=np.array(rates),
-        )
-        return changes.plot(ax, **kwargs)
+        exploration = {"exploration_epochs": np.array(times), "exploration_rates": np.array(rates)}
+        epochs, weights = np.array(history["epoch"]), np.array(history["nnz"])
+        return cls(epochs=epochs, edges_replaced=replaced, weights=weights, **exploration).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, by: str = "share", **kwargs) -> Self:
-        """Draw the changes.
+        """Draw the changes, with options of `matplotlib.axes.Axes.stairs` for the layers' areas.
 
-        Parameters
-        ----------
-        by : {"share", "number"}, default="share"
-            Whether replaced connections are given in per cent of all connections of the network, or counted.
-        **kwargs
-            Options of `matplotlib.axes.Axes.stairs` for the layers' areas.
+        By ``"share"``, replaced connections are given in per cent of all connections, by ``"number"`` they are counted.
         """
         if by not in ("share", "number"):
             raise ValueError(f"by={by!r} must be 'share' or 'number'.")
@@ -124,11 +109,12 @@ class TopologyChangeDisplay(Display):
         n_layers = tops.shape[1]
         edges = np.append(self.epochs[0] - 1, self.epochs)  # an epoch lasts from the end of the one before to its own
         self.steps_ = []
+        baseline: Any = 0
         colors, names = display.layer_colors(n_layers), display.layer_names(n_layers)
-        for layer, (color, name) in enumerate(zip(colors, names, strict=True)):
+        for top, color, name in zip(tops.T, colors, names, strict=True):
             look = {"fill": True, "facecolor": color, "label": name}
-            baseline = tops[:, layer - 1] if layer else 0
-            self.steps_.append(self.ax_.stairs(tops[:, layer], edges, baseline=baseline, **(look | kwargs)))
+            self.steps_.append(self.ax_.stairs(top, edges, baseline=baseline, **(look | kwargs)))
+            baseline = top
         unit = " (% of all)" if by == "share" else ""
         self.ax_.set(xlabel="epoch", ylabel=f"connections replaced{unit}", xlim=(edges[0], edges[-1]), ylim=(0, None))
         display.whole_numbers(self.ax_.xaxis)
