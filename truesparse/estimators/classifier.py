@@ -25,6 +25,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
+        Units of each hidden layer.
     evolution : str, Evolution or None, default="cte"
         How the topology changes during training. Each update drops a share of the weakest connections and grows as
         many: ``"cte"`` between units with similar activations, ``"set"`` at random, ``"rigl"`` where the gradient is
@@ -59,10 +60,12 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     alpha : float, default=1e-4
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of a batch.
     batch_size : int, default=32
+        Samples per step, at most all.
     learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
         quarters; or falling to 0 along half a cosine. Other steps: `truesparse.training.lr_schedules.Step`.
     learning_rate_init : float, default=0.006
+        The learning rate at the start.
     batch_transform : callable, default=None
         ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features). It gets a copy,
         dense or CSR like the data, which it may change, and a `numpy.random.Generator`. Neither validation data nor the
@@ -70,10 +73,12 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     max_iter : int, default=200
         Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``.
     shuffle : bool, default=True
+        Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None
         The same int gives the same bytes for any number of threads, and for dense and sparse `X` of the same numbers,
         these only within rounding if the first layer is full and has at least 64 units and features (BLAS computes it).
     tol : float, default=1e-4
+        The smallest improvement of an epoch that counts.
     verbose : int or bool, default=0
         0 is silent. 1 shows a progress bar if rich is installed and the output is a terminal that nothing else draws
         on, and otherwise prints a line per epoch. 2 always prints lines.
@@ -88,12 +93,15 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     scoring : str, callable or None, default=None
         Scorer of the validation data or its name, or ``"loss"`` for minus their loss. None means accuracy or R².
     validation_fraction : float in (0, 1), default=0.1
+        Share of the training data that `early_stopping` sets aside.
     n_iter_no_change : int or inf, default=20
+        Epochs without improvement after which training stops.
     n_jobs : int, default=None
         Threads, as in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all; at most
         ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None here. A process that was forked from one
         with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or "forkserver".
     dtype : {"float32", "float64"}, default="float32"
+        Type of the weights and of all arithmetic.
     callbacks : list, default=None
         Objects that watch the training, see `truesparse.callbacks`; those of scikit-learn go into ``set_callbacks``.
     class_weight : dict or "balanced", default=None
