@@ -52,12 +52,9 @@ def load(name: str, *, seed: int = 42) -> Dataset:
     Parameters
     ----------
     name : {"madelon", "isolet", "pcmac", "mnist", "fashion_mnist", "cifar10", "digits", "breast_cancer"}
-    seed : int, default=42
 
     Raises
     ------
-    ValueError
-        If there is no such data set.
     FileNotFoundError
         If TRUESPARSE_DATA is no directory, or there is no archive and OpenML does not have or does not send the set.
     """

@@ -99,14 +99,7 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """Samples of a dense array or `numpy.memmap`.
-
-    Parameters
-    ----------
-    X, target : C-contiguous (n_samples, n_features) of the network's dtype; (n_samples, …)
-    chosen : (n,) integers, optional
-        Rows of `X` that are the samples; all by default.
-    """
+    """Samples of a C-contiguous array or `numpy.memmap` X, (n_samples, n_features), or of its rows `chosen`, (n,)."""
 
     X: Any
 
@@ -136,14 +129,13 @@ class ArraySource(Source):
 
 
 class CSRSource(ArraySource):
-    """Samples of a CSR matrix with sound indices; parameters as for `ArraySource`."""
+    """Samples of a CSR matrix with sound indices, or of its rows `chosen`, (n,)."""
 
     is_sparse = True
 
     def __init__(self, X: Any, target: Target | None = None, chosen: IndexArray | None = None):
-        self.X, self.target, self._chosen = X, target, chosen
+        self.X, self.target, self._chosen, self.dtype = X, target, chosen, X.dtype
         self.n_samples, self.n_features = X.shape[0] if chosen is None else chosen.size, X.shape[1]
-        self.dtype = X.dtype
         self._values = np.empty((0, 0), dtype=X.dtype)
         self._row_of = np.zeros(self.n_features, dtype=np.int32)
 

@@ -13,9 +13,7 @@
 The first three and the last are piecewise linear and *fused*: the kernels apply them (`truesparse.kernels.forward`).
 The others are applied in a pass of their own. The kernels know the derivatives of tanh and logistic; any other
 derivative is a pass of its own, too. All-ReLU lets a unit with two inputs pass on something in half of the cases where
-ReLU passes nothing, and costs no parameter.
-
-A new activation is a frozen dataclass that inherits from `Activation`::
+ReLU passes nothing, and costs no parameter. A new activation is a frozen dataclass that inherits from `Activation`::
 
     @plugin("activation", swish={})  # a short name, if you want one
     @dataclass(frozen=True)
@@ -47,22 +45,13 @@ from truesparse.runtime.plugins import plugin
 class Activation:
     """The activation protocol; a smooth activation defines `apply` and `times_derivative`.
 
-    Attributes
-    ----------
-    kind : int
-        How the kernels take errors through the derivative. By default they leave it to `times_derivative`.
-    keeps_sums : bool
-        Whether `times_derivative` is given the sums z; otherwise the outputs f(z).
-    n_params : int
-        Number of parameters that each unit learns.
-    slope : float
-        Of fused activations only.
+    `times_derivative` is given the sums z, or with ``keeps_sums = False`` the outputs f(z).
     """
 
-    kind: ClassVar[int] = LEARNED
+    kind: ClassVar[int] = LEARNED  # how the kernels take errors through the derivative; here `times_derivative` does
     keeps_sums: ClassVar[bool] = True
-    n_params: ClassVar[int] = 0
-    slope: float
+    n_params: ClassVar[int] = 0  # that each unit learns
+    slope: float  # of fused activations only
 
     @property
     def is_fused(self) -> bool:
@@ -83,7 +72,7 @@ class Activation:
         raise NotImplementedError
 
     def times_derivative(self, errors: FloatArray, saved: FloatArray) -> None:
-        """errors ← errors · f′, elementwise, from the sums or, without `keeps_sums`, from the outputs."""
+        """errors ← errors · f′, elementwise, from the saved sums or outputs."""
         raise NotImplementedError
 
     def first_params(self, n_units: int, rng: np.random.Generator) -> FloatArray:
@@ -114,9 +103,9 @@ class Activation:
         np.sum(errors, axis=1, out=bias_gradient)
 
     def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return the name of the function in `truesparse.storage.predictor`, and its arguments besides the sums.
+        """Return the name of a function in `truesparse.storage.predictor`, and its arguments, each 0-d or (n_units, 1).
 
-        An argument is a number or (n_units, 1). A ValueError says that none of the functions is this activation.
+        Raises ValueError if none of the functions is this activation.
         """
         raise ValueError(
             f"activation={self!r} cannot be exported: its method `exported` must name a function of "

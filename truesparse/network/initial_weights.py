@@ -69,10 +69,7 @@ Initializer = FanIn | Dense | Glorot
 
 
 def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
-    """Return the bounds of an initializer for a pattern, (fan_out,).
-
-    If there is not one for each output unit, or one is negative, NaN or beyond float32, a ValueError is raised.
-    """
+    """Return the bounds, (fan_out,); ValueError if one is missing, negative, NaN or beyond float32."""
     returned = initializer.bounds(pattern)
     try:
         bounds = np.asarray(returned)

@@ -48,16 +48,10 @@ class Start(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Validation data and their score.
+    """Validation data and their score, which decides when training stops and which epoch's network is kept.
 
-    Parameters
-    ----------
-    source : Source
-    score : callable, optional
-        ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None means
-        minus the loss.
-    decides : bool
-        Whether the score decides when training stops and which epoch's network is kept; else it is only recorded.
+    ``score(predictions, target)`` takes arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None means
+    minus the loss. Without `decides`, it is only recorded.
     """
 
     source: Source
@@ -70,11 +64,8 @@ class Trainer:
 
     Parameters
     ----------
-    network, recipe : Network, Recipe
-    source : Source
-        The training samples, of the network's dtype, with encoded targets.
-    seed : int
-        Of all random streams.
+    network, recipe, source, seed : MLP, Recipe, Source, int
+        The source has the network's dtype and encoded targets; the seed is that of all random streams.
     state : TrainingState, optional
         State of an earlier training of this network. Moments of another kind of optimiser start anew.
     validation : Validation, optional
@@ -143,11 +134,8 @@ class Trainer:
     def train(self, start: Start = Start.NEW) -> None:
         """Run the epochs that are due.
 
-        Raises
-        ------
-        ValueError
-            If the arrays of a batch do not fit into memory, before anything is changed; or if the loss or a parameter
-            becomes infinite or NaN.
+        Raises ValueError if the arrays of a batch do not fit into memory, before anything is changed; or if the loss or
+        a parameter becomes infinite or NaN.
         """
         self._check_memory()
         progress, recipe = self.state.progress, self.recipe
@@ -237,7 +225,7 @@ class Trainer:
 
     def _step(self) -> float:
         """Make one step of the optimiser along the gradient; return its learning rate."""
-        progress, state, recipe = self.state.progress, self.state, self.recipe
+        network, progress, state, recipe = self.network, self.state.progress, self.state, self.recipe
         factor = recipe.lr_schedule.factor(progress.steps_of_plan, progress.planned_steps)
         if not (isinstance(factor, Real) and 0 <= factor < math.inf):
             raise ValueError(
@@ -248,14 +236,9 @@ class Trainer:
         progress.epoch_step += 1
         state.optimizer_steps += 1
         recipe.optimizer.step(
-            self.network.params,
-            self.network.gradient,
-            state.optimizer_state,
-            learning_rate=learning_rate,
-            alpha=recipe.alpha,
-            n_weights=self.network.n_weights,
-            n_steps=state.optimizer_steps,
-        )
+            network.params, network.gradient, state.optimizer_state, learning_rate=learning_rate, alpha=recipe.alpha,
+            n_weights=network.n_weights, n_steps=state.optimizer_steps,
+        )  # fmt: skip
         return learning_rate
 
     def _evolve(self) -> np.ndarray:
@@ -283,10 +266,8 @@ class Trainer:
         """Give grown weights, which are zero so far, their first values."""
         if grow_init == "zeros":
             return
-        initializer: Any = grow_init
-        factor: Any = 1.0
-        if isinstance(grow_init, Real):
-            initializer, factor = self.recipe.initializer, grow_init
+        scales = isinstance(grow_init, Real)  # a factor of the first weights
+        initializer, factor = (self.recipe.initializer, grow_init) if scales else (grow_init, 1.0)
         rng = self.streams("grown weights", self.state.progress.step)
         for layer, rewiring in zip(self.network.layers, rewirings, strict=True):
             if rewiring is not None:
@@ -312,8 +293,8 @@ class Trainer:
         return self.validation is not None and self.validation.decides
 
     def _is_stalled(self) -> bool:
-        stalled = self.state.progress.epochs_stalled(by_validation=self._decided_by_validation)
-        return stalled >= self.recipe.patience
+        progress = self.state.progress
+        return progress.epochs_stalled(by_validation=self._decided_by_validation) >= self.recipe.patience
 
     def _keep_if_best(self, record: EpochRecord) -> None:
         """Record an epoch, and keep its network if it has the best validation score so far."""
