@@ -41,11 +41,6 @@ class Chunks(Source):
     dtype : {"float32", "float64"}, default="float32"
         The estimator's dtype.
 
-    Raises
-    ------
-    ValueError
-        If a chunk is not as described, has other features than the first one, or holds NaN or infinity.
-
     Examples
     --------
     >>> import numpy as np

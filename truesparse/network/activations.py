@@ -52,11 +52,7 @@ class Activation:
     keeps_sums: ClassVar[bool] = True
     n_params: ClassVar[int] = 0  # that each unit learns
     slope: float  # of fused activations only
-
-    @property
-    def is_fused(self) -> bool:
-        """Whether the kernels apply it."""
-        return self.kind == PIECEWISE_LINEAR
+    exported_as: ClassVar[str | None] = None  # the function that `exported` returns, if it has no arguments
 
     @property
     def has_own_derivative(self) -> bool:
@@ -94,19 +90,15 @@ class Activation:
     def backward(
         self, workspace: Workspace, layer: int, params: FloatArray, gradient: FloatArray, bias_gradient: FloatArray
     ) -> None:
-        """Take the errors of a layer from ∂L/∂f to ∂L/∂z, in place.
-
-        Overwrite `gradient`, (n_params, n_units), and `bias_gradient`, (n_units,).
-        """
+        """Take a layer's errors from ∂L/∂f to ∂L/∂z, in place, and overwrite the gradients of params and biases."""
         errors = workspace.lanes_of(layer)
         self.times_derivative(errors, workspace.saved_of(layer))
         np.sum(errors, axis=1, out=bias_gradient)
 
     def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return the name of a function in `truesparse.storage.predictor`, and its arguments, each 0-d or (n_units, 1).
-
-        Raises ValueError if none of the functions is this activation.
-        """
+        """Return a function's name in `truesparse.storage.predictor` and its arguments, numbers or (n_units, 1)."""
+        if self.exported_as is not None:
+            return self.exported_as, np.empty(0)
         raise ValueError(
             f"activation={self!r} cannot be exported: its method `exported` must name a function of "
             "truesparse.storage.predictor. To keep the model, pickle it."
@@ -149,14 +141,11 @@ class Tanh(Activation):
     """tanh z."""
 
     kind: ClassVar[int] = TANH
+    exported_as: ClassVar[str] = "tanh"
 
     def apply(self, z: FloatArray) -> None:
         """z ← tanh z, elementwise."""
         np.tanh(z, out=z)
-
-    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return ``"tanh"``, which takes the sums only."""
-        return "tanh", np.empty(0)
 
 
 @plugin("activation", logistic={})
@@ -165,14 +154,11 @@ class Logistic(Activation):
     """1 / (1 + exp(−z))."""
 
     kind: ClassVar[int] = LOGISTIC
+    exported_as: ClassVar[str] = "logistic"
 
     def apply(self, z: FloatArray) -> None:
         """z ← 1 / (1 + exp(−z)), elementwise."""
         expit(z, out=z)
-
-    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return ``"logistic"``, which takes the sums only."""
-        return "logistic", np.empty(0)
 
 
 @plugin("activation", srelu={})

@@ -70,12 +70,11 @@ Initializer = FanIn | Dense | Glorot
 
 def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
     """Return the bounds, (fan_out,); ValueError if one is missing, negative, NaN or beyond float32."""
-    returned = initializer.bounds(pattern)
+    returned, shape = initializer.bounds(pattern), pattern.shape[:1]
     try:
         bounds = np.asarray(returned)
     except ValueError:  # rows of different lengths
         bounds = np.empty(0, dtype=object)
-    shape = pattern.shape[:1]
     if bounds.dtype.kind not in "fiu" or bounds.shape != shape or np.ma.is_masked(returned):
         found = f"{type(returned).__name__} of shape {bounds.shape} and dtype {bounds.dtype}"
     elif not ((bounds >= 0) & (bounds <= LARGEST)).all():

@@ -1,8 +1,7 @@
 """The two kinds of layer: sparse ones, which run on our kernels, and full ones, which run on BLAS.
 
-A layer owns no parameters. The network holds all parameters in one flat vector and all gradients in another; `bind`
-gives a layer its part of both. Kernels compute many sparse layers in one call (`truesparse.network.passes`), so these
-have no methods for their products; full layers have.
+A layer owns no parameters: `bind` gives it views of the network's flat vectors of parameters and gradients. Kernels
+compute many sparse layers in one call (`truesparse.network.passes`), so only full layers have methods for products.
 """
 
 from typing import Any, ClassVar

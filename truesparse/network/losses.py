@@ -36,7 +36,6 @@ class Weighted:
     weights: FloatArray
 
     def __getitem__(self, samples: IndexArray) -> "Weighted":
-        """Return the targets and weights of some samples."""
         return Weighted(self.values[samples], self.weights[samples])
 
 

@@ -1,7 +1,4 @@
-"""The `Network` protocol: the members that training, signals, storage and estimators rely on.
-
-A network inherits from it, and with it all that depends on layers and parameters only.
-"""
+"""The `Network` protocol: the members that training, signals, storage and estimators rely on."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -94,8 +94,7 @@ def store_run(state: TrainingState, *, training: bool) -> Stored:
         "moments": sorted(moments) if training else None,
         "best_optimizer_steps": best.optimizer_steps if best else None,
     }
-    columns = state.history.as_dict()
-    arrays = {f"history.{name}": np.array(column) for name, column in columns.items() if column}
+    arrays = {f"history.{name}": np.array(column) for name, column in state.history.as_dict().items() if column}
     arrays |= {f"moment.{name}": vector for name, vector in moments.items()}
     if best:
         for index, pattern in enumerate(best.patterns):
@@ -109,7 +108,7 @@ def store_run(state: TrainingState, *, training: bool) -> Stored:
 def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState:
     """Return the state of `store_run`; moments that were not stored start anew when training goes on."""
     described = section.section("progress")
-    take = {bool: lambda key: described.take(key, bool), float: described.number, int: described.count}
+    take: dict[Any, Any] = {bool: lambda key: described.take(key, bool), float: described.number, int: described.count}
     progress = Progress(**{field.name: take[field.type](field.name) for field in fields(Progress)})
     described.close()
     epochs, steps = progress.epoch - progress.plan_epoch, progress.step - progress.plan_step

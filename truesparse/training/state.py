@@ -55,10 +55,6 @@ class Progress:
         self.longest_stall = max(self.longest_stall, self.stall)
         self.best = max(self.best, value)
 
-    def epochs_stalled(self, *, by_validation: bool) -> int:
-        """Return epochs without improvement; without validation, only those in which no connection was replaced."""
-        return self.stall if by_validation else min(self.stall, self.settled)
-
 
 @dataclass(frozen=True)
 class EpochRecord:

@@ -70,7 +70,6 @@ class Trainer:
         State of an earlier training of this network. Moments of another kind of optimiser start anew.
     validation : Validation, optional
         If it decides, the network of the best epoch since units were last removed is restored in the end.
-    callbacks : sequence of Callback
     reduce : Reduce
         Adds arrays up over processes, each of which has a `Shard` of the samples and makes the same steps.
 
@@ -163,7 +162,10 @@ class Trainer:
             self.between_epochs = False
             if asked or self.stop_requested or self._is_stalled():
                 break
-        self._restore_best()
+        best, self.state.best = self.state.best, None
+        if best is not None:
+            self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
+            self.state.optimizer_steps = best.optimizer_steps
         self._notify("on_train_end")
 
     def _epoch(self) -> EpochRecord | None:
@@ -244,14 +246,9 @@ class Trainer:
     def _evolve(self) -> np.ndarray:
         """Update the topology if that is due; return how many connections of each layer were replaced."""
         progress, network, evolution = self.state.progress, self.network, self.recipe.evolution
-        none = np.zeros(len(network.layers), dtype=np.int64)
-        if evolution is None:
-            return none
-        drop_fraction = due_fraction(
-            evolution.schedule, progress.steps_of_plan, progress.epoch_step, progress.planned_steps
-        )
-        if not drop_fraction:
-            return none
+        place = progress.steps_of_plan, progress.epoch_step, progress.planned_steps
+        if evolution is None or not (drop_fraction := due_fraction(evolution.schedule, *place)):
+            return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
         # Activations that overflow here make the loss infinite as well, which raises an error.
         signals = self._signals.at(progress.step, self._workspace)
@@ -293,8 +290,10 @@ class Trainer:
         return self.validation is not None and self.validation.decides
 
     def _is_stalled(self) -> bool:
+        """Return whether patience has run out; without validation, only epochs without replaced connections count."""
         progress = self.state.progress
-        return progress.epochs_stalled(by_validation=self._decided_by_validation) >= self.recipe.patience
+        stalled = progress.stall if self._decided_by_validation else min(progress.stall, progress.settled)
+        return stalled >= self.recipe.patience
 
     def _keep_if_best(self, record: EpochRecord) -> None:
         """Record an epoch, and keep its network if it has the best validation score so far."""
@@ -304,12 +303,6 @@ class Trainer:
         if self._decided_by_validation and value > progress.best:
             state.best = BestEpoch(*self.network.snapshot(*state.optimizer_state.values()), state.optimizer_steps)
         progress.observe(value, self.recipe.tol)
-
-    def _restore_best(self) -> None:
-        best, self.state.best = self.state.best, None
-        if best is not None:
-            self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
-            self.state.optimizer_steps = best.optimizer_steps
 
     def _validate(self) -> tuple[float, float]:
         """Return loss and score of the validation data; NaN without."""
