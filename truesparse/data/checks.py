@@ -10,20 +10,16 @@ from truesparse.runtime.checks import refuse_masked
 
 
 def sound_features(name: str, X: Any) -> Any:
-    """Return features unchanged, or as sound CSR if they are sparse and have two dimensions.
-
-    Raises ValueError for masked entries and damaged sparse matrices, which scikit-learn does not find.
-    """
+    """Return features unchanged, or as sound CSR if they are sparse and have two dimensions; refuse masked entries."""
     refuse_masked(name, X)
     return sound_csr(name, X) if issparse(X) and X.ndim == 2 else X
 
 
 def sound_csr(name: str, matrix: Any) -> csr_array:
-    """Return a two-dimensional SciPy sparse matrix or array as CSR with indices within its shape.
+    """Return a two-dimensional SciPy sparse matrix or array as CSR; ValueError if it is damaged.
 
-    SciPy's conversions of CSR, CSC, BSR and COO do not check bounds, and its ``check_format`` overlooks NaN among the
-    indices, and everything in a matrix whose index pointer ends with 0. LIL, DOK and DIA are left to SciPy. Raises
-    ValueError if the matrix is damaged.
+    Neither scikit-learn nor SciPy's conversions of CSR, CSC, BSR and COO check bounds. SciPy's ``check_format``
+    overlooks NaN among the indices, and everything if the index pointer ends with 0. LIL, DOK and DIA are left to it.
     """
     refuse_masked(name, matrix)
     try:
@@ -38,10 +34,7 @@ def sound_csr(name: str, matrix: Any) -> csr_array:
 
 
 def sound_batch(name: str, returned: Any, shape: tuple[int, int], dtype: np.dtype, *, is_sparse: bool) -> Any:
-    """Return features that the user's code `name` made as a C-contiguous array, or CSR if `is_sparse`, of `dtype`.
-
-    Raises ValueError if they are of another kind or shape, or are not finite.
-    """
+    """Return features made by the user's code `name`, as C-contiguous array or CSR; refuse unsuitable ones."""
     refuse_masked(f"What {name} returned", returned)
     try:
         given = returned if issparse(returned) else np.asarray(returned)

@@ -41,12 +41,6 @@ class Chunks(Source):
     dtype : {"float32", "float64"}, default="float32"
         The estimator's dtype.
 
-    Raises
-    ------
-    ValueError, OSError
-        If a chunk is not as described, has other features than the first one, or holds NaN or infinity; if a file
-        cannot be read.
-
     Examples
     --------
     >>> import numpy as np
@@ -162,10 +156,9 @@ class Chunks(Source):
             given = X if issparse(X) else np.asarray(X)
             if given.dtype.kind not in "fiubO":
                 raise ValueError(f"the dtype is {given.dtype}.")
+            convert = csr_array if issparse(given) else np.ascontiguousarray
             with np.errstate(over="ignore"):  # an overflow is refused as infinite later
-                if issparse(given):
-                    return csr_array(given, dtype=self.dtype)
-                return np.ascontiguousarray(given, dtype=self.dtype)
+                return convert(given, dtype=self.dtype)
         except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"{name} must hold real numbers: {error}") from error
 
@@ -185,7 +178,6 @@ def _read(item):
 
 
 def _array(part):
-    """Return an array, or that of an .npy file."""
     if not isinstance(part, str | os.PathLike):
         return part
     if Path(part).suffix != ".npy":

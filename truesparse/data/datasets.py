@@ -47,19 +47,12 @@ def load(name: str, *, seed: int = 42) -> Dataset:
 
     Features are standardised for Madelon and scaled to [0, 1] otherwise, by the training part alone; sparse data stay
     sparse. Madelon and the three sets of images keep their official split. Otherwise, and for Madelon from OpenML,
-    a stratified fifth, drawn by `seed`, is the test part.
+    a stratified fifth, drawn by `seed`, is the test part. Raises FileNotFoundError if TRUESPARSE_DATA is no directory,
+    or there is no archive and OpenML does not have or does not send the set.
 
     Parameters
     ----------
     name : {"madelon", "isolet", "pcmac", "mnist", "fashion_mnist", "cifar10", "digits", "breast_cancer"}
-    seed : int, default=42
-
-    Raises
-    ------
-    ValueError
-        If there is no such data set.
-    FileNotFoundError
-        If TRUESPARSE_DATA is no directory, or there is no archive and OpenML does not have or does not send the set.
     """
     if name not in _SOURCES and name not in _BUNDLED:
         raise ValueError(f"name={name!r} is not a data set; there are {sorted([*_SOURCES, *_BUNDLED])}.")

@@ -21,17 +21,7 @@ from truesparse.runtime.memory import MappedRows
 
 
 class Source(ABC):
-    """Samples with their targets, which may be None.
-
-    | question | answer |
-    |---|---|
-    | Which samples make up an epoch, and in which order? | ``batches(batch_size, rng)`` |
-    | What are a batch's inputs? | ``read(samples, workspace)``, into the workspace, samples as columns |
-    | What are its targets and weights? | ``target[samples]`` |
-    | What are some samples as rows? | ``rows(samples)`` |
-    | Which samples do rules look at? | ``draw(n, rng)`` |
-    | Some of the samples, without a copy? | ``subset(samples)`` |
-    """
+    """Samples with their targets, which may be None."""
 
     n_samples: int
     n_features: int
@@ -49,7 +39,7 @@ class Source(ABC):
         """Return the features of some samples, (n, n_features), a copy: an array, or CSR if ``is_sparse``."""
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
-        """Put the features of some samples into a workspace; ValueError if `rows` returns unsuitable ones."""
+        """Put the features of some samples into a workspace, as columns; refuse unsuitable ones of `rows`."""
         name, shape = f"{type(self).__name__}.rows", (samples.size, self.n_features)
         rows = sound_batch(name, self.rows(samples), shape, self.dtype, is_sparse=self.is_sparse)
         array_source(rows).read(np.arange(samples.size), workspace)
@@ -73,7 +63,7 @@ class Source(ABC):
             yield left
 
     def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
-        """Draw `n` distinct samples that are `near`, in increasing order; all for None or a large `n`."""
+        """Draw `n` distinct samples for rules, which are `near`, in increasing order; all for None or a large `n`."""
         if n is None or n >= self.n_total:
             return np.arange(self.n_total)
         near = self.near(rng)
@@ -88,7 +78,7 @@ class Source(ABC):
         return np.arange(drawn.size), drawn
 
     def subset(self, samples: IndexArray) -> "Source":
-        """Return some of the samples as a source that reads them from this one."""
+        """Return some of the samples as a source that reads them from this one, without a copy."""
         return Subset(self, samples)
 
     def with_target(self, target: Target | None) -> Self:
@@ -99,20 +89,12 @@ class Source(ABC):
 
 
 class ArraySource(Source):
-    """Samples of a dense array or `numpy.memmap`.
+    """Samples of a C-contiguous array or `numpy.memmap` X, (n_samples, n_features), or of its rows `chosen`, (n,)."""
 
-    Parameters
-    ----------
-    X, target : C-contiguous (n_samples, n_features) of the network's dtype; (n_samples, …)
-    chosen : (n,) integers, optional
-        Rows of `X` that are the samples; all by default.
-    """
-
-    X: Any
-
-    def __init__(self, X: np.ndarray, target: Target | None = None, chosen: IndexArray | None = None):
+    def __init__(self, X: Any, target: Target | None = None, chosen: IndexArray | None = None):
         self.X, self.target, self._chosen = X, target, chosen
-        self.n_samples, self.n_features, self.dtype = len(X) if chosen is None else chosen.size, X.shape[1], X.dtype
+        self.n_samples, self.n_features = X.shape[0] if chosen is None else chosen.size, X.shape[1]
+        self.dtype = X.dtype
         self._rows = MappedRows(X)
 
     def rows(self, samples: IndexArray) -> np.ndarray:
@@ -136,14 +118,12 @@ class ArraySource(Source):
 
 
 class CSRSource(ArraySource):
-    """Samples of a CSR matrix with sound indices; parameters as for `ArraySource`."""
+    """Samples of a CSR matrix with sound indices, or of its rows `chosen`, (n,)."""
 
     is_sparse = True
 
     def __init__(self, X: Any, target: Target | None = None, chosen: IndexArray | None = None):
-        self.X, self.target, self._chosen = X, target, chosen
-        self.n_samples, self.n_features = X.shape[0] if chosen is None else chosen.size, X.shape[1]
-        self.dtype = X.dtype
+        super().__init__(X, target, chosen)
         self._values = np.empty((0, 0), dtype=X.dtype)
         self._row_of = np.zeros(self.n_features, dtype=np.int32)
 

@@ -13,9 +13,7 @@
 The first three and the last are piecewise linear and *fused*: the kernels apply them (`truesparse.kernels.forward`).
 The others are applied in a pass of their own. The kernels know the derivatives of tanh and logistic; any other
 derivative is a pass of its own, too. All-ReLU lets a unit with two inputs pass on something in half of the cases where
-ReLU passes nothing, and costs no parameter.
-
-A new activation is a frozen dataclass that inherits from `Activation`::
+ReLU passes nothing, and costs no parameter. A new activation is a frozen dataclass that inherits from `Activation`::
 
     @plugin("activation", swish={})  # a short name, if you want one
     @dataclass(frozen=True)
@@ -47,27 +45,14 @@ from truesparse.runtime.plugins import plugin
 class Activation:
     """The activation protocol; a smooth activation defines `apply` and `times_derivative`.
 
-    Attributes
-    ----------
-    kind : int
-        How the kernels take errors through the derivative. By default they leave it to `times_derivative`.
-    keeps_sums : bool
-        Whether `times_derivative` is given the sums z; otherwise the outputs f(z).
-    n_params : int
-        Number of parameters that each unit learns.
-    slope : float
-        Of fused activations only.
+    `times_derivative` is given the sums z, or with ``keeps_sums = False`` the outputs f(z).
     """
 
-    kind: ClassVar[int] = LEARNED
+    kind: ClassVar[int] = LEARNED  # how the kernels take errors through the derivative; here `times_derivative` does
     keeps_sums: ClassVar[bool] = True
-    n_params: ClassVar[int] = 0
-    slope: float
-
-    @property
-    def is_fused(self) -> bool:
-        """Whether the kernels apply it."""
-        return self.kind == PIECEWISE_LINEAR
+    n_params: ClassVar[int] = 0  # that each unit learns
+    slope: float  # of fused activations only
+    exported_as: ClassVar[str | None] = None  # the function that `exported` returns, if it has no arguments
 
     @property
     def has_own_derivative(self) -> bool:
@@ -83,7 +68,7 @@ class Activation:
         raise NotImplementedError
 
     def times_derivative(self, errors: FloatArray, saved: FloatArray) -> None:
-        """errors ← errors · f′, elementwise, from the sums or, without `keeps_sums`, from the outputs."""
+        """errors ← errors · f′, elementwise, from the saved sums or outputs."""
         raise NotImplementedError
 
     def first_params(self, n_units: int, rng: np.random.Generator) -> FloatArray:
@@ -105,19 +90,15 @@ class Activation:
     def backward(
         self, workspace: Workspace, layer: int, params: FloatArray, gradient: FloatArray, bias_gradient: FloatArray
     ) -> None:
-        """Take the errors of a layer from ∂L/∂f to ∂L/∂z, in place.
-
-        Overwrite `gradient`, (n_params, n_units), and `bias_gradient`, (n_units,).
-        """
+        """Take a layer's errors from ∂L/∂f to ∂L/∂z, in place, and overwrite the gradients of params and biases."""
         errors = workspace.lanes_of(layer)
         self.times_derivative(errors, workspace.saved_of(layer))
         np.sum(errors, axis=1, out=bias_gradient)
 
     def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return the name of the function in `truesparse.storage.predictor`, and its arguments besides the sums.
-
-        An argument is a number or (n_units, 1). A ValueError says that none of the functions is this activation.
-        """
+        """Return a function's name in `truesparse.storage.predictor` and its arguments, numbers or (n_units, 1)."""
+        if self.exported_as is not None:
+            return self.exported_as, np.empty(0)
         raise ValueError(
             f"activation={self!r} cannot be exported: its method `exported` must name a function of "
             "truesparse.storage.predictor. To keep the model, pickle it."
@@ -160,14 +141,11 @@ class Tanh(Activation):
     """tanh z."""
 
     kind: ClassVar[int] = TANH
+    exported_as: ClassVar[str] = "tanh"
 
     def apply(self, z: FloatArray) -> None:
         """z ← tanh z, elementwise."""
         np.tanh(z, out=z)
-
-    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return ``"tanh"``, which takes the sums only."""
-        return "tanh", np.empty(0)
 
 
 @plugin("activation", logistic={})
@@ -176,14 +154,11 @@ class Logistic(Activation):
     """1 / (1 + exp(−z))."""
 
     kind: ClassVar[int] = LOGISTIC
+    exported_as: ClassVar[str] = "logistic"
 
     def apply(self, z: FloatArray) -> None:
         """z ← 1 / (1 + exp(−z)), elementwise."""
         expit(z, out=z)
-
-    def exported(self, params: FloatArray) -> tuple[str, FloatArray]:
-        """Return ``"logistic"``, which takes the sums only."""
-        return "logistic", np.empty(0)
 
 
 @plugin("activation", srelu={})

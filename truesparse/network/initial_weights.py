@@ -69,16 +69,12 @@ Initializer = FanIn | Dense | Glorot
 
 
 def checked_bounds(initializer: Initializer, pattern: Pattern) -> FloatArray:
-    """Return the bounds of an initializer for a pattern, (fan_out,).
-
-    If there is not one for each output unit, or one is negative, NaN or beyond float32, a ValueError is raised.
-    """
-    returned = initializer.bounds(pattern)
+    """Return the bounds, (fan_out,); ValueError if one is missing, negative, NaN or beyond float32."""
+    returned, shape = initializer.bounds(pattern), pattern.shape[:1]
     try:
         bounds = np.asarray(returned)
     except ValueError:  # rows of different lengths
         bounds = np.empty(0, dtype=object)
-    shape = pattern.shape[:1]
     if bounds.dtype.kind not in "fiu" or bounds.shape != shape or np.ma.is_masked(returned):
         found = f"{type(returned).__name__} of shape {bounds.shape} and dtype {bounds.dtype}"
     elif not ((bounds >= 0) & (bounds <= LARGEST)).all():

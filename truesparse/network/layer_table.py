@@ -12,11 +12,10 @@ from truesparse.network.layers import Layer
 
 @dataclass(frozen=True, eq=False)
 class LayerTable:
-    """Layer table, and the arrays whose addresses it holds.
+    """Layer table, and the arrays whose addresses it holds, which it alone may keep alive.
 
-    It is never changed. After an update of the topology, a pass makes a new one, possibly while another thread still
-    works with this one. Code that hands `rows` to a kernel therefore keeps the table itself until the kernel returns:
-    the table alone keeps the arrays alive.
+    After an update of the topology, a pass makes a new one, possibly while another thread still works with this one.
+    Code that hands `rows` to a kernel therefore keeps the table itself until the kernel returns.
     """
 
     rows: np.ndarray  # (n_layers, N_FIELDS) int64

@@ -1,11 +1,10 @@
 """The two kinds of layer: sparse ones, which run on our kernels, and full ones, which run on BLAS.
 
-A layer owns no parameters. The network holds all parameters in one flat vector and all gradients in another; `bind`
-gives a layer its part of both. Kernels compute many sparse layers in one call (`truesparse.network.passes`), so these
-have no methods for their products; full layers have.
+A layer owns no parameters: `bind` gives it views of the network's flat vectors of parameters and gradients. Kernels
+compute many sparse layers in one call (`truesparse.network.passes`), so only full layers have methods for products.
 """
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -15,33 +14,20 @@ from truesparse.topology import Pattern
 
 
 class Layer:
-    """W · x + b, with parameters that are views of the network's vectors.
+    """W · x + b of `shape` (fan_out, fan_in) with `nnz` weights, which are views of the network's vectors.
 
     Attributes
     ----------
-    shape : (fan_out, fan_in)
-    nnz : int
-        Number of weights.
-    stored_pattern : Pattern or None
-        None where all pairs are connected.
-    can_change : bool
-        Whether there are absent pairs.
-    version : int
-        How often the pattern has been replaced.
-    in_kernels : bool
-        Whether the kernels compute the layer. If not, it has the products of `DenseLinear`: `sums`, `gradient` and
-        `input_products`.
-    data, data_gradient : (nnz,)
-    bias, bias_gradient : (fan_out,)
-        Copies and pickles leave these four out.
+    data, data_gradient, bias, bias_gradient : (nnz,) and (fan_out,), made by `bind`
+        Copies and pickles leave them out.
     """
 
-    in_kernels: ClassVar[bool]
+    in_kernels: ClassVar[bool]  # whether the kernels compute the layer; if not, it has the products of `DenseLinear`
 
     def __init__(self, shape: tuple[int, int], nnz: int, stored_pattern: Pattern | None):
-        self.shape, self.nnz, self.stored_pattern = shape, nnz, stored_pattern
-        self.can_change = nnz < shape[0] * shape[1]
-        self.version = 0
+        self.shape, self.nnz, self.stored_pattern = shape, nnz, stored_pattern  # no pattern if all pairs are connected
+        self.can_change = nnz < shape[0] * shape[1]  # whether there are absent pairs
+        self.version = 0  # how often the pattern has been replaced
 
     def bind(self, data: FloatArray, bias: FloatArray, data_gradient: FloatArray, bias_gradient: FloatArray) -> None:
         """Use these views, (nnz,) and (fan_out,), for the parameters and their gradients."""
@@ -66,10 +52,6 @@ class Layer:
         """W, (fan_out, fan_in), as array or ``csr_array``; its entries are the parameters, not a copy."""
         raise NotImplementedError
 
-    def with_pattern(self, pattern: Pattern) -> Self:
-        """Return a layer of this kind with another pattern, which is not bound yet."""
-        raise NotImplementedError
-
     def __getstate__(self) -> dict[str, Any]:
         views = ("data", "bias", "data_gradient", "bias_gradient")
         return {name: value for name, value in vars(self).items() if name not in views}
@@ -85,12 +67,8 @@ class SparseLinear(Layer):
 
     @property
     def weight(self) -> csr_array:
-        """W as ``csr_array``; its ``data`` are the parameters, not a copy."""
+        """W; its ``data`` are the parameters, not a copy."""
         return csr_array((self.data, self.pattern.indices, self.pattern.indptr), shape=self.shape, copy=False)
-
-    def with_pattern(self, pattern: Pattern) -> Self:
-        """Return a layer with another pattern, which is not bound yet."""
-        return type(self)(pattern)
 
 
 class DenseLinear(Layer):
@@ -105,10 +83,6 @@ class DenseLinear(Layer):
     def weight(self) -> FloatArray:
         """W, (fan_out, fan_in), a view of the parameters."""
         return self.data.reshape(self.shape)
-
-    def with_pattern(self, pattern: Pattern) -> Self:
-        """Return a layer with the shape of a full pattern, which is not bound yet."""
-        return type(self)(pattern.shape)
 
     def sums(self, x: FloatArray, out: FloatArray, features=slice(None)) -> None:
         """out = W · x + b, (fan_out, batch); the rows of x are inputs, all or those numbered in `features`."""

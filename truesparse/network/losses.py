@@ -13,7 +13,7 @@ sample's loss with respect to z is p − t:
 | `Poisson` | exp z | Σ p − t + t log(t / p), half the deviance | p − t | numbers, not below 0 |
 
 Sums and gradients are features-major, (n_outputs, batch); targets are samples-major, as the user has them. Targets with
-weights of samples are `Weighted`.
+weights of samples are `Weighted`; if the mean weight is 1, the loss is as large as without.
 """
 
 from abc import ABC, abstractmethod
@@ -30,16 +30,12 @@ from truesparse.runtime.plugins import plugin
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """Targets, (n_samples, …), and weights of the samples' losses, (n_samples,) float64.
-
-    If the mean weight is 1, the loss is as large as without weights.
-    """
+    """Targets, (n_samples, …), and weights of the samples' losses, (n_samples,) float64."""
 
     values: np.ndarray
     weights: FloatArray
 
     def __getitem__(self, samples: IndexArray) -> "Weighted":
-        """Return the targets and weights of some samples."""
         return Weighted(self.values[samples], self.weights[samples])
 
 
@@ -67,14 +63,7 @@ class Loss(ABC):
         """Return the loss of each sample, (batch,) float64, and write its gradient with respect to `z`."""
 
     def __call__(self, z: FloatArray, target: Target, gradient: FloatArray) -> float:
-        """Return the mean loss of a batch, each sample's loss times its weight.
-
-        Parameters
-        ----------
-        z : (n_outputs, batch)
-        target : (batch, …) or Weighted
-        gradient : (n_outputs, batch), overwritten; may be `z`
-        """
+        """Return the mean loss of a batch, each sample's times its weight; overwrite `gradient`, which may be `z`."""
         values, weights = values_and_weights(target)
         batch = z.shape[1]
         # Infinite or NaN sums make the loss infinite or NaN, which the trainer reports.

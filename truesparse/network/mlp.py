@@ -29,20 +29,16 @@ class MLP(Network):
 
     Parameters
     ----------
-    layers : sequence of Layer
-        Shapes must chain, (n_1, n_0), (n_2, n_1), …, or a ValueError is raised.
-    activation : Activation
-        Of all hidden layers. The loss takes the last layer's sums as they are.
+    layers, activation : sequence of Layer with shapes (n_1, n_0), (n_2, n_1), …; that of all hidden layers
+        The loss takes the last layer's sums as they are.
     dropout : float
         Probability with which a hidden unit is silenced during training; the others are scaled by 1 / (1 − dropout).
     dtype : float32 or float64
 
     Attributes
     ----------
-    activations : list of Activation
-        Of the hidden layers. `Network` has the other attributes.
-    activation_params : list of (n_params, n_units)
-        Views of what they learn.
+    activations, activation_params : of the hidden layers, and views of what each learns, (n_params, n_units)
+        `Network` has the other attributes.
     """
 
     def __init__(self, layers: Sequence[Layer], activation: Activation, *, dropout: float = 0.0, dtype=np.float32):
@@ -108,18 +104,10 @@ class MLP(Network):
         self._passes.backward(workspace)
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
-        """Remove hidden units, with all connections to and from them.
+        """Remove hidden units, with all connections to and from them, and their part of other vectors (n_params,).
 
-        Workspaces and snapshots made before are of no use afterwards.
-
-        Parameters
-        ----------
-        kept : (n_units,) bool for each hidden layer, with at least one True; anything else raises a ValueError
-        *vectors : (n_params,) each, such as an optimiser's moments
-
-        Returns
-        -------
-        list of (n_params,), the vectors without what belonged to the units
+        `kept` has for each hidden layer (n_units,) bool, with at least one True. The vectors, such as an optimiser's
+        moments, are returned shorter. Workspaces and snapshots made before are of no use afterwards.
         """
         n_features, *sizes, n_outputs = self.layer_sizes
         if [np.shape(mask) for mask in kept] != [(size,) for size in sizes] or not all(
@@ -136,7 +124,7 @@ class MLP(Network):
             pattern, chosen = layer.pattern.between(outputs, inputs)
             weights.append(slots.start + chosen)
             others.append(places.start + np.flatnonzero(outputs))
-            self.layers[index] = layer.with_pattern(pattern)
+            self.layers[index] = SparseLinear(pattern) if layer.in_kernels else DenseLinear(pattern.shape)
         for activation, places, units in zip(self.activations, learnt_slices, kept[1:-1], strict=True):
             others.append(places.start + np.flatnonzero(np.tile(units, activation.n_params)))
         source = np.concatenate(weights + others).astype(np.int64)

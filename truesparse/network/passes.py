@@ -4,11 +4,8 @@
     backward    δ_L = ∂L/∂z_L,   δ_(l−1) = (W_lᵀ δ_l) · f′_(l−1)(z_(l−1)),
                 ∂L/∂W_l = δ_l a_(l−1)ᵀ at the stored pairs,   ∂L/∂b_l = Σ_batch δ_l
 
-There are three kinds of steps. A `KernelSpan` is one call of a kernel, for consecutive layers that our kernels compute,
-with fused activations between them. An `OwnLayer` has products of its own, such as those of BLAS. An `OwnActivation` is
-not part of the kernels. The forward pass takes the steps in order, the backward pass in reverse.
-
-All arrays of a batch are in a `Workspace`, so that several threads can use a network at a time.
+The forward pass takes the steps in order, the backward pass in reverse. All arrays of a batch are in a `Workspace`, so
+that several threads can use a network at a time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +39,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class KernelSpan:
-    """Layers from `first` up to but not including `last`, computed by one call of a kernel."""
+    """Layers from `first` up to but not including `last`, computed by one call of a kernel with fused activations."""
 
     first: int
     last: int
@@ -82,7 +79,7 @@ class KernelSpan:
 
 @dataclass(frozen=True, eq=False)
 class OwnLayer:
-    """A layer with products of its own; kernels do what is left between it and the layer below."""
+    """A layer with products of its own, on BLAS; kernels do what is left between it and the layer below."""
 
     index: int
     layer: DenseLinear
@@ -149,7 +146,7 @@ class Passes:
     ):
         self._layers = layers
         self._kinds = [*(activation.kind for activation in activations), PIECEWISE_LINEAR]
-        slopes = [activation.slope if activation.is_fused else 1 for activation in activations]
+        slopes = [activation.slope if activation.kind == PIECEWISE_LINEAR else 1 for activation in activations]
         self._slopes = np.array([*slopes, 1], dtype=params.dtype)
         self._is_fused = np.array(self._kinds) == PIECEWISE_LINEAR
         self._steps = list(_steps(layers, activations, params, gradient, learnt))
@@ -187,7 +184,7 @@ def _steps(
     """Generate the steps of the forward pass in order."""
     first, last = 0, len(layers) - 1
     for index, layer in enumerate(layers):
-        own = activations[index] if index < last and not activations[index].is_fused else None
+        own = activations[index] if index < last and activations[index].kind != PIECEWISE_LINEAR else None
         if not layer.in_kernels:
             yield OwnLayer(index, layer, gradient)
             first = index + 1

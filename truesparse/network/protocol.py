@@ -1,7 +1,4 @@
-"""The `Network` protocol: the members that training, signals, storage and estimators rely on.
-
-A network inherits from it, and with it all that depends on layers and parameters only.
-"""
+"""The `Network` protocol: the members that training, signals, storage and estimators rely on."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -67,8 +64,7 @@ class Network(Protocol):
     def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
         """Replace patterns, one per layer; None leaves a layer as it is.
 
-        The parameters follow in place, and so do other vectors (n_params,), such as an optimiser's moments. Grown
-        connections get zero in all of them.
+        Parameters and other vectors (n_params,) follow in place; grown connections get zero in all of them.
         """
         for layer, slots, rewiring in zip(self.layers, self.weight_slices(), rewirings, strict=True):
             if rewiring is not None:

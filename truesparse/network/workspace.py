@@ -55,33 +55,19 @@ class SparseInputs:
 class Workspace:
     """Activations of all units for one batch, and what the backward pass needs besides.
 
-    Parameters
-    ----------
-    layer_sizes : list of int
-        Numbers of units from the features to the outputs.
-    batch_size : int
-        The largest batch.
-    dtype : float32 or float64
-    dense_inputs, saves : bool
-        Whether there are rows for the features, and whether there is an array `saved`.
+    There are rows for the features only with `dense_inputs`, and an array `saved` only with `saves`; `layer_sizes` are
+    the numbers of units from the features to the outputs.
 
-    Attributes
-    ----------
-    a : (n_rows, stride)
-        Activations, and errors after the backward pass.
-    factors : (n_rows, stride)
-        Factors of dropout; of shape (0, 0) if nothing was silenced.
-    kept : float
-        Share of units that dropout keeps.
-    masks : (n_rows, stride / 16) uint16
-        One bit for every activation: whether its sum was positive.
-    saved : (n_hidden_rows, stride)
-        Sums or outputs of hidden units, from which their activation computes its derivative; or of shape (0, 0).
-    batch : int
-        Number of samples.
-    z : (n_outputs, batch)
-        View of the rows of the outputs: the sums after the forward pass; a loss puts the errors in their place.
-    sparse_inputs : SparseInputs or None
+    | attribute | shape | content |
+    |---|---|---|
+    | ``a`` | (n_rows, stride) | activations, and errors after the backward pass |
+    | ``factors`` | (n_rows, stride) | factors of dropout; of shape (0, 0) if nothing was silenced |
+    | ``kept`` | | share of units that dropout keeps |
+    | ``masks`` | (n_rows, stride / 16) uint16 | one bit for every activation: whether its sum was positive |
+    | ``saved`` | (n_hidden_rows, stride) | sums or outputs from which derivatives are computed; or of shape (0, 0) |
+    | ``batch`` | | number of samples |
+    | ``z`` | (n_outputs, batch) | rows of the outputs: the sums; a loss puts the errors in their place |
+    | ``sparse_inputs`` | | `SparseInputs` or None |
     """
 
     def __init__(
@@ -118,10 +104,7 @@ class Workspace:
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
 
     def begin(self, batch: int) -> None:
-        """Prepare for a batch of so many samples; if they do not fit, raise a ValueError.
-
-        A source then puts their inputs into `features` or `sparse_inputs`.
-        """
+        """Prepare for a batch, whose inputs a source then puts into `features` or `sparse_inputs`."""
         if batch > self._batch_size:
             raise ValueError(f"A batch of {batch} samples does not fit a workspace for {self._batch_size}.")
         self.batch = batch
@@ -136,7 +119,7 @@ class Workspace:
     @property
     def x(self) -> FloatArray:
         """Features of the samples of this batch, (n_features, batch), for dense data."""
-        return self.a[self._features, : self.batch]
+        return self.features[:, : self.batch]
 
     def set_inputs(self, x: FloatArray) -> None:
         """Begin a batch with a copy of the inputs x, (n_features, batch)."""
@@ -182,10 +165,9 @@ class Workspace:
         self.a[self._rows[-1], self.batch :] = 0
 
     def draw_factors(self, probability: float, rng: np.random.Generator | None) -> None:
-        """Draw `factors` for the hidden units: 0 with this probability, else 1 / (1 − probability).
+        """Draw `factors` for the hidden units: 0 with this probability, else 1 / (1 − probability); none without `rng`.
 
-        The probability is rounded to a multiple of 2⁻¹⁶, since every 64 random bits make four factors. Without a
-        generator, nothing is silenced.
+        The probability is rounded to a multiple of 2⁻¹⁶, since every 64 random bits make four factors.
         """
         if rng is None or probability == 0:
             self.factors, self.kept = self._nothing, 1.0

@@ -22,8 +22,7 @@ def stop_on_interrupt(stop: Callable[[], None], owner: Any) -> Iterator[None]:
     """Call `stop` at a first Ctrl-C within the ``with`` block, in which the estimator `owner` is fitted.
 
     Nothing changes outside the main thread, which alone may handle signals, nor if another handler than Python's own
-    is in charge. KeyboardInterrupt is raised at a second Ctrl-C, or at the beginning if Ctrl-C has just stopped the fit
-    of another estimator.
+    is in charge.
     """
     global _stopped
     asked = False

@@ -41,29 +41,20 @@ _named: dict[str, dict[str, tuple[type, Callable[[], Any]]]] = {kind: {} for kin
 
 
 def plugin(kind: str, **named: dict[str, Any]) -> Callable[[Plugin], Plugin]:
-    """Make a decorator that registers a class; it stands above ``@dataclass(frozen=True)``.
+    """Make a decorator that registers a class under a kind of `IN_FILES`; it stands above ``@dataclass(frozen=True)``.
 
-    Parameters
-    ----------
-    kind : one of `IN_FILES`
-    **named : dict
-        Short names, each with the arguments of the instance that it stands for.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there is no such kind, the class is no frozen dataclass, or another class has one of its names; if the class
-        has no such arguments. A new definition of the same class, as in a notebook, replaces the earlier one.
+    `named` has short names, each with the arguments of the instance that it stands for. Raises ValueError if the class
+    is no frozen dataclass, or another class has one of its names; TypeError if it has no such arguments. A new
+    definition of the same class, as in a notebook, replaces the earlier one.
     """
     if kind not in IN_FILES:
         raise ValueError(f"kind={kind!r} must be one of {sorted(IN_FILES)}.")
 
     def register(cls: Any) -> Any:
         parameters = vars(cls).get("__dataclass_params__") if isinstance(cls, type) else None
-        if parameters is None:
-            raise ValueError(f"{cls!r} must be a dataclass; put @plugin above @dataclass(frozen=True).")
-        if not parameters.frozen:
-            raise ValueError(f"{cls!r} must be frozen; put @plugin above @dataclass(frozen=True).")
+        if parameters is None or not parameters.frozen:
+            lacking = "a dataclass" if parameters is None else "frozen"
+            raise ValueError(f"{cls!r} must be {lacking}; put @plugin above @dataclass(frozen=True).")
         _refuse_taken(find(f"{IN_FILES[kind]}.{cls.__name__}"), cls, f"the {IN_FILES[kind]} {cls.__name__}")
         for name, arguments in named.items():
             signature(cls).bind(**arguments)  # instances are made later: the module may not be complete yet

@@ -12,15 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RandomStreams:
-    """Random generators by name and step, from a `seed` of at least 0.
-
-    Examples
-    --------
-    >>> from truesparse.runtime.random_streams import RandomStreams
-    >>> streams = RandomStreams(seed=0)
-    >>> bool(streams("shuffle", step=3).random() == streams("shuffle", step=3).random())
-    True
-    """
+    """Random generators by name and step, from a `seed` of at least 0."""
 
     seed: int
 

@@ -79,15 +79,10 @@ class _OneBlasThread:
 
 
 _one_blas_thread = _OneBlasThread()
+_blas_libraries = cache(ThreadpoolController)  # looking for them takes milliseconds, so it is done once
 
 
 def _keep_lowered(libraries, lowered, ended):
     with libraries.limit(limits=1, user_api="blas"):
         lowered.set()
         ended.wait()
-
-
-@cache
-def _blas_libraries():
-    """Return the BLAS libraries of this process; looking for them takes milliseconds, so it is done once."""
-    return ThreadpoolController()

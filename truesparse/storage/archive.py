@@ -25,6 +25,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -58,30 +59,17 @@ def naming(file: str | os.PathLike | BinaryIO) -> Iterator[None]:
 
 
 def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]):
-    """Write a file.
+    """Write metadata for JSON, without the keys ``format``, ``version``, ``arrays``, and arrays of numbers or text.
 
-    Parameters
-    ----------
-    file : path or binary file object
-        A path is replaced only by a whole file; missing directories are not made.
-    metadata : dict for JSON, without the keys ``format``, ``version`` and ``arrays``
-    arrays : dict of arrays of numbers or text
+    A path is replaced only by a whole file; missing directories are not made.
     """
     arrays = {name: _portable(array) for name, array in arrays.items()}
     declared = {name: _declared(array) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "version": list(VERSION), **metadata, "arrays": declared}
     _refuse_depth(metadata)
     text = json.dumps(metadata, allow_nan=False, indent=1).encode()
-    if len(text) > _MOST_METADATA:
-        raise ModelFormatError(f"The metadata have {len(text)} bytes; at most {_MOST_METADATA} are allowed.")
-    opened: AbstractContextManager[BinaryIO]
-    if isinstance(file, str | os.PathLike):
-        opened = replaced_when_whole(file)
-    elif hasattr(file, "write"):
-        opened = nullcontext(file)
-    else:
-        raise TypeError(f"file={file!r:.200} must be a path or a binary file object.")
-    with opened as whole, zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as archive:
+    _refuse_size("The metadata have", len(text))
+    with _opened(file, replaced_when_whole, "write") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(_METADATA), text)  # without the time, so that equal models are equal files
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
@@ -91,28 +79,25 @@ def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any
 def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return the metadata and the arrays that `write_archive` was given.
 
-    Raises
-    ------
-    ModelFormatError
-        If the file is damaged, or not of this format and version.
-    OSError
-        If the file cannot be opened or read.
-    TypeError
-        If `file` is neither a path nor a file object.
+    Raises ModelFormatError if the file is damaged, or not of this format and version; OSError if it cannot be read.
     """
+    with _opened(file, partial(open, mode="rb"), "read", "seek") as whole:
+        try:
+            with zipfile.ZipFile(whole) as archive:
+                return _read(archive)
+        except Exception as error:  # zipfile and json raise a dozen kinds for damaged input
+            # EINVAL: a damaged directory of members sends zipfile to places before the file.
+            if isinstance(error, ModelFormatError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
+                raise
+            raise ModelFormatError(f"The file is damaged, or no model of truesparse: {error!r}.") from error
+
+
+def _opened(file, open_path, *methods) -> AbstractContextManager[BinaryIO]:
     if isinstance(file, str | os.PathLike):
-        with open(file, "rb") as opened:
-            return read_archive(opened)
-    if not (hasattr(file, "read") and hasattr(file, "seek")):
+        return open_path(file)
+    if not all(hasattr(file, method) for method in methods):
         raise TypeError(f"file={file!r:.200} must be a path or a binary file object.")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return _read(archive)
-    except Exception as error:  # zipfile and json raise a dozen kinds for damaged input
-        # EINVAL: a damaged directory of members sends zipfile to places before the file.
-        if isinstance(error, ModelFormatError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
-            raise
-        raise ModelFormatError(f"The file is damaged, or no model of truesparse: {error!r}.") from error
+    return nullcontext(file)
 
 
 @contextmanager
@@ -172,8 +157,7 @@ def _refuse_overlaps(members, end):
 
 
 def _read_metadata(archive, member):
-    if member.file_size > _MOST_METADATA:
-        raise ModelFormatError(f"metadata.json has {member.file_size} bytes; at most {_MOST_METADATA} are allowed.")
+    _refuse_size("metadata.json has", member.file_size)
     metadata = json.loads(
         archive.read(member), object_pairs_hook=_distinct, parse_constant=_finite, parse_float=_finite
     )
@@ -188,6 +172,11 @@ def _read_metadata(archive, member):
             f"The file has format version {version[0]}.{version[1]}, this library reads {VERSION[0]}.x only."
         )
     return metadata
+
+
+def _refuse_size(has, n_bytes):
+    if n_bytes > _MOST_METADATA:
+        raise ModelFormatError(f"{has} {n_bytes} bytes; at most {_MOST_METADATA} are allowed.")
 
 
 def _refuse_depth(metadata):

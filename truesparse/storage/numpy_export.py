@@ -39,7 +39,7 @@ def write(path: str | os.PathLike, network: MLP, head: Head) -> None:
         raise TypeError(f"path={path!r:.200} must be a path.")
     directory = Path(path)
     program = resources.files("truesparse.storage").joinpath("predictor.py").read_bytes()
-    _refuse_others(directory, program)
+    _refuse_others(directory, program.splitlines()[0])
     arrays = arrays_of(network, head)
     directory.mkdir(exist_ok=True)
     # The weights come last: without them there is no model, and a program for another format refuses them.
@@ -83,13 +83,12 @@ def exported(activation: Activation, params: FloatArray, functions: Collection[s
     return name, arguments
 
 
-def _refuse_others(directory, program):
+def _refuse_others(directory, title):
     """Refuse a path that exists, unless it is an empty directory or its program has our first line."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
-    title = program.splitlines()[0]
     earlier = directory / "predictor.py"
-    if not (earlier.is_file() and earlier.read_bytes()[: len(title)] == title):
+    if not (earlier.is_file() and earlier.read_bytes().startswith(title)):
         raise FileExistsError(
             f"path={str(directory)!r} exists, and is neither an empty directory nor one that export_numpy wrote."
         )

@@ -65,13 +65,7 @@ def refuse_missing(name: str, value: Any) -> None:
 
 
 def encode(value: Any, name: str) -> Any:
-    """Return a parameter as JSON; messages call it `name`.
-
-    Raises
-    ------
-    ModelFormatError
-        If it is an integer that no float can hold.
-    """
+    """Return a parameter as JSON; messages call it `name`. ModelFormatError for integers that no float can hold."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()
     if type(value) is int and abs(value) > _LARGEST_INT:
@@ -103,12 +97,8 @@ def encode(value: Any, name: str) -> Any:
 def decode(content: Any, name: str, *, may_miss: bool = False) -> Any:
     """Return the parameter of which `encode` made JSON; messages call it `name`.
 
-    With `may_miss`, a `Missing` takes the place of what this program does not have.
-
-    Raises
-    ------
-    ModelFormatError
-        If a class is named that this program has not registered, or if anything is not what it should be.
+    Raises ModelFormatError if anything is not what it should be. For a class that this program has not registered, a
+    `Missing` is returned instead with `may_miss`.
     """
     if content is None or type(content) in (bool, float, str):
         return content

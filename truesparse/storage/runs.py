@@ -88,13 +88,13 @@ def store_run(state: TrainingState, *, training: bool) -> Stored:
     """Return the history of a run; with `training`, also the moments and the best epoch, with which it can go on."""
     moments, best = (state.optimizer_state, state.best) if training else ({}, None)
     metadata = {
-        "progress": {field.name: _store_number(getattr(state.progress, field.name)) for field in fields(Progress)},
+        # JSON has neither infinity nor NaN.
+        "progress": {key: x if math.isfinite(x) else str(x) for key, x in vars(state.progress).items()},
         "optimizer_steps": state.optimizer_steps,
         "moments": sorted(moments) if training else None,
         "best_optimizer_steps": best.optimizer_steps if best else None,
     }
-    columns = state.history.as_dict()
-    arrays = {f"history.{name}": np.array(column) for name, column in columns.items() if column}
+    arrays = {f"history.{name}": np.array(column) for name, column in state.history.as_dict().items() if column}
     arrays |= {f"moment.{name}": vector for name, vector in moments.items()}
     if best:
         for index, pattern in enumerate(best.patterns):
@@ -108,7 +108,8 @@ def store_run(state: TrainingState, *, training: bool) -> Stored:
 def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState:
     """Return the state of `store_run`; moments that were not stored start anew when training goes on."""
     described = section.section("progress")
-    progress = Progress(**{field.name: _restore_number(described, field) for field in fields(Progress)})
+    take: dict[Any, Any] = {bool: lambda key: described.take(key, bool), float: described.number, int: described.count}
+    progress = Progress(**{field.name: take[field.type](field.name) for field in fields(Progress)})
     described.close()
     epochs, steps = progress.epoch - progress.plan_epoch, progress.step - progress.plan_step
     if epochs < 0 or steps < epochs:  # an epoch takes a step or more
@@ -150,22 +151,9 @@ def _restore_pattern(name, shape, arrays, nnz=None):
 def _restore_history(arrays, n_epochs, n_layers):
     if n_epochs == 0:
         return History()
-    columns = {}
+    columns = []
     for field in fields(EpochRecord):
-        per_layer = field.name in ("nnz", "edges_replaced")
-        kinds = "i" if per_layer or field.name == "epoch" else "f"
-        shape = (n_epochs, n_layers) if per_layer else (n_epochs,)
-        columns[field.name] = arrays.take(f"history.{field.name}", kinds, shape).tolist()
-    return History(EpochRecord(*values) for values in zip(*columns.values(), strict=True))
-
-
-def _store_number(value):
-    return value if math.isfinite(value) else str(value)  # JSON has neither infinity nor NaN
-
-
-def _restore_number(section, field):
-    if field.type is bool:
-        return section.take(field.name, bool)
-    if field.type is float:
-        return section.number(field.name)
-    return section.count(field.name)
+        shape = (n_epochs, n_layers) if field.type == list[int] else (n_epochs,)
+        kinds = "f" if field.type is float else "i"
+        columns.append(arrays.take(f"history.{field.name}", kinds, shape).tolist())
+    return History(EpochRecord(*values) for values in zip(*columns, strict=True))

@@ -56,13 +56,9 @@ class SReLU(nn.Module):
         return torch.minimum(torch.maximum(z, low), high) + left * z_left + right * z_right
 
 
-def _piecewise_linear(slope: np.ndarray) -> nn.Module:
-    return nn.LeakyReLU(float(slope[0])) if slope[0] else nn.ReLU()
-
-
 # Modules of the functions that `Activation.exported` names, each made from its arguments.
 ACTIVATION_MODULES = {
-    "piecewise_linear": _piecewise_linear,
+    "piecewise_linear": lambda slope: nn.LeakyReLU(float(slope[0])) if slope[0] else nn.ReLU(),
     "tanh": lambda _: nn.Tanh(),
     "logistic": lambda _: nn.Sigmoid(),
     "identity": lambda _: nn.Identity(),

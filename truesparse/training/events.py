@@ -14,11 +14,7 @@ from truesparse.training.state import EpochRecord
 
 
 class Callback(Protocol):
-    """Anything with one or several of these methods.
-
-    In scikit-learn 1.9, the events of a fit are ``setup`` and ``teardown``; those of a training, and those of an epoch,
-    are ``on_fit_task_begin`` and ``on_fit_task_end``.
-    """
+    """Anything with one or several of these methods."""
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
         """Called by an estimator before a fit; ``write_checkpoint(path)`` may be called in `on_epoch_end`."""

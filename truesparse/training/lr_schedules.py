@@ -34,11 +34,10 @@ class Step:
     gamma: float = 0.1
 
     def __post_init__(self):
-        milestones = self.milestones
-        if not (isinstance(milestones, tuple) and all(is_number(share, 0, 1) for share in milestones)):
-            raise ValueError(f"milestones={milestones!r} must be a tuple of shares in [0, 1].")
+        if not (isinstance(self.milestones, tuple) and all(is_number(share, 0, 1) for share in self.milestones)):
+            raise ValueError(f"milestones={self.milestones!r} must be a tuple of shares in [0, 1].")
         # The last factor must be finite too: the power of a large number raises OverflowError.
-        check_number("gamma", self.gamma, 0, LARGEST ** (1 / max(1, len(milestones))))
+        check_number("gamma", self.gamma, 0, LARGEST ** (1 / max(1, len(self.milestones))))
 
     def factor(self, step: int, total_steps: int) -> float:
         """As `Constant.factor`."""

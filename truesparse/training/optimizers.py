@@ -23,16 +23,9 @@ class Optimizer(Protocol):
         """Return a fresh state: named vectors as long as `params`, all zero."""
 
     def step(
-        self,
-        params: FloatArray,
-        gradient: FloatArray,
-        state: dict[str, FloatArray],
-        *,
-        learning_rate: float,
-        alpha: float,
-        n_weights: int,
-        n_steps: int,
-    ) -> None:
+        self, params: FloatArray, gradient: FloatArray, state: dict[str, FloatArray], *,
+        learning_rate: float, alpha: float, n_weights: int, n_steps: int,
+    ) -> None:  # fmt: skip
         """Update `params` and `state` in place; `gradient` has the shape (n_params,).
 
         `alpha` is the strength of the L2 penalty on the first `n_weights` parameters, which `gradient` does not

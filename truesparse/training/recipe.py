@@ -26,11 +26,9 @@ class Recipe:
 
     Parameters
     ----------
-    loss, hidden_layer_sizes, activation, dropout, dtype, evolution, batch_size, shuffle, batch_transform, tol
-        As for the estimators, but objects in place of names.
     topology, initializer, optimizer, learning_rate, lr_schedule, n_epochs, patience
         The estimators' ``topology_init``, ``weight_init``, ``solver``, ``learning_rate_init``, ``learning_rate``,
-        ``max_iter`` and ``n_iter_no_change``, likewise.
+        ``max_iter`` and ``n_iter_no_change``. These and the others have objects in place of names.
     epsilon, density : float, optional
         At most one of the two. Without both, `epsilon` is 1.
     alpha : float
@@ -69,8 +67,7 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int, re
     streams = RandomStreams(seed)
     rule, initializer = recipe.topology, recipe.initializer
     shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
-    dense_start = DenseStart(source, recipe.loss, recipe.activation, initializer, streams, reduce)
-    signals = {"dense_start": dense_start}
+    signals = {"dense_start": DenseStart(source, recipe.loss, recipe.activation, initializer, streams, reduce)}
     patterns = first_patterns(
         rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals
     )

@@ -14,18 +14,12 @@ from truesparse.topology import Pattern
 class Progress:
     """Counters of a training run.
 
-    Parameters
-    ----------
-    step, epoch, epoch_step : int
-        Steps and epochs done over all calls of `Trainer.train`, and steps done in this epoch.
-    plan_step, plan_epoch, planned_steps : int
-        Steps and epochs done when the plan of the schedules began, and steps of that plan.
-    in_parts : bool
-        Whether the plan goes on over several calls of `Trainer.train`.
-    best : float
-        Best validation score, or minus the best training loss.
-    stall, longest_stall, settled : int
-        Epochs since `best` improved, now and at most; epochs since a connection was last replaced.
+    - ``step``, ``epoch``, ``epoch_step``: steps and epochs done over all calls of `Trainer.train`; steps in this epoch.
+    - ``plan_step``, ``plan_epoch``, ``planned_steps``: steps and epochs done when the plan of the schedules began, and
+      steps of that plan, which goes on over several calls of `Trainer.train` if ``in_parts``.
+    - ``best``: best validation score, or minus the best training loss.
+    - ``stall``, ``longest_stall``: epochs since ``best`` improved, now and at most.
+    - ``settled``: epochs since a connection was last replaced.
     """
 
     step: int = 0
@@ -60,10 +54,6 @@ class Progress:
         self.stall = 0 if value > self.best + tol else self.stall + 1
         self.longest_stall = max(self.longest_stall, self.stall)
         self.best = max(self.best, value)
-
-    def epochs_stalled(self, *, by_validation: bool) -> int:
-        """Return epochs without improvement; without validation, only those in which no connection was replaced."""
-        return self.stall if by_validation else min(self.stall, self.settled)
 
 
 @dataclass(frozen=True)

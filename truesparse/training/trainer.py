@@ -48,16 +48,10 @@ class Start(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Validation:
-    """Validation data and their score.
+    """Validation data and their score, which decides when training stops and which epoch's network is kept.
 
-    Parameters
-    ----------
-    source : Source
-    score : callable, optional
-        ``score(predictions, target)`` of arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None means
-        minus the loss.
-    decides : bool
-        Whether the score decides when training stops and which epoch's network is kept; else it is only recorded.
+    ``score(predictions, target)`` takes arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None means
+    minus the loss. Without `decides`, it is only recorded.
     """
 
     source: Source
@@ -70,16 +64,12 @@ class Trainer:
 
     Parameters
     ----------
-    network, recipe : Network, Recipe
-    source : Source
-        The training samples, of the network's dtype, with encoded targets.
-    seed : int
-        Of all random streams.
+    network, recipe, source, seed : MLP, Recipe, Source, int
+        The source has the network's dtype and encoded targets; the seed is that of all random streams.
     state : TrainingState, optional
         State of an earlier training of this network. Moments of another kind of optimiser start anew.
     validation : Validation, optional
         If it decides, the network of the best epoch since units were last removed is restored in the end.
-    callbacks : sequence of Callback
     reduce : Reduce
         Adds arrays up over processes, each of which has a `Shard` of the samples and makes the same steps.
 
@@ -143,11 +133,8 @@ class Trainer:
     def train(self, start: Start = Start.NEW) -> None:
         """Run the epochs that are due.
 
-        Raises
-        ------
-        ValueError
-            If the arrays of a batch do not fit into memory, before anything is changed; or if the loss or a parameter
-            becomes infinite or NaN.
+        Raises ValueError if the arrays of a batch do not fit into memory, before anything is changed; or if the loss or
+        a parameter becomes infinite or NaN.
         """
         self._check_memory()
         progress, recipe = self.state.progress, self.recipe
@@ -175,7 +162,10 @@ class Trainer:
             self.between_epochs = False
             if asked or self.stop_requested or self._is_stalled():
                 break
-        self._restore_best()
+        best, self.state.best = self.state.best, None
+        if best is not None:
+            self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
+            self.state.optimizer_steps = best.optimizer_steps
         self._notify("on_train_end")
 
     def _epoch(self) -> EpochRecord | None:
@@ -237,7 +227,7 @@ class Trainer:
 
     def _step(self) -> float:
         """Make one step of the optimiser along the gradient; return its learning rate."""
-        progress, state, recipe = self.state.progress, self.state, self.recipe
+        network, progress, state, recipe = self.network, self.state.progress, self.state, self.recipe
         factor = recipe.lr_schedule.factor(progress.steps_of_plan, progress.planned_steps)
         if not (isinstance(factor, Real) and 0 <= factor < math.inf):
             raise ValueError(
@@ -248,27 +238,17 @@ class Trainer:
         progress.epoch_step += 1
         state.optimizer_steps += 1
         recipe.optimizer.step(
-            self.network.params,
-            self.network.gradient,
-            state.optimizer_state,
-            learning_rate=learning_rate,
-            alpha=recipe.alpha,
-            n_weights=self.network.n_weights,
-            n_steps=state.optimizer_steps,
-        )
+            network.params, network.gradient, state.optimizer_state, learning_rate=learning_rate, alpha=recipe.alpha,
+            n_weights=network.n_weights, n_steps=state.optimizer_steps,
+        )  # fmt: skip
         return learning_rate
 
     def _evolve(self) -> np.ndarray:
         """Update the topology if that is due; return how many connections of each layer were replaced."""
         progress, network, evolution = self.state.progress, self.network, self.recipe.evolution
-        none = np.zeros(len(network.layers), dtype=np.int64)
-        if evolution is None:
-            return none
-        drop_fraction = due_fraction(
-            evolution.schedule, progress.steps_of_plan, progress.epoch_step, progress.planned_steps
-        )
-        if not drop_fraction:
-            return none
+        place = progress.steps_of_plan, progress.epoch_step, progress.planned_steps
+        if evolution is None or not (drop_fraction := due_fraction(evolution.schedule, *place)):
+            return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
         # Activations that overflow here make the loss infinite as well, which raises an error.
         signals = self._signals.at(progress.step, self._workspace)
@@ -283,10 +263,8 @@ class Trainer:
         """Give grown weights, which are zero so far, their first values."""
         if grow_init == "zeros":
             return
-        initializer: Any = grow_init
-        factor: Any = 1.0
-        if isinstance(grow_init, Real):
-            initializer, factor = self.recipe.initializer, grow_init
+        scales = isinstance(grow_init, Real)  # a factor of the first weights
+        initializer, factor = (self.recipe.initializer, grow_init) if scales else (grow_init, 1.0)
         rng = self.streams("grown weights", self.state.progress.step)
         for layer, rewiring in zip(self.network.layers, rewirings, strict=True):
             if rewiring is not None:
@@ -312,7 +290,9 @@ class Trainer:
         return self.validation is not None and self.validation.decides
 
     def _is_stalled(self) -> bool:
-        stalled = self.state.progress.epochs_stalled(by_validation=self._decided_by_validation)
+        """Return whether patience has run out; without validation, only epochs without replaced connections count."""
+        progress = self.state.progress
+        stalled = progress.stall if self._decided_by_validation else min(progress.stall, progress.settled)
         return stalled >= self.recipe.patience
 
     def _keep_if_best(self, record: EpochRecord) -> None:
@@ -323,12 +303,6 @@ class Trainer:
         if self._decided_by_validation and value > progress.best:
             state.best = BestEpoch(*self.network.snapshot(*state.optimizer_state.values()), state.optimizer_steps)
         progress.observe(value, self.recipe.tol)
-
-    def _restore_best(self) -> None:
-        best, self.state.best = self.state.best, None
-        if best is not None:
-            self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
-            self.state.optimizer_steps = best.optimizer_steps
 
     def _validate(self) -> tuple[float, float]:
         """Return loss and score of the validation data; NaN without."""
