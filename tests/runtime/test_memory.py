@@ -16,8 +16,7 @@ import truesparse
 rng = np.random.default_rng(0)
 X, y = rng.standard_normal((300, 50), dtype=np.float32), rng.integers(3, size=300)
 settings = dict(epsilon=2, max_iter=2, update_every=2, batch_size=50, random_state=0)
-first = {"snip": "snip", "SNIP()": truesparse.evolution.SNIP()}.get(sys.argv[1])
-settings |= dict(evolution="static", topology_init=first) if first else dict(evolution=sys.argv[1])
+settings |= {"snip": dict(evolution="static", topology_init="snip")}.get(sys.argv[1], dict(evolution=sys.argv[1]))
 settings["early_stopping"] = True
 truesparse.SparseMLPClassifier((200, 200), **settings).fit(X, y)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -29,7 +28,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, repl
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource is not available")
-@pytest.mark.parametrize("evolution", [*sorted(PRESETS), "snip", "SNIP()"])
+@pytest.mark.parametrize("evolution", [*sorted(PRESETS), "snip"])
 def test_peak_memory_of_a_fit(evolution):
     output = subprocess.run(
         [sys.executable, "-c", PROGRAM, evolution], capture_output=True, text=True, check=True, env=dict(os.environ)

@@ -65,10 +65,6 @@ class Parameters(BaseEstimator):
         "callbacks": [list, tuple, None],
     }
 
-    def _set_parameters(self, given):
-        """Set an attribute for each parameter; `given` are the local variables of ``__init__``."""
-        self.__dict__.update({name: value for name, value in given.items() if name != "self"})
-
     def _validate_params(self):
         """Check all parameters but those that a file could only name, which predictions do not need."""
         if isinstance(self.evolution, str) and self.evolution in FIRST_TOPOLOGIES:

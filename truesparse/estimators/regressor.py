@@ -185,7 +185,36 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         callbacks=None,
         loss="squared_error",
     ):
-        self._set_parameters(locals())
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.evolution = evolution
+        self.epsilon = epsilon
+        self.density = density
+        self.drop_fraction = drop_fraction
+        self.update_every = update_every
+        self.topology_init = topology_init
+        self.activation = activation
+        self.weight_init = weight_init
+        self.dropout = dropout
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.batch_transform = batch_transform
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.n_jobs = n_jobs
+        self.dtype = dtype
+        self.callbacks = callbacks
+        self.loss = loss
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None):

@@ -14,7 +14,11 @@ from truesparse.training.state import EpochRecord
 
 
 class Callback(Protocol):
-    """Anything with one or several of these methods."""
+    """Anything with one or several of these methods.
+
+    scikit-learn's own callbacks, from 1.9 on, have ``setup`` and ``teardown`` for the begin and end of a fit, and
+    ``on_fit_task_begin`` and ``on_fit_task_end`` for those of a training and of an epoch.
+    """
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
         """Called by an estimator before a fit; ``write_checkpoint(path)`` may be called in `on_epoch_end`."""
