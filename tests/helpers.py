@@ -13,6 +13,7 @@ from truesparse.network.initial_weights import FanIn, draw
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.runtime.plugins import resolve
+from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 
 # Every method as parameters of an estimator; two of them are first topologies.
@@ -63,9 +64,16 @@ def two_layers(w, slope, dtype, dropout=0.0):
 
 
 def forward(network, x, workspace, rng=None, **options):
-    """The sums for an array of inputs, (n_features, batch)."""
+    """The sums for an array of inputs, (n_features, batch), with dropout if there is a generator."""
     workspace.set_inputs(x)
-    return network.forward(workspace, rng, **options)
+    draws = None if rng is None else Draws(int(rng.integers(2**63)), step=3)
+    return network.forward(workspace, draws, **options)
+
+
+def factors_of_dropout(workspace, n_units):
+    """What the activations of the first units were multiplied by, (n_units, batch)."""
+    bits = np.unpackbits(workspace.kept[:n_units].view(np.uint8), axis=1, bitorder="little")
+    return bits[:, : workspace.batch] * workspace.dropout[2]
 
 
 def backward(network, delta, workspace):

@@ -177,18 +177,6 @@ def test_datasets_fetches_in_one_place_only():
     assert {caller for caller, called in calls if called == "_fetch"} == {"_get"}
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("truesparse.kernels.")])
-def test_no_kernel_calls_a_kernel_of_another_file(name):
-    """Numba's cache would not notice a change of the other file.
-
-    What all kernels are made of is excepted, and so are files that compile nothing.
-    """
-    shared = {f"truesparse.kernels.{module}" for module in ("cache", "jit", "lanes", "table")}
-    imported = set(imports(MODULES[name]))
-    if "numba" in imported or "truesparse.kernels.jit" in imported:
-        assert not {module for module in imported if module.startswith("truesparse.")} - shared
-
-
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith(".reference")])
 def test_nothing_sparse_is_made_dense(name):
     calls = {

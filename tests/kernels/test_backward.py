@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from helpers import BATCHED_SHAPES as SHAPES
-from helpers import backward, forward, random_csr, tolerance, two_layers
+from helpers import backward, factors_of_dropout, forward, random_csr, tolerance, two_layers
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.data import array_source
@@ -53,7 +53,7 @@ def test_errors_replace_the_activations(activation, dropout, batch, dtype, rng):
     delta = rng.standard_normal((20, batch)).astype(dtype)
     workspace = network.workspace(batch)
     forward(network, x, workspace, rng, all_units=True)
-    factors = workspace.factors[:30, :batch] if dropout else 1
+    factors = factors_of_dropout(workspace, 30) if dropout else 1
     z = first @ x
     derivative = {
         "tanh": lambda: 1 - np.tanh(z) ** 2,
@@ -111,7 +111,8 @@ def test_gradient_of_sparse_inputs_is_the_sampled_dense_product(batch, dtype, rn
 def test_errors_of_products_are_the_reference(activation, drops, dtype, rng):
     z, d = (rng.standard_normal((7, 48)).astype(dtype) for _ in range(2))
     kept = 1.5 if drops else 1.0
-    factors = rng.choice([0 if drops else kept, kept], z.shape).astype(dtype)
+    bits = rng.integers(2, size=z.shape) if drops else np.ones(z.shape, int)
+    factors = (kept * bits).astype(dtype)
     f, derivative, kind, slope = {
         "piecewise linear": (np.where(z > 0, z, -0.3 * z), np.where(z > 0, 1, -0.3), PIECEWISE_LINEAR, -0.3),
         "tanh": (np.tanh(z), 1 - np.tanh(z) ** 2, TANH, 1 / kept),
@@ -123,7 +124,8 @@ def test_errors_of_products_are_the_reference(activation, drops, dtype, rng):
     gradient, a = np.full(7, np.nan, dtype), (factors * f).astype(dtype).reshape(-1)
     errors_of_products(
         layer, d.reshape(-1), dtype(slope), gradient, a, masks.reshape(-1),
-        factors.reshape(-1) if drops else factors.reshape(-1)[:0], 48, width_of(16), 3,
+        np.packbits(bits[: 7 if drops else 0], axis=1, bitorder="little").view(np.uint16).reshape(-1), dtype(kept), 48,
+        width_of(16), 3,
     )  # fmt: skip
     errors, biases = reference.errors_of_products(d, derivative, factors)
     assert_allclose(a.reshape(z.shape), errors, **tolerance(dtype))

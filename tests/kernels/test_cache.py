@@ -21,10 +21,13 @@ from truesparse.kernels.lanes import width_of
 from truesparse.kernels.table import FAN_OUT, empty_table
 layer, dtype = empty_table(1)[0], os.environ.get("DTYPE", "float64")
 layer[FAN_OUT] = 1
-a, factors = np.full(16, -2, dtype), np.empty(0, dtype)
+a, bits, index = np.full(16, -2, dtype), np.empty(0, np.uint16), np.empty(0, np.int32)
+dropout = np.uint64(0), np.uint16(0), a.dtype.type(1)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    forward.activate(layer, factors.dtype.type(0.5), a, np.zeros(1, np.uint16), factors, 16, width_of(16), 1)
+    forward.activate(
+        layer, a.dtype.type(0.5), a, np.zeros(1, np.uint16), bits, dropout, 16, index, width_of(16), 1
+    )
 n_found = sum(forward.activate.stats.cache_hits.values())
 print(a[0], n_found, *(str(warning.message) for warning in caught))
 """

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from helpers import BATCHED_SHAPES as SHAPES
-from helpers import backward, forward, random_csr, tolerance, two_layers
+from helpers import backward, factors_of_dropout, forward, random_csr, tolerance, two_layers
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -48,7 +48,7 @@ def test_factors_multiply_what_went_through_the_activation(dtype, rng):
     x = rng.standard_normal((7, 20)).astype(dtype)
     workspace = full_of_nan(network, 20)
     forward(network, x, workspace, rng)
-    factors = workspace.factors[:9, :20]
+    factors = factors_of_dropout(workspace, 9)
     expected, _ = reference.forward(w.data, w.indices, w.indptr, network.layers[0].bias, x, 0.5, factors)
     assert_allclose(workspace.outputs_of(0), expected, **tolerance(dtype))
     assert np.any(factors == 0)
@@ -93,12 +93,15 @@ def test_sparse_inputs_are_the_dense_product(batch, dtype, rng):
 @pytest.mark.parametrize("drops", [False, True])
 def test_activate_is_the_reference(drops, dtype, rng):
     z = rng.standard_normal((7, 48)).astype(dtype)
-    layer = empty_table(1)[0]
+    layer, index = empty_table(1)[0], np.empty(0, np.int32)
     layer[FAN_OUT] = 7
-    factors = rng.integers(3, size=z.size if drops else 0).astype(dtype)
-    a, masks = z.copy(), np.zeros((7, 3), np.uint16)
-    activate(layer, dtype(-0.3), a.reshape(-1), masks.reshape(-1), factors, 48, width_of(16), 3)
-    expected, signs = reference.activate(z, dtype(-0.3), factors.reshape(z.shape) if drops else 1)
+    a, masks, kept = z.copy(), np.zeros((7, 3), np.uint16), np.zeros((7 if drops else 0, 3), np.uint16)
+    dropout = np.uint64(5), np.uint16(20000), dtype(1.5)
+    activate(
+        layer, dtype(-0.3), a.reshape(-1), masks.reshape(-1), kept.reshape(-1), dropout, 48, index, width_of(16), 3
+    )
+    factors = dtype(1.5) * reference.draw(5, range(7), 48, 20000) if drops else 1
+    expected, signs = reference.activate(z, dtype(-0.3), factors)
     assert_array_equal(a, expected)
     assert_array_equal(np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little"), signs)
 
@@ -146,7 +149,6 @@ def test_units_that_nothing_reads_are_left_out_unless_asked_for(rng):
     x, workspace = rng.uniform(1, 2, (4, 5)), full_of_nan(network, 5)
     for _ in range(2):  # from the first backward pass on, the network knows who reads whom
         z = forward(network, x, workspace).copy()
-        network.gradient[:] = np.nan
         backward(network, np.ones((2, 5)), workspace)
         assert_array_equal(network.layers[0].data_gradient != 0, [True, True, False, True])
         assert_array_equal(network.layers[1].data_gradient != 0, [True, False, False, True])

@@ -64,6 +64,7 @@ from truesparse.kernels.lanes import PLAIN
 from truesparse.network.layers import SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.runtime.plugins import resolve
+from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 rng = np.random.default_rng(0)
 shapes, bytes = [(30, 9), (20, 30), (40, 20)], b""
@@ -73,7 +74,7 @@ for activation in ("all_relu", "tanh"):
     network.params[:] = rng.standard_normal(network.params.size)
     workspace = network.workspace(30)
     workspace.set_inputs(rng.standard_normal((9, 30)))
-    z = network.forward(workspace, rng)
+    z = network.forward(workspace, Draws(7, 3))
     bytes += z.tobytes()
     network.backward(workspace)
     bytes += network.gradient.tobytes()

@@ -4,7 +4,16 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels import reference
 from truesparse.kernels.jit import threads
-from truesparse.kernels.losses import softmax_cross_entropy
+from truesparse.kernels.losses import (
+    ABSOLUTE,
+    BINARY,
+    HUBER,
+    POISSON,
+    SQUARED,
+    losses_of_outputs,
+    softmax_cross_entropy,
+    weigh,
+)
 
 
 @pytest.mark.parametrize("shape", [(2, 1), (3, 16), (10, 100), (300, 7)])
@@ -33,3 +42,24 @@ def test_a_sample_has_the_same_bytes_wherever_it_stands(rng):
     for s in (0, 17, 49):
         softmax_cross_entropy(np.ascontiguousarray(z[:, s : s + 1]), none, alone, no_losses)
         assert_array_equal(alone[:, 0], whole[:, s])
+
+
+@pytest.mark.parametrize("kind", [BINARY, SQUARED, ABSOLUTE, HUBER, POISSON])
+def test_losses_of_outputs(kind, dtype, rng):
+    z = rng.normal(0, 2, (3, 40)).astype(dtype)
+    values = rng.integers(3 if kind == POISSON else 2, size=(40, 3)).astype(dtype)
+    expected, expected_gradient = reference.losses_of_outputs(kind, 0.7, z, values)
+    losses = np.empty(40)
+    losses_of_outputs(kind, 0.7, z, values, z, losses)  # the gradient may take the place of z
+    assert_allclose(losses, expected, rtol=1e-5)
+    assert_allclose(z, expected_gradient, rtol=1e-5, atol=1e-6)
+
+
+def test_weigh(dtype, rng):
+    gradient, losses, weights = rng.standard_normal((3, 40)).astype(dtype), rng.random(40), rng.random(40)
+    for given in (weights, np.empty(0)):
+        expected = reference.weigh(gradient, losses, given if given.size else np.ones(40), 50)
+        got = gradient.copy(), losses.copy()
+        weigh(*got, given, 50)
+        assert_allclose(got[0], expected[0], rtol=1e-6)
+        assert_allclose(got[1], expected[1])

@@ -8,6 +8,7 @@ from truesparse.data import array_source
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
 from truesparse.runtime.plugins import resolve
+from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 
 
@@ -34,7 +35,7 @@ def test_full_sparse_layers_and_dense_ones_are_the_same(rng):
                 source = array_source(data)
                 workspace = network.workspace(11, dense_inputs=not source.is_sparse)
                 source.read(np.arange(11), workspace)
-                z = network.forward(workspace, np.random.default_rng(2)).copy()
+                z = network.forward(workspace, Draws(2, 5)).copy()
                 network.backward(workspace)
                 results.append((z, network.gradient.copy()))
             for z, gradient in results[1:]:

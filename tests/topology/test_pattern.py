@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from helpers import random_csr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -94,24 +93,15 @@ def test_impossible_nnz(nnz, rng):
         Pattern.sample((2, 3), nnz, rng)
 
 
-def test_transposed_index(rng):
-    w = random_csr((13, 9), 0.3, rng)
-    rows_t, indptr_t, perm_t = Pattern.from_csr(w).transposed_index
-    transposed = csr_array((w.data[perm_t], rows_t, indptr_t), shape=(9, 13))
-    assert_array_equal(transposed.toarray(), w.toarray().T)
-
-
 def test_a_pattern_is_immutable_and_copies_are_itself(rng):
     pattern = Pattern.sample((4, 5), 5, rng)
     with pytest.raises(ValueError, match="read-only"):
         pattern.indices[0] = 3
     assert copy.deepcopy(pattern) is pattern
-    _ = pattern.transposed_index
     stored = pickle.dumps(pattern)
     again = pickle.loads(stored)
     assert_array_equal(again.keys, pattern.keys)
     assert not again.indices.flags.writeable
-    assert b"transposed_index" not in stored
 
 
 def test_full(rng):

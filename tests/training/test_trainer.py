@@ -16,6 +16,7 @@ from truesparse.evolution import Constant as EveryStep
 from truesparse.evolution import Evolution, Random, preset
 from truesparse.network.initial_weights import Dense, FanIn
 from truesparse.network.losses import SoftmaxCrossEntropy, SquaredError
+from truesparse.runtime.random_streams import Draws
 from truesparse.training.lr_schedules import Constant, Cosine
 from truesparse.training.optimizers import SGD, Adam
 from truesparse.training.recipe import Recipe
@@ -330,9 +331,9 @@ def test_batches_that_would_not_fit_are_refused_before_anything_is_changed(data,
     needed = trainer.network.bytes_needed(batch)
     workspace = trainer.network.workspace(batch)
     data.read(np.arange(batch), workspace)
-    trainer.network.forward(workspace, rng)
+    trainer.network.forward(workspace, Draws(1, 1))
     trainer.network.backward(workspace)
-    arrays = workspace.a, workspace.masks, workspace.factors, workspace.scratch(8)  # the inputs of the full layer
+    arrays = workspace.a, workspace.masks, workspace.kept, workspace.scratch(8)  # the inputs of the full layer
     assert needed == sum(array.nbytes for array in arrays)
     monkeypatch.setattr("truesparse.training.trainer.available_bytes", lambda: needed - 1)
     message = f"batch_size={batch} needs {needed} bytes .* more than the {needed - 1} bytes"

@@ -44,6 +44,10 @@ class Source(ABC):
         rows = sound_batch(name, self.rows(samples), shape, self.dtype, is_sparse=self.is_sparse)
         array_source(rows).read(np.arange(samples.size), workspace)
 
+    def in_memory(self, samples: IndexArray) -> tuple[np.ndarray, IndexArray] | None:
+        """Return a C-contiguous array that kernels can read, and the rows of it that some samples are; or None."""
+        return None
+
     def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield all samples once, in pieces: shuffled by `rng`, or in order for None."""
         samples = np.arange(self.n_samples)
@@ -109,6 +113,10 @@ class ArraySource(Source):
         else:
             gather_dense(self.X, self._places(samples), workspace.features)
 
+    def in_memory(self, samples: IndexArray) -> tuple[np.ndarray, IndexArray] | None:
+        """Return the array and the rows, unless it is a memory map."""
+        return None if self._rows.is_mapped else (self.X, self._places(samples))
+
     def subset(self, samples: IndexArray) -> "ArraySource":
         """Return some of the samples; `X` is shared."""
         return type(self)(self.X, None if self.target is None else self.target[samples], self._places(samples))
@@ -135,6 +143,9 @@ class CSRSource(ArraySource):
         """Give the workspace a row for each feature that some of these samples store."""
         workspace.begin(samples.size)
         workspace.sparse_inputs = self.present(samples, workspace.shape.stride)
+
+    def in_memory(self, samples: IndexArray) -> None:
+        """Return None: kernels read rows of an array only."""
 
     def present(self, samples: IndexArray, stride: int) -> SparseInputs:
         """Return the features that some samples store, and their values (n, stride), valid until the next call."""

@@ -140,7 +140,7 @@ class ErrorStream(ActivationStream):
                 copy = copies[end - sizes[layer] : end]
                 copy[:] = activations[layer]
                 activations[layer] = copy
-            self._backward(z, samples)
+            self._backward(z, samples, all_units=True)
             yield activations, [self._workspace.outputs_of(layer) for layer in range(len(ends))]
 
     def halves(self) -> tuple["ErrorStream", "ErrorStream"]:
@@ -163,8 +163,8 @@ class ErrorStream(ActivationStream):
         total = self.reduce(total)
         return [total[slots] for slots in network.weight_slices()]
 
-    def _backward(self, z, samples):
+    def _backward(self, z, samples, all_units=False):
         target: Any = self._source.target
         self._check_loss(self._loss(z, target[samples], z))  # the gradient takes the place of z
         z *= samples.size / self.n_samples
-        self._network.backward(self._workspace)
+        self._network.backward(self._workspace, all_units=all_units)

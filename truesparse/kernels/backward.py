@@ -1,27 +1,30 @@
 """The backward pass of sparse layers: the gradient of the stored weights only, and the errors of the units below.
 
     ∂L/∂W_l = δ_l a_(l−1)ᵀ at the stored pairs          a dense product, sampled at a pattern (SDDMM)
-    δ_(l−1) = (W_lᵀ δ_l) · factors · f′(z_(l−1))        gathered along the columns of W, through its transposed index
+    δ_(l−1) = dropout(W_lᵀ δ_l) · f′(z_(l−1))           gathered along the columns of W, through its transposed index
     ∂L/∂b_l = Σ_batch δ_l
 
 Both products take the same rows of δ_l for the weights of an input unit, so they share one pass over these: each row is
 read once, multiplied with the unit's activations for the gradient, and added up for its error. The error then takes
 the place of the activations, which are not needed any more: one number per unit and sample is all that is held.
 
-All arrays are those of `forward`, a row for each unit. Cost: 4 · nnz · lanes operations; half of them for a first
-layer, whose inputs have no error, and whose gradient is gathered along its rows.
+Units that are on no path to an output have no error, and the gradients of their weights are zero: the vector of the
+gradient holds zeros there before, and nothing writes to them. All arrays are those of `forward`, a row for each unit.
+Cost: 4 · nnz · lanes operations; half of them for a first layer, whose inputs have no error, and whose gradient is
+gathered along its rows.
 """
 
 import numpy as np
 from numba import prange
 
 from truesparse.kernels import table as fields
+from truesparse.kernels.draws import where_kept
 from truesparse.kernels.jit import parallel, serial
 from truesparse.kernels.lanes import CHUNK, axpy, dot, dots, full, load, store, times, total, where_positive
 
 
 @serial
-def _bias_gradient(layer, gradient, a, stride, width, column, adds, part, n_parts):
+def bias_gradient_part(layer, gradient, a, stride, width, column, adds, part, n_parts):
     """Compute ∂L/∂b of one part of the units whose errors come from the loss."""
     n_rows, biases = layer[fields.FAN_OUT], gradient[layer[fields.BIASES] :]
     for row in range(part * n_rows // n_parts, (part + 1) * n_rows // n_parts):
@@ -33,22 +36,20 @@ def _bias_gradient(layer, gradient, a, stride, width, column, adds, part, n_part
 def _gradient_rows(layer, gradient, a, stride, index, width, column, adds, part, n_parts):
     """Compute ∂L/∂W of one part of a first layer's rows from the lanes from `column` on."""
     indices, indptr = fields.pattern_of(layer, index)
-    first, last = fields.rows_of_part(indptr, part, n_parts)
-    consumers = fields.consumers_of(layer, index)
+    units = fields.units_of(layer, index)
+    low, high = fields.units_of_part(units, indptr, part, n_parts, True)
     weights = gradient[layer[fields.WEIGHTS] :]
     x, delta = layer[fields.INPUTS] * stride + column, layer[fields.OUTPUTS] * stride + column
     eight = np.empty(8, dtype=gradient.dtype)
-    for row in range(first, last):
+    for k in range(low, high):
+        row = np.intp(units[k])
         slot, end = np.intp(indptr[row]), np.intp(indptr[row + 1])
-        if not fields.is_read(consumers, row):
-            weights[slot:end] = 0
-            continue
         d = load(a, delta + row * stride, width)
         while slot + 8 <= end:
             if adds:
                 dots(eight, 0, d, a, x, indices, slot, stride)
-                for k in range(8):
-                    weights[slot + k] += eight[k]
+                for n in range(8):
+                    weights[slot + n] += eight[n]
             else:
                 dots(weights, slot, d, a, x, indices, slot, stride)
             slot += 8
@@ -70,36 +71,38 @@ def _times_smooth_derivative(d, f, activation, minus_one):
 
 
 @serial
-def _backward_part(table, slopes, i, params, gradient, a, masks, factors, stride, index, width, column, adds, part, n):
+def backward_part(
+    table, slopes, i, params, gradient, a, masks, kept, factor, stride, skip, index, width, column, adds, part, n_parts
+):
     """Compute ∂L/∂W of layer `i` for one part of its input units, their errors, and ∂L/∂b of the layer below."""
     if i == 0:
-        return _gradient_rows(table[0], gradient, a, stride, index, width, column, adds, part, n)
+        return _gradient_rows(table[0], gradient, a, stride, index, width, column, adds, part, n_parts)
     layer, below, slope = table[i], table[i - 1], slopes[i - 1]
     rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
-    first, last = fields.rows_of_part(indptr_t, part, n)
-    consumers = fields.consumers_of(layer, index)
+    activation, minus_one = below[fields.ACTIVATION], a.dtype.type(-1)
+    units = fields.units_of(below, index)
+    skip = skip and activation != fields.LEARNED  # whoever takes its derivative takes that of all units
+    first, last = fields.units_of_part(units, indptr_t, part, n_parts, skip)
     data = params[layer[fields.WEIGHTS] :]
     weights, biases = gradient[layer[fields.WEIGHTS] :], gradient[below[fields.BIASES] :]
-    activation, minus_one = below[fields.ACTIVATION], a.dtype.type(-1)
     delta, inputs = layer[fields.OUTPUTS] * stride + column, layer[fields.INPUTS] * stride + column
-    for unit in range(first, last):
+    for k in range(first, last):
+        unit = np.intp(units[k]) if skip else k
         offset = inputs + unit * stride
         x = load(a, offset, width)
         d = full(params.dtype.type(0), width)
         for entry in range(np.uintp(indptr_t[unit]), np.uintp(indptr_t[unit + 1])):
             row, slot = rows_t[entry], perm_t[entry]
-            g = gradient.dtype.type(0)
-            if fields.is_read(consumers, row):
-                d_row = load(a, delta + row * stride, width)
-                g = dot(x, d_row)
-                d = axpy(data[slot], d_row, d)
+            d_row = load(a, delta + row * stride, width)
+            g = dot(x, d_row)
+            d = axpy(data[slot], d_row, d)
             weights[slot] = weights[slot] + g if adds else g
         # As a function, shared with `errors_of_products`, the rest of this loop would take twice as long.
-        if factors.size > 0:
-            d = times(d, load(factors, offset, width))
+        if kept.size > 0:
+            d = where_kept(d, factor, kept, offset // CHUNK)
         if activation == fields.PIECEWISE_LINEAR:
             d = where_positive(d, slope, masks, offset // CHUNK)
-        else:  # errors of silenced units are zero by now, and all other factors are 1 / slope
+        else:  # errors of silenced units are zero by now, and all other activations were multiplied by 1 / slope
             d = _times_smooth_derivative(d, times(x, full(slope, width)), activation, minus_one)
         store(a, offset, d)
         biases[unit] = biases[unit] + total(d) if adds else total(d)
@@ -107,17 +110,20 @@ def _backward_part(table, slopes, i, params, gradient, a, masks, factors, stride
 
 @parallel
 def backward(
-    table, slopes, first_layer, last_layer, params, gradient, a, masks, factors, stride, index, width, n_tiles, n_parts
-):
+    table, slopes, first_layer, last_layer, params, gradient, a, masks, kept, factor, stride, skip, index, width,
+    n_tiles, n_parts,
+):  # fmt: skip
     """Fill the gradient of some layers, from the upper to the lower, and turn activations into errors.
 
     Parameters
     ----------
-    slopes : (n_layers,): slopes of piecewise-linear activations of the layers' outputs; for tanh and logistic, one over
-        the factor of the units that are not silenced
+    slopes : (n_layers,): slopes of piecewise-linear activations of the layers' outputs; for tanh and logistic, the
+        share of units that dropout keeps
     params, gradient : (n_params,); the gradient of the biases is filled for the units whose errors are made here, and
-        for the outputs of the network
+        for the outputs of the network; zero, and left so, for units that are on no path
     a : (n_rows · stride,), as `forward` left it, but with the errors of the upper layer in its rows
+    factor : number, what dropout multiplies kept activations by
+    skip : bool, whether the rows of units that are on no path may keep what they hold, instead of zero
     others : as for `forward`
     """
     for tile in range(n_tiles):
@@ -125,21 +131,22 @@ def backward(
         if last_layer == table.shape[0]:
             outputs = table[last_layer - 1]
             if n_parts == 1 or outputs[fields.FAN_OUT] < fields.SMALL:
-                _bias_gradient(outputs, gradient, a, stride, width, column, adds, 0, 1)
+                bias_gradient_part(outputs, gradient, a, stride, width, column, adds, 0, 1)
             else:
                 for part in prange(n_parts):
-                    _bias_gradient(outputs, gradient, a, stride, width, column, adds, part, n_parts)
+                    bias_gradient_part(outputs, gradient, a, stride, width, column, adds, part, n_parts)
         for i in range(last_layer - 1, first_layer - 1, -1):
             layer = table[i]
             if n_parts == 1 or layer[fields.NNZ] + layer[fields.FAN_OUT] < fields.SMALL:
-                _backward_part(
-                    table, slopes, i, params, gradient, a, masks, factors, stride, index, width, column, adds, 0, 1
-                )
+                backward_part(
+                    table, slopes, i, params, gradient, a, masks, kept, factor, stride, skip, index, width, column,
+                    adds, 0, 1,
+                )  # fmt: skip
                 continue
             for part in prange(n_parts):
-                _backward_part(
-                    table, slopes, i, params, gradient, a, masks, factors, stride, index, width, column, adds, part,
-                    n_parts,
+                backward_part(
+                    table, slopes, i, params, gradient, a, masks, kept, factor, stride, skip, index, width, column,
+                    adds, part, n_parts,
                 )  # fmt: skip
 
 
@@ -147,14 +154,14 @@ def backward(
 def _spread_gradient(layer, gradient, a, stride, features, x, index, width, column, first, last):
     """Add the share of some features of a batch, from the lanes from `column` on, to the gradient of their weights."""
     rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
-    consumers = fields.consumers_of(layer, index)
+    on_path = fields.on_path_of(layer)
     weights = gradient[layer[fields.WEIGHTS] :]
     delta = layer[fields.OUTPUTS] * stride + column
     for k in range(first, last):
         values = load(x, k * stride + column, width)
         for entry in range(indptr_t[features[k]], indptr_t[features[k] + 1]):
             row = rows_t[entry]
-            if fields.is_read(consumers, row):
+            if on_path[row]:
                 weights[perm_t[entry]] += dot(load(a, delta + row * stride, width), values)
 
 
@@ -176,8 +183,8 @@ def backward_sparse_inputs(layer, gradient, a, stride, features, x, index, width
 
 
 @serial
-def errors_of_products(layer, d, slope, gradient, a, masks, factors, stride, width, n_tiles):
-    """a ← d · factors · f′(z), and ∂L/∂b, for a layer whose errors' products d were made elsewhere.
+def errors_of_products(layer, d, slope, gradient, a, masks, kept, factor, stride, width, n_tiles):
+    """a ← dropout(d) · f′(z), and ∂L/∂b, for a layer whose errors' products d were made elsewhere.
 
     Parameters
     ----------
@@ -191,8 +198,8 @@ def errors_of_products(layer, d, slope, gradient, a, masks, factors, stride, wid
         for tile in range(n_tiles):
             errors = load(d, (row * n_tiles + tile) * n_lanes, width)
             offset = (layer[fields.OUTPUTS] + row) * stride + tile * n_lanes
-            if factors.size > 0:
-                errors = times(errors, load(factors, offset, width))
+            if kept.size > 0:
+                errors = where_kept(errors, factor, kept, offset // CHUNK)
             if activation == fields.PIECEWISE_LINEAR:
                 errors = where_positive(errors, slope, masks, offset // CHUNK)
             else:

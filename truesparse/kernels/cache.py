@@ -1,8 +1,8 @@
 """Storage of compiled kernels: their names on disk, and the directories that are read and written.
 
 Numba stores the machine code of a kernel under its file and its qualified name, and discards it when that file is
-edited. It notices neither an edit of the files that all kernels are made of, nor other settings of the compiler. So a
-hash of both is a part of every kernel's qualified name.
+edited. It notices neither an edit of another file whose kernels are called there, nor other settings of the compiler.
+So a hash of all files of this package and of the settings is a part of every kernel's qualified name.
 
 Numba refuses to compile where it finds no directory to write to, and does not read one that it cannot write to. Here,
 the places are
@@ -30,8 +30,6 @@ from numba.core.caching import FunctionCache, _CacheLocator, _SourceFileBackedLo
 
 from truesparse.kernels.lanes import PLAIN
 
-_SHARED_FILES = ("jit.py", "lanes.py", "table.py")
-
 # Settings that change the machine code, as numba.config names them. The processor's name and features are in Numba's
 # own key; the number of threads and the threading layer are only looked at when a kernel runs.
 _COMPILER_SETTINGS = (
@@ -50,11 +48,11 @@ def named_for_cache(kernel, variant=""):
 
 @cache
 def _fingerprint():
-    """Return a hash of the shared files and of the compiler's settings."""
+    """Return a hash of this package's files and of the compiler's settings."""
     state = hashlib.sha256()
-    for name in _SHARED_FILES:
+    for module in pkgutil.iter_modules([os.path.dirname(__file__)]):
         try:
-            state.update(pkgutil.get_data("truesparse.kernels", name) or b"")
+            state.update(pkgutil.get_data("truesparse.kernels", f"{module.name}.py") or b"")
         except OSError:  # a frozen program has no sources; Numba looks at the whole executable there
             state.update(b"frozen")
     settings = [(name, str(getattr(config, name, None))) for name in _COMPILER_SETTINGS]

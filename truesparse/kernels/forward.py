@@ -1,6 +1,6 @@
 """The forward pass of sparse layers: products of a sparse matrix with a batch of activations (SpMM).
 
-    a_l = factors · f(W_l a_(l−1) + b_l)
+    a_l = dropout(f(W_l a_(l−1) + b_l))
 
 Weights are CSR of shape ``(fan_out, fan_in)``. All activations lie in one array ``a`` of shape (rows, stride): first
 the features, then the units of one layer after another; a row is a unit, a column a sample. A stored weight is one
@@ -8,7 +8,8 @@ scaled addition of a row to another, and the sum over a unit's weights stays in 
 activation (see `lanes`). Every output row has one writer, which gathers what it needs.
 
 The sign of each sum is kept as one bit in ``masks``. The backward pass reads the derivative of a piecewise-linear
-activation from it, so that errors can take the place of activations, and slopes may be negative.
+activation from it, so that errors can take the place of activations, and slopes may be negative. What dropout keeps is
+one bit in ``kept`` (see `dropout`).
 
 The first layer can take its inputs as the rows that are not zero in a batch: `forward_sparse_inputs` spreads each of
 them along its column of W, in the order in which the other kernel would have gathered them.
@@ -20,43 +21,55 @@ import numpy as np
 from numba import prange
 
 from truesparse.kernels import table as fields
+from truesparse.kernels.draws import draw, where_kept
 from truesparse.kernels.jit import parallel, serial
-from truesparse.kernels.lanes import CHUNK, axpy, full, load, positive, store, times, where_positive
+from truesparse.kernels.lanes import CHUNK, axpy, full, load, positive, store, where_positive
 
 
 @serial
-def _activated(z, layer, slope, masks, factors, offset, width):
-    """Return factors · f(z) and write the signs of z; smooth activations are left to others."""
+def _draw_rows(layer, kept, dropout, stride, units, skip, width, column, first, last):
+    """Draw the bits of dropout for some units; in a loop of its own, they do not take registers from the sums."""
+    key, threshold, _ = dropout
+    for k in range(first, last):
+        row = layer[fields.OUTPUTS] + (np.intp(units[k]) if skip else k)
+        draw(key, row, column, threshold, kept, (row * stride + column) // CHUNK, width)
+
+
+@serial
+def _activated(z, layer, slope, masks, kept, factor, offset):
+    """Return dropout(f(z)) and write the signs of z; smooth activations are left to others."""
     if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
         return z
     positive(z, masks, offset // CHUNK)
     z = where_positive(z, slope, masks, offset // CHUNK)
-    return times(z, load(factors, offset, width)) if factors.size > 0 else z
+    return where_kept(z, factor, kept, offset // CHUNK) if kept.size > 0 else z
 
 
 @serial
-def _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, part, n_parts):
-    """Compute one part of a layer's rows, over the lanes from `column` on."""
+def forward_part(layer, slope, params, a, masks, kept, dropout, stride, skip, index, width, column, part, n_parts):
+    """Compute one part of a layer's rows, over the lanes from `column` on; arguments as for `forward`."""
     indices, indptr = fields.pattern_of(layer, index)
-    first, last = fields.rows_of_part(indptr, part, n_parts)
-    consumers = fields.consumers_of(layer, index)
+    units = fields.units_of(layer, index)
+    first, last = fields.units_of_part(units, indptr, part, n_parts, skip)
     data, bias = params[layer[fields.WEIGHTS] :], params[layer[fields.BIASES] :]
     x, out = layer[fields.INPUTS] * stride + column, layer[fields.OUTPUTS] * stride + column
-    for row in range(first, last):
-        if skip and not fields.is_read(consumers, row):
-            continue
+    if kept.size > 0 and layer[fields.ACTIVATION] == fields.PIECEWISE_LINEAR:
+        _draw_rows(layer, kept, dropout, stride, units, skip, width, column, first, last)
+    for k in range(first, last):
+        row = np.intp(units[k]) if skip else k
         z = full(bias[row], width)
         for slot in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):  # unsigned: no sign to look at
             z = axpy(data[slot], load(a, x + indices[slot] * stride, width), z)
         offset = out + row * stride
-        store(a, offset, _activated(z, layer, slope, masks, factors, offset, width))
+        store(a, offset, _activated(z, layer, slope, masks, kept, dropout[2], offset))
 
 
 @parallel
 def forward(
-    table, slopes, first_layer, last_layer, params, a, masks, factors, stride, skip, index, width, n_tiles, n_parts
-):
-    """Compute some layers, one after another; overwrite their rows of `a` and `masks`.
+    table, slopes, first_layer, last_layer, params, a, masks, kept, dropout, stride, skip, index, width, n_tiles,
+    n_parts,
+):  # fmt: skip
+    """Compute some layers, one after another; overwrite their rows of `a`, `masks` and `kept`.
 
     Parameters
     ----------
@@ -65,10 +78,10 @@ def forward(
     first_layer, last_layer : int, which layers: from `first_layer` up to but not including `last_layer`
     params : (n_params,)
     a : (n_rows · stride,); the inputs of the first layer are there already
-    masks : (n_rows · stride / 16,) uint16, one bit per activation
-    factors : (n_rows · stride,), what activations are multiplied by, or of size 0
+    masks, kept : (n_rows · stride / 16,) uint16, one bit per activation; `kept` is of size 0 without dropout
+    dropout : key, threshold, factor as `dropout` explains them
     stride : int, numbers from one row to the next, a multiple of 16
-    skip : bool, whether units that no other unit reads may keep what their rows held before
+    skip : bool, whether units that are on no path to an output may keep what their rows held before
     index : (0,) of the dtype of the index arrays
     width : tuple, see `lanes`
     n_tiles : int, how many times `width` the samples take; at most stride / lanes
@@ -79,26 +92,31 @@ def forward(
         for i in range(first_layer, last_layer):
             layer, slope = table[i], slopes[i]
             if n_parts == 1 or layer[fields.NNZ] + layer[fields.FAN_OUT] < fields.SMALL:
-                _forward_rows(layer, slope, params, a, masks, factors, stride, skip, index, width, column, 0, 1)
+                forward_part(layer, slope, params, a, masks, kept, dropout, stride, skip, index, width, column, 0, 1)
                 continue
             for part in prange(n_parts):
-                _forward_rows(
-                    layer, slope, params, a, masks, factors, stride, skip, index, width, column, part, n_parts
+                forward_part(
+                    layer, slope, params, a, masks, kept, dropout, stride, skip, index, width, column, part, n_parts
                 )
 
 
 @serial
-def _activate_rows(layer, slope, a, masks, factors, stride, width, column, first, last):
-    """z ← factors · f(z) for some rows of a layer with a piecewise-linear activation."""
+def _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, column, first, last):
+    """z ← dropout(f(z)) for some rows of a layer with a piecewise-linear activation."""
     if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
         return
+    if kept.size > 0:
+        _draw_rows(layer, kept, dropout, stride, index, False, width, column, first, last)
     for row in range(first, last):
         offset = (layer[fields.OUTPUTS] + row) * stride + column
-        store(a, offset, _activated(load(a, offset, width), layer, slope, masks, factors, offset, width))
+        z = load(a, offset, width)
+        store(a, offset, _activated(z, layer, slope, masks, kept, dropout[2], offset))
 
 
 @serial
-def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, index, width, column, part, n_parts):
+def _spread_rows(
+    layer, slope, params, a, masks, kept, dropout, stride, features, x, index, width, column, part, n_parts
+):
     """Compute one part of the first layer's rows from the features that are not zero."""
     first, last = fields.rows_of_part(fields.pattern_of(layer, index)[1], part, n_parts)
     rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
@@ -114,16 +132,18 @@ def _spread_rows(layer, slope, params, a, masks, factors, stride, features, x, i
             offset = out + rows_t[entry] * stride
             store(a, offset, axpy(data[perm_t[entry]], values, load(a, offset, width)))
             entry += 1
-    _activate_rows(layer, slope, a, masks, factors, stride, width, column, first, last)
+    _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, column, first, last)
 
 
 @parallel
-def forward_sparse_inputs(layer, slope, params, a, masks, factors, stride, features, x, index, width, n_tiles, n_parts):
+def forward_sparse_inputs(
+    layer, slope, params, a, masks, kept, dropout, stride, features, x, index, width, n_tiles, n_parts
+):
     """Compute one layer from the features that are not zero in a batch; same bytes as from `forward`.
 
     Parameters
     ----------
-    layer : (N_FIELDS,) int64, a row of a table with a transposed index
+    layer : (N_FIELDS,) int64, a row of a table with a transposed index of all its rows
     slope : as one of `forward`'s
     features : (n,) int64, sorted
     x : (≥ n · stride,), their values
@@ -133,13 +153,13 @@ def forward_sparse_inputs(layer, slope, params, a, masks, factors, stride, featu
         column = tile * len(width) * CHUNK
         for part in prange(n_parts):
             _spread_rows(
-                layer, slope, params, a, masks, factors, stride, features, x, index, width, column, part, n_parts
+                layer, slope, params, a, masks, kept, dropout, stride, features, x, index, width, column, part, n_parts
             )
 
 
 @serial
-def activate(layer, slope, a, masks, factors, stride, width, n_tiles):
-    """z ← factors · f(z) in the rows of a layer whose sums were made elsewhere; arguments as above."""
+def activate(layer, slope, a, masks, kept, dropout, stride, index, width, n_tiles):
+    """z ← dropout(f(z)) in the rows of a layer whose sums were made elsewhere; arguments as above."""
     for tile in range(n_tiles):
-        column = tile * len(width) * CHUNK
-        _activate_rows(layer, slope, a, masks, factors, stride, width, column, np.int64(0), layer[fields.FAN_OUT])
+        column, last = tile * len(width) * CHUNK, layer[fields.FAN_OUT]
+        _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, column, np.int64(0), last)

@@ -8,8 +8,25 @@ import numpy as np
 from numba import prange
 
 from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.lanes import CHUNK, transpose
 
-_BLOCK = 16  # samples at a time: their numbers of one feature fill a cache line as float32
+
+@serial
+def gather_chunk(x, samples, out, first_row, stride, column):
+    """out[first_row + f, column + lane] = x[samples[column + lane], f], for 16 lanes and all features f.
+
+    Arguments as for `gather_dense`, but `out` is a vector, with `stride` numbers from one row to the next.
+    """
+    n_features, flat = x.shape[1], x.reshape(-1)
+    starts = np.empty(CHUNK, dtype=np.intp)
+    for lane in range(CHUNK):
+        starts[lane] = samples[min(column + lane, samples.size - 1)] * n_features
+    n_whole = n_features // CHUNK * CHUNK
+    for feature in range(0, n_whole, CHUNK):
+        transpose(flat, starts, feature, out, (first_row + feature) * stride + column, stride)
+    for feature in range(n_whole, n_features):
+        for lane in range(CHUNK):
+            out[(first_row + feature) * stride + column + lane] = flat[starts[lane] + feature]
 
 
 @parallel
@@ -22,14 +39,8 @@ def gather_dense(x, samples, out):
         columns up to there are overwritten, those behind the batch by its last sample
     samples : (batch,) int64, in range, not empty
     """
-    n_features, flat = x.shape[1], x.reshape(-1)
-    for block in prange((samples.size + _BLOCK - 1) // _BLOCK):
-        start = np.empty(_BLOCK, dtype=np.int64)
-        for lane in range(_BLOCK):
-            start[lane] = samples[min(block * _BLOCK + lane, samples.size - 1)] * n_features
-        for feature in range(n_features):
-            for lane in range(_BLOCK):
-                out[feature, block * _BLOCK + lane] = flat[start[lane] + feature]
+    for chunk in prange((samples.size + CHUNK - 1) // CHUNK):
+        gather_chunk(x, samples, out.reshape(-1), 0, out.shape[1], chunk * CHUNK)
 
 
 @serial

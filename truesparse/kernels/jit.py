@@ -7,8 +7,6 @@ products of the two passes are written out with `lanes`, which say what is fused
 
 Rules that every file of this package keeps:
 
-- A kernel calls no kernel of another file: numba's on-disk cache sees only changes of the file it belongs to. What all
-  kernels are made of (this file, `lanes` and `table`) is excepted, see `cache`.
 - Signatures are lazy, so that read-only and strided arrays are accepted and only what is used is compiled.
 - Each output element has one writer and a fixed order of operations, so results are the same bytes for every number of
   threads. A parallel loop runs over rows or over blocks of a fixed size, never over single elements, and draws no
@@ -36,7 +34,8 @@ def serial(kernel, variant="", **flags):
     if numba.config.DISABLE_JIT:
         return kernel
     kernel = named_for_cache(kernel, variant)
-    compiled = numba.njit(nogil=True, **flags)(kernel)
+    # NumPy's error model: a check for zero before every division would keep loops from using vector instructions.
+    compiled = numba.njit(nogil=True, error_model="numpy", **flags)(kernel)
     compiled._cache = KernelCache(kernel)  # as `cache=True` does with Numba's own, which fails without a directory
     return compiled
 

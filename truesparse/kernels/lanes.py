@@ -9,8 +9,10 @@ The number of lanes must be known when a kernel is compiled. It travels as the l
 because a tuple's length is part of its type. Arrays are one-dimensional and contiguous; offsets count their elements
 and are not checked.
 
-Sums have a fixed order, so that all machines and all kernels agree: chunks of 16 lanes are added up, the first product
-rounded and all others fused; then the halves of the chunk, down to one number.
+Sums have a fixed order, so that all machines, all kernels and all numbers of threads agree: chunks of 16 lanes are
+added up, the first product rounded and all others fused; then the halves of the chunk, down to one number. The first 64
+lanes and the others are summed separately, so that a batch of 128 can also be two rows of 64, one for each of two
+threads.
 
 Each function is here twice: as a loop over a NumPy array, which says what it computes, and as vector instructions.
 ``TRUESPARSE_PLAIN_KERNELS=1`` in the environment compiles the loops, for processors without such instructions: the same
@@ -28,6 +30,7 @@ from numba.core import cgutils
 from numba.core.datamodel.models import PrimitiveModel
 from numba.extending import intrinsic, register_model
 
+PART = 64  # lanes whose sum does not depend on what other lanes are in the same row
 CHUNK = 16  # lanes per vector: a register of 512 bits as float32; the compiler takes several where they are smaller
 PLAIN = bool(config.DISABLE_JIT) or os.environ.get("TRUESPARSE_PLAIN_KERNELS", "0") not in ("", "0")
 
@@ -74,9 +77,9 @@ def _chunkwise(b, operation, *rows):
     return _row(b, [operation(*of_one) for of_one in zip(*chunks, strict=True)])
 
 
-def _splat(b, value):
-    vector = ir.Constant(ir.VectorType(value.type, CHUNK), ir.Undefined)
-    return _shuffle(b, b.insert_element(vector, value, ir.Constant(ir.IntType(32), 0)), vector, [0] * CHUNK)
+def _splat(b, value, count=CHUNK):
+    vector = ir.Constant(ir.VectorType(value.type, count), ir.Undefined)
+    return _shuffle(b, b.insert_element(vector, value, ir.Constant(ir.IntType(32), 0)), vector, [0] * count)
 
 
 def _shuffle(b, x, y, lanes):
@@ -89,15 +92,20 @@ def _fma(b, x, y, z):
     return b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(z.type, [z.type] * 3), name), [x, y, z])
 
 
-def _sum_of_products(b, x, y):
-    acc = b.fmul(x[0], y[0])
-    for p, q in zip(x[1:], y[1:], strict=True):
-        acc = _fma(b, p, q, acc)
-    return acc
+def _sums_of_products(b, x, y):
+    """Return Σ x · y over the chunks of each part of 64 lanes, as vectors."""
+    n = PART // CHUNK
+    sums = []
+    for start in range(0, len(x), n):
+        acc = b.fmul(x[start], y[start])
+        for p, q in zip(x[start + 1 : start + n], y[start + 1 : start + n], strict=True):
+            acc = _fma(b, p, q, acc)
+        sums.append(acc)
+    return sums
 
 
 def _fold(b, vectors):
-    """Return the sums of the lanes of one or eight vectors, as one vector.
+    """Return the sums of the lanes of one, two or eight vectors, as one vector.
 
     Halves of each vector are added to each other until one number of it is left. Two vectors with h useful numbers
     each are packed into one on the way, so that eight sums take hardly more instructions than two.
@@ -115,8 +123,11 @@ def _fold(b, vectors):
     return vectors[0]
 
 
-def _sum(b, vector):
-    return b.extract_element(_fold(b, [vector]), ir.Constant(ir.IntType(32), 0))
+def _sum(b, vectors):
+    """Return the sum of the sums of one or two vectors, as a number."""
+    folded = _fold(b, vectors)
+    sums = [b.extract_element(folded, ir.Constant(ir.IntType(32), k)) for k in range(len(vectors))]
+    return reduce(b.fadd, sums)
 
 
 def _element(b, context, array_type, array, offset):
@@ -140,6 +151,11 @@ def _store(b, context, array_type, array, offset, chunks):
     for pointer, chunk in zip(pointers, chunks, strict=True):
         b.store(chunk, pointer, align=array_type.dtype.bitwidth // 8)
     return context.get_dummy_value()
+
+
+def _load_bits(b, context, array_type, array, offset, n_chunks):
+    pointers = _pointers(b, context, array_type, array, offset, n_chunks, ir.IntType(CHUNK))
+    return [b.bitcast(b.load(pointer), ir.VectorType(ir.IntType(1), CHUNK)) for pointer in pointers]
 
 
 # The functions: each as a loop over an array, and as the signature and the instructions for rows in registers.
@@ -237,22 +253,31 @@ def _plain_total(x):
 @_vector_of(_plain_total)
 def total(typing, x):
     """Return Σ x."""
-    return x.dtype(x), lambda context, b, _, args: _sum(b, reduce(b.fadd, _chunks(b, args[0])))
+
+    def emit(context, b, _, args):
+        chunks, n = _chunks(b, args[0]), PART // CHUNK
+        return _sum(b, [reduce(b.fadd, chunks[start : start + n]) for start in range(0, len(chunks), n)])
+
+    return x.dtype(x), emit
 
 
 def _plain_dot(x, y):
-    acc = x[:CHUNK] * y[:CHUNK]
-    for start in range(CHUNK, x.size, CHUNK):
-        acc = _plain_fma(x[start : start + CHUNK], y[start : start + CHUNK], acc)
-    while acc.size > 1:
-        acc = acc[: acc.size // 2] + acc[acc.size // 2 :]
-    return acc[0]
+    total = x.dtype.type(0)
+    for first in range(0, x.size, PART):
+        p, q = x[first : first + PART], y[first : first + PART]
+        acc = p[:CHUNK] * q[:CHUNK]
+        for start in range(CHUNK, p.size, CHUNK):
+            acc = _plain_fma(p[start : start + CHUNK], q[start : start + CHUNK], acc)
+        while acc.size > 1:
+            acc = acc[: acc.size // 2] + acc[acc.size // 2 :]
+        total = acc[0] if first == 0 else total + acc[0]
+    return total
 
 
 @_vector_of(_plain_dot)
 def dot(typing, x, y):
     """Return Σ x · y."""
-    return x.dtype(x, y), lambda context, b, _, args: _sum(b, _sum_of_products(b, *(_chunks(b, row) for row in args)))
+    return x.dtype(x, y), lambda context, b, _, args: _sum(b, _sums_of_products(b, *(_chunks(b, row) for row in args)))
 
 
 def _plain_dots(out, offset, d, array, start, rows, first, stride):
@@ -273,8 +298,9 @@ def dots(typing, out, offset, d, array, start, rows, first, stride):
             position = b.add(first_row, ir.Constant(first_row.type, k))
             row = b.load(_element(b, context, rows, rows_array, position))
             position = b.add(x_start, b.mul(context.cast(b, row, rows.dtype, types.intp), row_stride))
-            sums.append(_sum_of_products(b, d_chunks, _load(b, context, array, x_array, position, d)))
-        return _store(b, context, out, out_array, out_offset, [_fold(b, sums)])
+            sums.append(_sums_of_products(b, d_chunks, _load(b, context, array, x_array, position, d)))
+        of_parts = [_fold(b, list(of_eight)) for of_eight in zip(*sums, strict=True)]
+        return _store(b, context, out, out_array, out_offset, [reduce(b.fadd, of_parts)])
 
     return types.void(out, types.intp, d, array, types.intp, rows, types.intp, types.intp), emit
 
@@ -314,8 +340,38 @@ def where_positive(typing, x, slope, masks, offset):
 
     def emit(context, b, _, args):
         factor, chunks = _splat(b, args[1]), _chunks(b, args[0])
-        pointers = _pointers(b, context, masks, args[2], args[3], len(chunks), ir.IntType(CHUNK))
-        bits = [b.bitcast(b.load(pointer), ir.VectorType(ir.IntType(1), CHUNK)) for pointer in pointers]
+        bits = _load_bits(b, context, masks, args[2], args[3], len(chunks))
         return _row(b, [b.select(m, chunk, b.fmul(factor, chunk)) for m, chunk in zip(bits, chunks, strict=True)])
 
     return x(x, x.dtype, masks, types.intp), emit
+
+
+def _plain_transpose(array, starts, shift, out, offset, stride):
+    for k in range(CHUNK):
+        for lane in range(CHUNK):
+            out[offset + k * stride + lane] = array[starts[lane] + shift + k]
+
+
+@_vector_of(_plain_transpose)
+def transpose(typing, array, starts, shift, out, offset, stride):
+    """Write sixteen rows: out[offset + k · stride + lane] = array[starts[lane] + shift + k], for all k and lanes."""
+
+    def emit(context, b, _, args):
+        from_array, from_starts, from_shift, to_array, to_offset, to_stride = args
+        lanes, index = Lanes(array.dtype, CHUNK), context.get_value_type(types.intp)
+        rows = []
+        for lane in range(CHUNK):
+            start = b.load(_element(b, context, starts, from_starts, ir.Constant(index, lane)))
+            rows += _load(b, context, array, from_array, b.add(start, from_shift), lanes)
+        for half in (8, 4, 2, 1):  # exchange halves of blocks of 16, then of 8, and so on
+            for k in (k for k in range(CHUNK) if not k & half):
+                x, y = rows[k], rows[k + half]
+                low = [lane if not lane & half else CHUNK + lane - half for lane in range(CHUNK)]
+                rows[k] = _shuffle(b, x, y, low)
+                rows[k + half] = _shuffle(b, x, y, [lane + half for lane in low])
+        for k, row in enumerate(rows):
+            place = b.add(to_offset, b.mul(to_stride, ir.Constant(index, k)))
+            _store(b, context, out, to_array, place, [row])
+        return context.get_dummy_value()
+
+    return types.void(array, starts, types.intp, out, types.intp, types.intp), emit

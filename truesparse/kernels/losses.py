@@ -1,8 +1,16 @@
-"""Softmax and cross-entropy in one, because NumPy needs too many passes over the outputs."""
+"""Losses of samples and their gradients, without the arrays that NumPy would need in between.
+
+    z : (n_outputs, batch), the last layer's sums        values : (batch, n_outputs), the targets
+
+`truesparse.network.losses` has the equations. Losses but cross-entropy over classes are sums over the outputs of a
+function of one sum and one target, which `kind` names.
+"""
 
 import numpy as np
 
 from truesparse.kernels.jit import serial
+
+SOFTMAX, BINARY, SQUARED, ABSOLUTE, HUBER, POISSON = range(6)
 
 
 @serial
@@ -34,3 +42,60 @@ def softmax_cross_entropy(z, target, probabilities, losses):
     for s in range(target.size):
         losses[s] += np.log(np.float64(total[s]))
         probabilities[target[s], s] -= z.dtype.type(1)
+
+
+@serial
+def _of_one_output(kind, delta, z, t):
+    """Return the loss of one output and its derivative with respect to z, float64."""
+    if kind == BINARY:
+        e = np.exp(-abs(z))
+        # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
+        return max(z, 0.0) + np.log1p(e) - t * z, (1 / (1 + e) if z > 0 else e / (1 + e)) - t
+    if kind == POISSON:
+        p = np.exp(z)
+        return p - t + (t * np.log(t) if t > 0 else 0.0) - t * z, p - t
+    difference = z - t
+    size = abs(difference)
+    if kind == SQUARED:
+        return 0.5 * difference * difference, difference
+    if kind == ABSOLUTE:
+        return size, np.sign(difference)
+    within = min(size, delta)
+    return within * (size - 0.5 * within), np.sign(difference) * within
+
+
+@serial
+def losses_of_outputs(kind, delta, z, values, gradient, losses):
+    """Write each sample's loss, added up over the outputs, and its gradient with respect to z.
+
+    Parameters
+    ----------
+    kind : int, one of the above but `SOFTMAX`
+    delta : float, of `HUBER`
+    z, values : (n_outputs, batch); (batch, n_outputs)
+    gradient : (n_outputs, batch), overwritten; may be `z`
+    losses : (batch,) float64, overwritten
+    """
+    losses[:] = 0
+    for k in range(z.shape[0]):
+        for s in range(z.shape[1]):
+            loss, slope = _of_one_output(kind, delta, np.float64(z[k, s]), np.float64(values[s, k]))
+            losses[s] += loss
+            gradient[k, s] = slope
+
+
+@serial
+def weigh(gradient, losses, weights, batch):
+    """Multiply losses by the weights of their samples, and gradients by these weights over the size of the batch.
+
+    Parameters
+    ----------
+    gradient, losses : (n_outputs, n), (n,) float64, changed in place
+    weights : (n,) float64, or of size 0: all are 1
+    batch : int, at least n
+    """
+    for s in range(losses.size):
+        weight = weights[s] if weights.size > 0 else 1.0
+        losses[s] *= weight
+        for k in range(gradient.shape[0]):
+            gradient[k, s] *= gradient.dtype.type(weight / batch)

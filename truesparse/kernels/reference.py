@@ -6,6 +6,9 @@ the package that make arrays of ``fan_out × fan_in``; only tests and examples c
 """
 
 import numpy as np
+from scipy.special import expit, xlogy
+
+from truesparse.kernels.losses import ABSOLUTE, BINARY, HUBER, POISSON, SQUARED
 
 
 def dense_weight(data, indices, indptr, fan_in):
@@ -91,9 +94,45 @@ def srelu_errors(d, z, unit_params):
 
 
 # dropout.py
-def dropout_factors(bits, threshold, kept):
-    """Return `kept` where random bits are not below `threshold`, else 0."""
-    return np.where(bits >= threshold, kept, 0)
+def key_of_step(key, step):
+    """Return the random number of a key with the index `step`."""
+    return number(key, step)
+
+
+def silence(a, first_row, key, threshold, factor):
+    """Return factor · a where activations are kept, else 0; `first_row` is that of the unit a[0]."""
+    return a * factor * draw(key, range(first_row, first_row + len(a)), a.shape[1], threshold)
+
+
+def draw(key, rows, batch, threshold):
+    """Return which activations are kept, (n_rows, batch) bool."""
+    kept = np.empty((len(rows), batch), dtype=bool)
+    for place, row in enumerate(rows):
+        for lane in range(batch):
+            kept[place, lane] = (number(key, (row << 32) + lane // 4) >> 16 * (lane % 4)) % 2**16 >= threshold
+    return kept
+
+
+def number(key, index):
+    """Return SplitMix64's number with this index, as an int."""
+    x = (key + index * 0x9E3779B97F4A7C15) % 2**64
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ x >> 27) * 0x94D049BB133111EB % 2**64
+    return x ^ x >> 31
+
+
+# paths.py
+def mark_inputs(indptr, indices, on_path):
+    """Return the inputs, as indices, of the units that are on a path."""
+    return np.unique(indices[on_path[rows_of(indptr)] == 1])
+
+
+def transpose(indptr, indices, units):
+    """Return the rows, the columns and the slots of the entries of some rows, column by column."""
+    rows = rows_of(indptr)
+    slots = np.flatnonzero(np.isin(rows, units))
+    slots = slots[np.lexsort((rows[slots], indices[slots]))]
+    return rows[slots], indices[slots], slots
 
 
 # update.py
@@ -183,6 +222,27 @@ def softmax_cross_entropy(z, target):
     losses = -np.log(p[target, batch])
     p[target, batch] -= 1
     return p, losses
+
+
+def losses_of_outputs(kind, delta, z, values):
+    """Return the loss of each sample and the gradient with respect to z, (n_outputs, batch), in float64."""
+    z, t = np.asarray(z, dtype=np.float64), np.asarray(values, dtype=np.float64).T
+    if kind == BINARY:
+        return (np.logaddexp(0, z) - t * z).sum(axis=0), expit(z) - t
+    if kind == POISSON:
+        return (np.exp(z) - t + xlogy(t, t) - t * z).sum(axis=0), np.exp(z) - t
+    size, within = np.abs(z - t), np.clip(z - t, -delta, delta)
+    losses, gradient = {
+        SQUARED: (size**2 / 2, z - t),
+        ABSOLUTE: (size, np.sign(z - t)),
+        HUBER: (np.abs(within) * (size - np.abs(within) / 2), within),
+    }[kind]
+    return losses.sum(axis=0), gradient
+
+
+def weigh(gradient, losses, weights, batch):
+    """Return the gradient times weights over the size of the batch, and the losses times weights."""
+    return gradient * (weights / batch), losses * weights
 
 
 # gather.py

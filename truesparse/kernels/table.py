@@ -17,11 +17,11 @@ WEIGHTS, BIASES = 3, 4  # where the layer's weights and biases begin in the vect
 INPUTS, OUTPUTS = 5, 6  # the first row of its inputs and of its outputs in the array of activations
 INDICES, INDPTR = 7, 8  # addresses of the CSR pattern
 ROWS_T, INDPTR_T, PERM_T = 9, 10, 11  # addresses of the transposed index; 0 where nothing needs it
-CONSUMERS = 12  # address of the next layer's INDPTR_T, which shows the units that nothing reads; or 0
-ACTIVATION = 13  # one of the kinds below
-N_FIELDS = 14
+ON_PATH, UNITS, N_UNITS = 12, 13, 14  # addresses of `on_path_of` and `units_of`, and the size of the latter
+ACTIVATION = 15  # one of the kinds below
+N_FIELDS = 16
 
-PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED = range(4)  # kernels leave the derivative of learned ones to others
+PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED, OUTPUT = range(5)  # kernels leave the derivative of learned ones to others
 
 SMALL = 500  # weights and units of a layer that are too few for several threads
 
@@ -62,27 +62,37 @@ def pattern_of(layer, index):
 
 @njit
 def transposed_of(layer, index):
-    """Return ``rows_t, indptr_t, perm_t``: the transposed index of a layer."""
-    rows_t, perm_t = _view(layer[ROWS_T], layer[NNZ], index), _view(layer[PERM_T], layer[NNZ], index)
-    return rows_t, _view(layer[INDPTR_T], layer[FAN_IN] + 1, index), perm_t
+    """Return ``rows_t, indptr_t, perm_t``: the transposed index of a layer, without rows that are on no path."""
+    indptr_t = _view(layer[INDPTR_T], layer[FAN_IN] + 1, index)
+    rows_t, perm_t = _view(layer[ROWS_T], indptr_t[-1], index), _view(layer[PERM_T], indptr_t[-1], index)
+    return rows_t, indptr_t, perm_t
 
 
 @njit
-def consumers_of(layer, index):
-    """Return the transposed ``indptr`` of the layer above, or an empty vector, for `is_read`."""
-    return _view(layer[CONSUMERS], layer[FAN_OUT] + 1 if layer[CONSUMERS] else 0, index)
+def on_path_of(layer):
+    """Return (fan_out,) uint8: 1 for the units from which a path leads to an output."""
+    return _view(layer[ON_PATH], layer[FAN_OUT], np.empty(0, dtype=np.uint8))
 
 
 @njit
-def is_read(consumers, unit):
-    """Whether a unit has outgoing connections; `consumers` is empty where that is not known."""
-    return consumers.size == 0 or consumers[unit] < consumers[unit + 1]
+def units_of(layer, index):
+    """Return the units from which a path leads to an output, in increasing order."""
+    return _view(layer[UNITS], layer[N_UNITS], index)
 
 
 @njit
 def rows_of_part(indptr, part, n_parts):
     """Return the first row of a part and the one behind its last."""
     return _first_row(indptr, part, n_parts), _first_row(indptr, part + 1, n_parts)
+
+
+@njit
+def units_of_part(units, indptr, part, n_parts, skip):
+    """Return the range of a part's units: of places in `units` if the others are skipped, else of the units."""
+    first, last = rows_of_part(indptr, part, n_parts)
+    if skip:
+        return np.searchsorted(units, first), np.searchsorted(units, last)
+    return first, last
 
 
 @njit

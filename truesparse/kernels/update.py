@@ -15,7 +15,7 @@ from numba import prange
 
 from truesparse.kernels.jit import parallel, serial
 
-_BLOCK = 4096
+BLOCK = 4096
 
 
 def smallest_normal(dtype):
@@ -26,8 +26,8 @@ def smallest_normal(dtype):
 @serial
 def all_finite(values):
     """Whether a vector holds neither NaN nor infinity; unlike NumPy's test, it needs no array for the answer."""
-    for start in range(0, values.size, _BLOCK):
-        part = values[start : start + _BLOCK]
+    for start in range(0, values.size, BLOCK):
+        part = values[start : start + BLOCK]
         n_finite = 0
         for i in range(part.size):
             n_finite += np.isfinite(part[i])
@@ -44,8 +44,18 @@ def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, t
         v = momentum * velocity[i] - learning_rate * g
         v = zero if abs(v) < tiny else v
         velocity[i] = v
-        w = params[i] + (momentum * v - learning_rate * g if nesterov else v)
+        w = params[i] + (momentum * v - learning_rate * g if nesterov > 0 else v)
         params[i] = zero if abs(w) < tiny else w
+
+
+@serial
+def sgd_block(block, params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny):
+    """Do what `sgd_step` does, for one block of parameters."""
+    start, stop = block * BLOCK, min((block + 1) * BLOCK, params.size)
+    middle = max(start, min(stop, n_penalised))
+    for first, last, penalty in ((start, middle, alpha), (middle, stop, params.dtype.type(0))):
+        part = slice(first, last)
+        _sgd(params[part], gradient[part], velocity[part], learning_rate, momentum, nesterov, penalty, tiny)
 
 
 @parallel
@@ -55,16 +65,11 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
     Parameters
     ----------
     params, gradient, velocity : (n_params,), `params` and `velocity` are updated in place
-    learning_rate, momentum, alpha, tiny : scalars of the same dtype
-    nesterov, n_penalised : bool; int, how many leading parameters carry the L2 penalty
+    learning_rate, momentum, nesterov, alpha, tiny : scalars of the same dtype; `nesterov` is 0 or 1
+    n_penalised : int, how many leading parameters carry the L2 penalty
     """
-    none = params.dtype.type(0)
-    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
-        start, stop = block * _BLOCK, min((block + 1) * _BLOCK, params.size)
-        middle = max(start, min(stop, n_penalised))
-        for first, last, penalty in ((start, middle, alpha), (middle, stop, none)):
-            part = slice(first, last)
-            _sgd(params[part], gradient[part], velocity[part], learning_rate, momentum, nesterov, penalty, tiny)
+    for block in prange((params.size + BLOCK - 1) // BLOCK):
+        sgd_block(block, params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny)
 
 
 @serial
@@ -82,6 +87,16 @@ def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alp
         params[i] = zero if abs(w) < tiny else w
 
 
+@serial
+def adam_block(block, params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny):
+    """Do what `adam_step` does, for one block of parameters."""
+    start, stop = block * BLOCK, min((block + 1) * BLOCK, params.size)
+    middle = max(start, min(stop, n_penalised))
+    for first, last, penalty in ((start, middle, alpha), (middle, stop, params.dtype.type(0))):
+        part = slice(first, last)
+        _adam(params[part], gradient[part], mean[part], square[part], step_size, beta1, beta2, root_eps, penalty, tiny)
+
+
 @parallel
 def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny):
     """Adam (Kingma & Ba, 2015, Algorithm 1 in the efficient form of section 2).
@@ -95,12 +110,5 @@ def adam_step(params, gradient, mean, square, step_size, beta1, beta2, root_eps,
     beta1, beta2, alpha, tiny : scalars of the same dtype, as the two above
     n_penalised : as for `sgd_step`
     """
-    none = params.dtype.type(0)
-    for block in prange((params.size + _BLOCK - 1) // _BLOCK):
-        start, stop = block * _BLOCK, min((block + 1) * _BLOCK, params.size)
-        middle = max(start, min(stop, n_penalised))
-        for first, last, penalty in ((start, middle, alpha), (middle, stop, none)):
-            part = slice(first, last)
-            _adam(
-                params[part], gradient[part], mean[part], square[part], step_size, beta1, beta2, root_eps, penalty, tiny
-            )
+    for block in prange((params.size + BLOCK - 1) // BLOCK):
+        adam_block(block, params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny)

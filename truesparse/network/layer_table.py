@@ -7,6 +7,7 @@ import numpy as np
 
 from truesparse._typing import IndexArray
 from truesparse.kernels import table as fields
+from truesparse.kernels.paths import mark_inputs, transpose
 from truesparse.network.layers import Layer
 
 
@@ -20,7 +21,9 @@ class LayerTable:
 
     rows: np.ndarray  # (n_layers, N_FIELDS) int64
     index: IndexArray  # (0,), of the dtype of the index arrays, which kernels take from it
-    arrays: list[IndexArray]  # the index arrays of `rows`; nothing reads the list, but it keeps them from being freed
+    arrays: list[
+        np.ndarray
+    ]  # the arrays that `rows` points to; nothing reads the list, but it keeps them from being freed
     first_transposed: int  # the first layer with a transposed index; all layers above it have one, too
     versions: list[int]  # of the layers, from which a pass sees whether the table is up to date
 
@@ -39,17 +42,34 @@ class LayerTable:
         rows[1:, fields.OUTPUTS] = np.cumsum(rows[:-1, fields.FAN_OUT])
         rows[:, fields.BIASES] = rows[:, fields.OUTPUTS] + rows[:, fields.NNZ].sum()
         rows[:, fields.INPUTS] = [rows[:, fields.FAN_OUT].sum(), *rows[:-1, fields.OUTPUTS]]
-        arrays: list[IndexArray] = []
-        for row, pattern in enumerate(patterns):
+        arrays: list[np.ndarray] = []
+
+        def point_to(row: int, first: int, *pointed: np.ndarray) -> None:
+            rows[row, first : first + len(pointed)] = [fields.address(array) for array in pointed]
+            arrays.extend(pointed)
+
+        on_path = np.ones(layers[-1].shape[0], dtype=np.uint8)
+        for row in reversed(range(len(layers))):
+            pattern, fan_in = patterns[row], layers[row].shape[1]
+            units = np.flatnonzero(on_path).astype(index.dtype)
+            rows[row, fields.N_UNITS] = units.size
+            point_to(row, fields.ON_PATH, on_path, units)
             if pattern is None:
+                on_path = np.ones(fan_in, dtype=np.uint8)
                 continue
-            of_layer = [pattern.indices, pattern.indptr]
+            indices, indptr = (
+                np.ascontiguousarray(array, dtype=index.dtype) for array in (pattern.indices, pattern.indptr)
+            )
+            point_to(row, fields.INDICES, indices, indptr)
             if row >= first_transposed:
-                of_layer += pattern.transposed_index
-            of_layer = [np.ascontiguousarray(array, dtype=index.dtype) for array in of_layer]
-            rows[row, fields.INDICES : fields.INDICES + len(of_layer)] = [fields.address(array) for array in of_layer]
-            arrays += of_layer
-        rows[:-1, fields.CONSUMERS] = rows[1:, fields.INDPTR_T]
+                # Sparse inputs are spread along the columns of the first layer, also to units on no path.
+                chosen = units if row > 0 else np.arange(len(on_path), dtype=index.dtype)
+                transposed = [np.empty(size, dtype=index.dtype) for size in (pattern.nnz, fan_in + 1, pattern.nnz)]
+                transpose(indptr, indices, chosen, transposed[1], transposed[0], transposed[2])
+                point_to(row, fields.ROWS_T, *transposed)
+            inputs_on_path = np.zeros(fan_in, dtype=np.uint8)
+            mark_inputs(indptr, indices, on_path, inputs_on_path)
+            on_path = inputs_on_path
         return cls(rows, index, arrays, first_transposed, versions)
 
     def serves(self, layers: Sequence[Layer], first_transposed: int) -> bool:

@@ -18,12 +18,13 @@ weights of samples are `Weighted`; if the mean weight is 1, the loss is as large
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit, xlogy
+from scipy.special import expit
 
 from truesparse._typing import FloatArray, IndexArray
-from truesparse.kernels.losses import softmax_cross_entropy
+from truesparse.kernels import losses as kernels
 from truesparse.runtime.checks import check_number
 from truesparse.runtime.plugins import plugin
 
@@ -53,6 +54,8 @@ class Loss(ABC):
     out_activation = "identity"  # the function from z to p, as exports name it
     of_classes = False  # whether targets are classes or labels
     not_below_0 = False  # whether targets must not be negative, and are scaled by their mean alone
+    kind: ClassVar[int | None] = None  # of losses that kernels know, see `truesparse.kernels.losses`
+    delta: float = 1.0  # of `Huber`
 
     def predictions(self, z: FloatArray) -> FloatArray:
         """Return the predictions p, same shape as `z`: the sums themselves, unless a subclass has another function."""
@@ -65,16 +68,21 @@ class Loss(ABC):
     def __call__(self, z: FloatArray, target: Target, gradient: FloatArray) -> float:
         """Return the mean loss of a batch, each sample's times its weight; overwrite `gradient`, which may be `z`."""
         values, weights = values_and_weights(target)
-        batch = z.shape[1]
         # Infinite or NaN sums make the loss infinite or NaN, which the trainer reports.
         with np.errstate(over="ignore", invalid="ignore"):
             losses = self.of_samples(z, values, gradient)
-            if weights is None:
-                gradient *= 1 / batch
-            else:
-                losses *= weights
-                gradient *= (weights / batch).astype(gradient.dtype)
+            kernels.weigh(gradient, losses, np.empty(0) if weights is None else weights, z.shape[1])
             return float(losses.mean())
+
+
+class _LossOfOutputs(Loss):
+    """A loss that is a sum over the outputs, and that the kernels know by its `kind`."""
+
+    def of_samples(self, z, values, gradient):
+        """Return the losses, and write their gradient."""
+        losses = np.empty(z.shape[1])
+        kernels.losses_of_outputs(self.kind, float(self.delta), z, values, gradient, losses)
+        return losses
 
 
 @dataclass(frozen=True)
@@ -83,24 +91,26 @@ class SoftmaxCrossEntropy(Loss):
 
     out_activation = "softmax"
     of_classes = True
+    kind: ClassVar[int] = kernels.SOFTMAX
 
     def predictions(self, z):
         """Return the probabilities of the classes, same shape as `z`."""
         probabilities = np.empty(z.shape, dtype=z.dtype)
-        softmax_cross_entropy(z, np.empty(0, dtype=np.int64), probabilities, np.empty(0))
+        kernels.softmax_cross_entropy(z, np.empty(0, dtype=np.int64), probabilities, np.empty(0))
         return probabilities
 
     def of_samples(self, z, values, gradient):
         """Return the losses, and write their gradient."""
         losses = np.empty(z.shape[1])
-        softmax_cross_entropy(z, values, gradient, losses)
+        kernels.softmax_cross_entropy(z, values, gradient, losses)
         return losses
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(_LossOfOutputs):
     """Cross-entropy of any number of labels, summed over the labels."""
 
+    kind: ClassVar[int] = kernels.BINARY
     out_activation = "logistic"
     of_classes = True
 
@@ -108,67 +118,44 @@ class BinaryCrossEntropy(Loss):
         """Return the probability of each label, same shape as `z`."""
         return expit(z)
 
-    def of_samples(self, z, values, gradient):
-        """Return the losses, and write their gradient."""
-        t = values.T  # (n_labels, batch)
-        # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
-        losses = np.sum(np.logaddexp(0, z) - t * z, axis=0, dtype=np.float64)
-        np.subtract(expit(z), t, out=gradient)
-        return losses
-
 
 @plugin("loss", squared_error={})
 @dataclass(frozen=True)
-class SquaredError(Loss):
+class SquaredError(_LossOfOutputs):
     """Half the squared error; the best prediction is the mean."""
 
-    def of_samples(self, z, values, gradient):
-        """Return the losses, and write their gradient."""
-        np.subtract(z, values.T, out=gradient)
-        return 0.5 * np.sum(np.square(gradient, dtype=np.float64), axis=0)
+    kind: ClassVar[int] = kernels.SQUARED
 
 
 @plugin("loss", absolute_error={})
 @dataclass(frozen=True)
-class AbsoluteError(Loss):
+class AbsoluteError(_LossOfOutputs):
     """Absolute error; the best prediction is the median."""
 
-    def of_samples(self, z, values, gradient):
-        """Return the losses, and write their gradient."""
-        np.subtract(z, values.T, out=gradient)
-        losses = np.sum(np.abs(gradient), axis=0, dtype=np.float64)
-        np.sign(gradient, out=gradient)
-        return losses
+    kind: ClassVar[int] = kernels.ABSOLUTE
 
 
 @plugin("loss", huber={})
 @dataclass(frozen=True)
-class Huber(Loss):
+class Huber(_LossOfOutputs):
     """Squared error up to `delta` > 0, from there on absolute error, for targets with outliers (Huber, 1964).
 
     `delta` is in units of the targets; in a regressor, which scales its targets, in their standard deviations.
     """
 
+    kind: ClassVar[int] = kernels.HUBER
     delta: float = 1.0
 
     def __post_init__(self):
         check_number("delta", self.delta, 0, without=0)
 
-    def of_samples(self, z, values, gradient):
-        """Return the losses, and write their gradient."""
-        delta = float(self.delta)
-        np.subtract(z, values.T, out=gradient)
-        residuals = np.abs(gradient, dtype=np.float64)
-        np.clip(gradient, -delta, delta, out=gradient)
-        within = np.minimum(residuals, delta)
-        return np.sum(within * (residuals - 0.5 * within), axis=0)
-
 
 @plugin("loss", poisson={})
 @dataclass(frozen=True)
-class Poisson(Loss):
+class Poisson(_LossOfOutputs):
     """Half the Poisson deviance, for counts or other targets ≥ 0 whose variance grows with their mean."""
 
+    kind: ClassVar[int] = kernels.POISSON
     out_activation = "exp"
     not_below_0 = True
 
@@ -176,11 +163,3 @@ class Poisson(Loss):
         """Return exp z."""
         with np.errstate(over="ignore"):
             return np.exp(z)
-
-    def of_samples(self, z, values, gradient):
-        """Return the losses, and write their gradient."""
-        t = values.T  # (n_outputs, batch)
-        p = np.exp(z)
-        losses = np.sum(p - t + (xlogy(t, t) - t * z), axis=0, dtype=np.float64)
-        np.subtract(p, t, out=gradient)
-        return losses

@@ -17,11 +17,12 @@ from truesparse.network.layers import DenseLinear, Layer, SparseLinear
 from truesparse.network.passes import Passes
 from truesparse.network.protocol import Network, consecutive_slices
 from truesparse.network.workspace import Workspace
+from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 
 # Full layers with fewer units on a side are faster on our kernels, which share them among threads.
 _FEWEST_UNITS_FOR_BLAS = 64
-_MADE_BY_BIND = {"gradient", "activation_params", "_passes"}
+_MADE_BY_BIND = {"gradient", "activation_params", "passes"}
 
 
 class MLP(Network):
@@ -38,6 +39,7 @@ class MLP(Network):
     Attributes
     ----------
     activations, activation_params : of the hidden layers, and views of what each learns, (n_params, n_units)
+    passes : Passes
         `Network` has the other attributes.
     """
 
@@ -76,9 +78,16 @@ class MLP(Network):
         """Return the slots of what each hidden layer's activation learns."""
         return consecutive_slices(self.bias_slices()[-1].stop, [n * size for n, size in self._learnt_shapes])
 
-    def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
-        """Return the arrays for batches of at most so many samples."""
-        return Workspace(self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs, saves=self._saves)
+    @property
+    def is_in_kernels(self) -> bool:
+        """Whether `truesparse.kernels.steps` can train it: all layers and activations are in kernels."""
+        return self.passes.are_in_kernels
+
+    def workspace(self, batch_size: int, *, dense_inputs: bool = True, n_threads: int = 1) -> Workspace:
+        """Return the arrays for batches of at most so many samples, which as many threads may share."""
+        return Workspace(
+            self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs, saves=self._saves, n_threads=n_threads
+        )
 
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
         """Return the bytes of the arrays that training with such batches needs."""
@@ -88,20 +97,22 @@ class MLP(Network):
             scratch=max((layer.shape[1] for layer in self.layers[1:] if not layer.in_kernels), default=0),
         )  # fmt: skip
 
-    def forward(
-        self, workspace: Workspace, rng: np.random.Generator | None = None, *, all_units: bool = False
-    ) -> FloatArray:
+    def forward(self, workspace: Workspace, draws: Draws | None = None, *, all_units: bool = False) -> FloatArray:
         """Return the last layer's sums, (n_outputs, batch), for the inputs in a workspace.
 
-        They are the workspace's ``z``. `rng` draws the units that dropout silences; without it, none are. Units that no
-        other unit reads may be left out, unless `all_units` is True.
+        They are the workspace's ``z``. `draws` say which units dropout silences; without them, none are. Units that
+        are on no path to an output may be left out, unless `all_units` is True.
         """
-        workspace.draw_factors(self.dropout, rng)
-        return self._passes.forward(workspace, all_units=all_units)
+        workspace.set_dropout(self.dropout, draws)
+        return self.passes.forward(workspace, all_units=all_units)
 
-    def backward(self, workspace: Workspace) -> None:
-        """Fill ``gradient`` after a forward pass, from ∂L/∂z in ``workspace.z``; errors replace the activations."""
-        self._passes.backward(workspace)
+    def backward(self, workspace: Workspace, *, all_units: bool = False) -> None:
+        """Fill ``gradient`` after a forward pass, from ∂L/∂z in ``workspace.z``; errors replace the activations.
+
+        With `all_units`, the errors of units that are on no path to an output become zero; they may be anything
+        without.
+        """
+        self.passes.backward(workspace, all_units=all_units)
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units, with all connections to and from them, and their part of other vectors (n_params,).
@@ -142,7 +153,7 @@ class MLP(Network):
         self.activation_params = [self.params[slots].reshape(shape) for slots, shape in places]
         gradients = [self.gradient[slots].reshape(shape) for slots, shape in places]
         learnt = list(zip(self.activation_params, gradients, strict=True))
-        self._passes = Passes(self.layers, self.activations, self.params, self.gradient, learnt)
+        self.passes = Passes(self.layers, self.activations, self.params, self.gradient, learnt)
 
     @property
     def _learnt_shapes(self) -> list[tuple[int, int]]:

@@ -16,9 +16,10 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.backward import backward, backward_sparse_inputs, errors_of_products
+from truesparse.kernels.dropout import silence
 from truesparse.kernels.forward import activate, forward, forward_sparse_inputs
 from truesparse.kernels.jit import current_threads
-from truesparse.kernels.table import PIECEWISE_LINEAR
+from truesparse.kernels.table import OUTPUT, PIECEWISE_LINEAR
 from truesparse.network.activations import Activation
 from truesparse.network.layer_table import LayerTable
 from truesparse.network.layers import DenseLinear, Layer
@@ -31,10 +32,10 @@ class Batch(NamedTuple):
     workspace: Workspace
     table: LayerTable  # held here, since it keeps alive what its rows point to
     slopes: FloatArray  # (n_layers,)
-    arrays: tuple  # activations, masks and factors as vectors, and the distance of their rows
+    arrays: tuple  # activations, masks, and bits of dropout, as vectors
     tiles: tuple  # the width of a tile as kernels take it, and the number of tiles
     n_threads: int
-    all_units: bool = True  # whether even the units that no other unit reads are computed
+    all_units: bool  # whether even the units that are on no path to an output are computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,35 +46,37 @@ class KernelSpan:
     last: int
     params: FloatArray  # (n_params,), of the whole network
     gradient: FloatArray  # likewise
-    skips: bool  # whether units that no other unit reads may be left out
+    skips: bool  # whether units that are on no path to an output may be left out
 
     def forward(self, batch: Batch) -> None:
         """Compute the layers' outputs."""
         rows, index, tiles, start = batch.table.rows, batch.table.index, batch.tiles, self.first
-        inputs = batch.workspace.sparse_inputs if start == 0 else None
-        if inputs is not None:
+        inputs, dropout, stride = batch.workspace.sparse_inputs, batch.workspace.dropout, batch.workspace.shape.stride
+        if start == 0 and inputs is not None:
             forward_sparse_inputs(
-                rows[0], batch.slopes[0], self.params, *batch.arrays, inputs.features, inputs.values.reshape(-1),
-                index, *tiles, batch.n_threads,
+                rows[0], batch.slopes[0], self.params, *batch.arrays, dropout, stride, inputs.features,
+                inputs.values.reshape(-1), index, *tiles, batch.n_threads,
             )  # fmt: skip
             start = 1
         skip = self.skips and not batch.all_units
-        forward(rows, batch.slopes, start, self.last, self.params, *batch.arrays, skip, index, *tiles, batch.n_threads)
+        forward(
+            rows, batch.slopes, start, self.last, self.params, *batch.arrays, dropout, stride, skip, index, *tiles,
+            batch.n_threads,
+        )  # fmt: skip
 
     def backward(self, batch: Batch) -> None:
         """Fill the layers' gradients, and turn the activations below them into errors."""
         rows, index, tiles = batch.table.rows, batch.table.index, batch.tiles
         inputs = batch.workspace.sparse_inputs if self.first == 0 else None
-        start = self.first if inputs is None else 1
+        factor, stride = batch.workspace.dropout[2], batch.workspace.shape.stride
         backward(
-            rows, batch.slopes, start, self.last, self.params, self.gradient, *batch.arrays, index, *tiles,
-            batch.n_threads,
+            rows, batch.slopes, 1 if inputs is not None else self.first, self.last, self.params, self.gradient,
+            *batch.arrays, factor, stride, not batch.all_units, index, *tiles, batch.n_threads,
         )  # fmt: skip
         if inputs is not None:
-            a, *_, stride = batch.arrays
             backward_sparse_inputs(
-                rows[0], self.gradient, a, stride, inputs.features, inputs.values.reshape(-1), index, *tiles,
-                batch.n_threads,
+                rows[0], self.gradient, batch.arrays[0], stride, inputs.features, inputs.values.reshape(-1), index,
+                *tiles, batch.n_threads,
             )  # fmt: skip
 
 
@@ -89,7 +92,10 @@ class OwnLayer:
         """Compute the layer's outputs."""
         x, features = batch.workspace.inputs_of(self.index)
         self.layer.sums(x, batch.workspace.lanes_of(self.index), features)
-        activate(batch.table.rows[self.index], batch.slopes[self.index], *batch.arrays, *batch.tiles)
+        activate(
+            batch.table.rows[self.index], batch.slopes[self.index], *batch.arrays, batch.workspace.dropout,
+            batch.workspace.shape.stride, batch.table.index, *batch.tiles,
+        )  # fmt: skip
 
     def backward(self, batch: Batch) -> None:
         """Fill the layer's gradient, and turn the activations below it into errors."""
@@ -101,14 +107,14 @@ class OwnLayer:
             products = workspace.scratch(self.layer.shape[1])  # (fan_in, lanes)
             self.layer.input_products(delta, products)
             errors_of_products(
-                batch.table.rows[below], products.reshape(-1), batch.slopes[below], self.gradient,
-                *batch.arrays, *batch.tiles,
+                batch.table.rows[below], products.reshape(-1), batch.slopes[below], self.gradient, *batch.arrays,
+                workspace.dropout[2], workspace.shape.stride, *batch.tiles,
             )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class OwnActivation:
-    """An activation that is not part of the kernels, and the factors of dropout after it."""
+    """An activation that is not part of the kernels, and dropout after it."""
 
     index: int  # of the layer
     activation: Activation
@@ -120,9 +126,10 @@ class OwnActivation:
         """Apply the activation to the layer's sums."""
         workspace = batch.workspace
         self.activation.forward(workspace, self.index, self.params)
-        if workspace.factors.size:
-            a = workspace.lanes_of(self.index)
-            a *= workspace.lanes_of(self.index, workspace.factors)
+        a, _, kept = batch.arrays
+        if kept.size:
+            layer = batch.table.rows[self.index]
+            silence(layer, a, kept, workspace.dropout, workspace.shape.stride, *batch.tiles)
 
     def backward(self, batch: Batch) -> None:
         """Multiply the layer's errors by the derivative, where the kernels have not done it."""
@@ -145,32 +152,48 @@ class Passes:
         learnt: Sequence[tuple[FloatArray, FloatArray]],
     ):
         self._layers = layers
-        self._kinds = [*(activation.kind for activation in activations), PIECEWISE_LINEAR]
+        self._kinds = [*(activation.kind for activation in activations), OUTPUT]
         slopes = [activation.slope if activation.kind == PIECEWISE_LINEAR else 1 for activation in activations]
-        self._slopes = np.array([*slopes, 1], dtype=params.dtype)
+        self.slopes = np.array([*slopes, 1], dtype=params.dtype)
         self._is_fused = np.array(self._kinds) == PIECEWISE_LINEAR
         self._steps = list(_steps(layers, activations, params, gradient, learnt))
+        self._gradient = gradient
         self._table: LayerTable | None = None
+        self._cleared_for: list[int] | None = None  # versions of the layers
 
     def forward(self, workspace: Workspace, *, all_units: bool) -> FloatArray:
         """Return the last layer's sums, (n_outputs, batch), for the inputs in a workspace."""
         workspace.check_inputs(self._layers[0].shape[1])
-        first_transposed = len(self._layers) if workspace.sparse_inputs is None else 0
-        batch = self._batch(workspace, first_transposed, self._slopes, all_units)
+        batch = self._batch(workspace, self.slopes, all_units, for_backward=False)
         for step in self._steps:
             step.forward(batch)
         return workspace.z
 
-    def backward(self, workspace: Workspace) -> None:
+    def backward(self, workspace: Workspace, *, all_units: bool) -> None:
         """Fill the gradient from the errors in ``workspace.z``; errors replace the activations in the workspace."""
         workspace.clear_padding()
-        # Of activations that are not fused, kernels want one over the factor of the units that dropout keeps.
-        slopes = np.where(self._is_fused, self._slopes, self._slopes.dtype.type(workspace.kept))
-        batch = self._batch(workspace, 1 if workspace.sparse_inputs is None else 0, slopes)
+        batch = self.batch_for_backward(workspace, all_units=all_units)
         for step in reversed(self._steps):
             step.backward(batch)
 
-    def _batch(self, workspace, first_transposed, slopes, all_units=True) -> Batch:
+    def batch_for_backward(self, workspace: Workspace, *, all_units: bool = False) -> Batch:
+        """Return arguments of the backward pass; set the gradient to zero if the topology has changed."""
+        # Kernels want the share that dropout keeps where activations are not fused.
+        slopes = np.where(self._is_fused, self.slopes, self.slopes.dtype.type(workspace.share_kept))
+        batch = self._batch(workspace, slopes, all_units, for_backward=True)
+        if batch.table.versions != self._cleared_for:  # nothing writes the gradients of units on no path
+            self._gradient[:] = 0
+            self._cleared_for = batch.table.versions
+        return batch
+
+    @property
+    def are_in_kernels(self) -> bool:
+        """Whether one call of a kernel makes each pass for dense inputs."""
+        return len(self._steps) == 1 and isinstance(self._steps[0], KernelSpan)
+
+    def _batch(self, workspace, slopes, all_units, *, for_backward) -> Batch:
+        sparse_inputs = workspace.sparse_inputs is not None
+        first_transposed = 0 if sparse_inputs else 1 if for_backward else len(self._layers)
         table = self._table  # another thread may put a newer one there at any time
         if table is None or not table.serves(self._layers, first_transposed):
             table = self._table = LayerTable.of(self._layers, self._kinds, first_transposed)
@@ -189,7 +212,7 @@ def _steps(
             yield OwnLayer(index, layer, gradient)
             first = index + 1
         elif index == last or own is not None or not layers[index + 1].in_kernels:
-            # A function of the user's own never meets what an earlier batch has left in the rows of unread units.
+            # A function of the user's own never meets what an earlier batch has left in rows that are left out.
             skips = own is None or not own.has_own_derivative
             yield KernelSpan(first, index + 1, params, gradient, skips)
             first = index + 1

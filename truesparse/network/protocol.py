@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from truesparse._typing import FloatArray
 from truesparse.network.layers import Layer
 from truesparse.network.workspace import Workspace
+from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Rewiring
 
 
@@ -25,18 +26,16 @@ class Network(Protocol):
     def layer_sizes(self) -> list[int]:
         """Numbers of units from the inputs to the outputs."""
 
-    def workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Workspace:
-        """Return the arrays for batches of at most so many samples."""
+    def workspace(self, batch_size: int, *, dense_inputs: bool = True, n_threads: int = 1) -> Workspace:
+        """Return the arrays for batches of at most so many samples, which as many threads may share."""
 
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
         """Return the bytes of the arrays that training with such batches needs."""
 
-    def forward(
-        self, workspace: Workspace, rng: np.random.Generator | None = None, *, all_units: bool = False
-    ) -> FloatArray:
+    def forward(self, workspace: Workspace, draws: Draws | None = None, *, all_units: bool = False) -> FloatArray:
         """Return the last layer's sums for the inputs in the workspace, (n_outputs, batch)."""
 
-    def backward(self, workspace: Workspace) -> None:
+    def backward(self, workspace: Workspace, *, all_units: bool = False) -> None:
         """Fill ``gradient`` from the errors of the outputs in ``workspace.z``."""
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:

@@ -12,8 +12,9 @@ from itertools import pairwise
 import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
-from truesparse.kernels.dropout import dropout_factors
-from truesparse.kernels.lanes import CHUNK, width_of
+from truesparse.kernels.dropout import key_of_step
+from truesparse.kernels.lanes import CHUNK, PART, width_of
+from truesparse.runtime.random_streams import Draws
 
 _ALIGNMENT = 64  # bytes of a cache line: a vector of 16 float32 then lies in one
 _N_LANES = (16, 32, 64, 112, 128)  # 112 for batches of 100, which are common
@@ -32,9 +33,11 @@ class BatchShape:
     n_lanes: int
 
     @classmethod
-    def of(cls, batch_size: int) -> "BatchShape":
-        """Return the smallest one for so many samples."""
+    def of(cls, batch_size: int, n_threads: int = 1) -> "BatchShape":
+        """Return the smallest one for so many samples, with two tiles for two threads or more where sums allow it."""
         n_tiles = -(-batch_size // _N_LANES[-1])
+        if n_tiles == 1 and batch_size > PART and n_threads > 1:
+            return cls(2, PART)
         return cls(n_tiles, next(n for n in _N_LANES if n * n_tiles >= batch_size))
 
     @property
@@ -56,14 +59,14 @@ class Workspace:
     """Activations of all units for one batch, and what the backward pass needs besides.
 
     There are rows for the features only with `dense_inputs`, and an array `saved` only with `saves`; `layer_sizes` are
-    the numbers of units from the features to the outputs.
+    the numbers of units from the features to the outputs; `n_threads` share a batch.
 
     | attribute | shape | content |
     |---|---|---|
     | ``a`` | (n_rows, stride) | activations, and errors after the backward pass |
-    | ``factors`` | (n_rows, stride) | factors of dropout; of shape (0, 0) if nothing was silenced |
-    | ``kept`` | | share of units that dropout keeps |
     | ``masks`` | (n_rows, stride / 16) uint16 | one bit for every activation: whether its sum was positive |
+    | ``kept`` | (n_rows, stride / 16) uint16 | another bit: whether dropout keeps it; of size 0 without dropout |
+    | ``dropout`` | | key of the step, threshold and factor, as `truesparse.kernels.dropout` explains them |
     | ``saved`` | (n_hidden_rows, stride) | sums or outputs from which derivatives are computed; or of shape (0, 0) |
     | ``batch`` | | number of samples |
     | ``z`` | (n_outputs, batch) | rows of the outputs: the sums; a loss puts the errors in their place |
@@ -71,9 +74,16 @@ class Workspace:
     """
 
     def __init__(
-        self, layer_sizes: Sequence[int], batch_size: int, dtype, *, dense_inputs: bool = True, saves: bool = False
+        self,
+        layer_sizes: Sequence[int],
+        batch_size: int,
+        dtype,
+        *,
+        dense_inputs: bool = True,
+        saves: bool = False,
+        n_threads: int = 1,
     ):
-        self.shape = BatchShape.of(batch_size)
+        self.shape = BatchShape.of(batch_size, n_threads)
         self.width = width_of(self.shape.n_lanes)
         self._batch_size = batch_size
         ends = np.cumsum([0, *layer_sizes[1:]]).tolist()
@@ -84,11 +94,10 @@ class Workspace:
         self.a = _aligned_zeros((n_rows, self.shape.stride), dtype)
         self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
         self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
-        self._nothing: FloatArray = np.empty((0, 0), dtype=dtype)
-        self.saved = _aligned_zeros((ends[-2], self.shape.stride), dtype) if saves else self._nothing
-        self._factors: FloatArray | None = None
+        self.saved = _aligned_zeros((ends[-2], self.shape.stride) if saves else (0, 0), dtype)
+        self._bits_of_dropout = self.masks[:0]
         self._scratch = np.empty(0, dtype=dtype)
-        self.draw_factors(0.0, None)
+        self.set_dropout(0.0, None)
         self.begin(batch_size)
 
     @staticmethod
@@ -97,8 +106,8 @@ class Workspace:
     ) -> int:
         """Return the bytes of a workspace while a network trains, with `scratch` rows for products."""
         n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
-        shape, size = BatchShape.of(batch_size), np.dtype(dtype).itemsize
-        activations = n_rows * (shape.stride * size * (2 if dropout else 1) + shape.stride // CHUNK * 2)
+        shape, size = BatchShape.of(batch_size, n_threads=2), np.dtype(dtype).itemsize
+        activations = n_rows * (shape.stride * size + shape.stride // CHUNK * (4 if dropout else 2))
         if saves:
             activations += sum(layer_sizes[1:-1]) * shape.stride * size
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
@@ -133,8 +142,8 @@ class Workspace:
             raise ValueError(f"The workspace has no inputs of {n_features} features: it has {n_rows} rows for them.")
 
     def flat(self) -> tuple:
-        """Return arguments of kernels: ``a``, ``masks`` and ``factors`` as vectors, and the distance of their rows."""
-        return self._flat_a, self._flat_masks, self.factors.reshape(-1), self.shape.stride
+        """Return arguments of kernels: ``a``, ``masks`` and ``kept`` as vectors."""
+        return self._flat_a, self._flat_masks, self.kept.reshape(-1)
 
     def outputs_of(self, layer: int) -> FloatArray:
         """Return the activations of a layer, (n_units, batch)."""
@@ -164,22 +173,20 @@ class Workspace:
         """Set the errors of the outputs to zero in the columns behind the batch."""
         self.a[self._rows[-1], self.batch :] = 0
 
-    def draw_factors(self, probability: float, rng: np.random.Generator | None) -> None:
-        """Draw `factors` for the hidden units: 0 with this probability, else 1 / (1 − probability); none without `rng`.
+    def set_dropout(self, probability: float, draws: Draws | None) -> None:
+        """Let the kernels silence hidden units with this probability, by these draws; none without.
 
-        The probability is rounded to a multiple of 2⁻¹⁶, since every 64 random bits make four factors.
+        The probability is rounded to a multiple of 2⁻¹⁶.
         """
-        if rng is None or probability == 0:
-            self.factors, self.kept = self._nothing, 1.0
-            return
-        if self._factors is None:
-            self._factors = np.ones_like(self.a)
-        self.factors = self._factors
-        hidden = self.factors[: self._rows[-1].start]
-        threshold = min(round(probability * 2**16), 2**16 - 1)
-        self.kept = 1 - threshold / 2**16
-        bits = rng.integers(2**64, size=hidden.size // 4, dtype=np.uint64).view(np.uint16)
-        dropout_factors(bits, np.uint16(threshold), hidden.dtype.type(1 / self.kept), hidden.reshape(-1))
+        threshold, key = 0, 0
+        if draws is not None and probability > 0:
+            threshold = min(round(probability * 2**16), 2**16 - 1)
+            key = key_of_step(np.uint64(draws.key), draws.step)
+            if self._bits_of_dropout.size == 0:
+                self._bits_of_dropout = np.zeros_like(self.masks)
+        self.share_kept = 1 - threshold / 2**16
+        self.kept = self._bits_of_dropout if threshold > 0 else self.masks[:0]
+        self.dropout = np.uint64(key), np.uint16(threshold), self.a.dtype.type(1 / self.share_kept)
 
     def scratch(self, n_units: int) -> FloatArray:
         """Return rows for products, (n_units, lanes), contiguous; valid until the next call."""

@@ -6,8 +6,18 @@ resumes at step 1000 draws the same numbers as one that never stopped.
 
 import zlib
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from truesparse.runtime.caching import cached_property
+
+
+class Draws(NamedTuple):
+    """Random numbers of one step that kernels make by counting (see `truesparse.kernels.dropout`)."""
+
+    key: int  # below 2⁶⁴
+    step: int
 
 
 @dataclass(frozen=True)
@@ -18,5 +28,12 @@ class RandomStreams:
 
     def __call__(self, name: str, step: int = 0) -> np.random.Generator:
         """Return the generator of that name and step, at its start."""
-        key = (zlib.crc32(name.encode()), step)
-        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=key))
+        return np.random.default_rng(self._sequence(name, step))
+
+    @cached_property
+    def dropout_key(self) -> int:
+        """The key of the draws of dropout in all steps."""
+        return int(self._sequence("dropout", 0).generate_state(1, np.uint64)[0])
+
+    def _sequence(self, name, step):
+        return np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(name.encode()), step))

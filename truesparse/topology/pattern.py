@@ -19,7 +19,6 @@ from scipy.sparse import csr_array
 from truesparse._typing import Edges, IndexArray
 from truesparse.kernels.rewire import FINE, TWICE, clash, keys_of, without
 from truesparse.kernels.select import nth_absent
-from truesparse.runtime.caching import cached_property
 from truesparse.runtime.checks import refuse_masked
 
 
@@ -204,13 +203,6 @@ class Pattern:
     def out_units_fan_in(self) -> IndexArray:
         """Number of connections of each output unit, shape (fan_out,)."""
         return np.diff(self.indptr)
-
-    @cached_property
-    def transposed_index(self) -> tuple[IndexArray, IndexArray, IndexArray]:
-        """``(rows_t, indptr_t, perm_t)``: the pattern by columns, and the CSR slot of each entry."""
-        slots = np.arange(self.nnz, dtype=self.indices.dtype)
-        by_column = csr_array((slots, self.indices, self.indptr), shape=self.shape).tocsc()
-        return by_column.indices, by_column.indptr, by_column.data
 
     def without(self, dropped: NDArray[np.bool_]) -> "Pattern":
         """Return the pattern without the marked slots, (nnz,)."""

@@ -5,6 +5,7 @@ sets their entries to zero for grown connections. Adam's bias correction counts 
 steps of a grown weight are up to (1 − β₁) / √(1 − β₂) ≈ 3.2 times the learning rate.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,13 @@ class Optimizer(Protocol):
         `alpha` is the strength of the L2 penalty on the first `n_weights` parameters, which `gradient` does not
         contain. `n_steps` counts the steps so far, this one included.
         """
+
+
+class KernelOptimizer(Protocol):
+    """An optimiser that `truesparse.kernels.steps` knows."""
+
+    def numbers(self, learning_rate: float, n_steps: int) -> tuple[float, ...]:
+        """Return the scalars that its kernel takes for a step, up to four."""
 
 
 @plugin("optimizer", sgd={})
@@ -66,9 +74,13 @@ class SGD:
         """See `Optimizer`."""
         scalar = params.dtype.type
         sgd_step(
-            params, gradient, state["velocity"], scalar(learning_rate), scalar(self.momentum), self.nesterov,
-            scalar(alpha), n_weights, smallest_normal(params.dtype),
+            params, gradient, state["velocity"], *map(scalar, self.numbers(learning_rate, n_steps)), scalar(alpha),
+            n_weights, smallest_normal(params.dtype),
         )  # fmt: skip
+
+    def numbers(self, learning_rate: float, n_steps: int) -> tuple[float, ...]:
+        """See `KernelOptimizer`."""
+        return learning_rate, self.momentum, float(self.nesterov)
 
 
 @plugin("optimizer", adam={})
@@ -92,9 +104,12 @@ class Adam:
     def step(self, params, gradient, state, *, learning_rate, alpha, n_weights, n_steps) -> None:
         """See `Optimizer`."""
         scalar = params.dtype.type
-        root = np.sqrt(1 - self.beta2**n_steps)
         adam_step(
-            params, gradient, state["mean"], state["square"], scalar(learning_rate * root / (1 - self.beta1**n_steps)),
-            scalar(self.beta1), scalar(self.beta2), scalar(self.eps * root), scalar(alpha), n_weights,
-            smallest_normal(params.dtype),
+            params, gradient, state["mean"], state["square"], *map(scalar, self.numbers(learning_rate, n_steps)),
+            scalar(alpha), n_weights, smallest_normal(params.dtype),
         )  # fmt: skip
+
+    def numbers(self, learning_rate: float, n_steps: int) -> tuple[float, ...]:
+        """See `KernelOptimizer`."""
+        root = math.sqrt(1 - self.beta2**n_steps)
+        return learning_rate * root / (1 - self.beta1**n_steps), self.beta1, self.beta2, self.eps * root

@@ -7,7 +7,7 @@ untrained connections.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
@@ -15,17 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from truesparse._typing import FloatArray
+from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source
 from truesparse.data.transformed import Transformed
 from truesparse.evolution.evolve import due_fraction, evolve
 from truesparse.evolution.signals import Reduce, Signals, alone
+from truesparse.kernels.jit import current_threads
 from truesparse.kernels.update import all_finite
 from truesparse.network.initial_weights import draw
 from truesparse.network.losses import Target
 from truesparse.network.mlp import MLP
 from truesparse.runtime.memory import available_bytes
-from truesparse.runtime.random_streams import RandomStreams
+from truesparse.runtime.random_streams import Draws, RandomStreams
+from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
@@ -177,15 +179,19 @@ class Trainer:
         summed_loss, n_seen, learning_rate = 0.0, 0, 0.0
         watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         progress.epoch_step = 0
-        for samples in self._inputs.batches(self._batch_size, rng):
+        for samples in self._parts(rng):
             if self.stop_requested and progress.epoch_step:
                 break
-            n = min(self._batch_size, n_total - n_seen)  # samples of the batch, over all processes
             replaced += self._evolve()
-            summed_loss += self._forward_backward(samples, n)
-            learning_rate = self._step()
-            self._check_finite("training loss", math.isfinite(summed_loss))
-            n_seen += n
+            if self._compiled is None:
+                n = min(self._batch_size, n_total - n_seen)  # samples of the batch, over all processes
+                summed_loss += self._forward_backward(samples, n)
+                learning_rate = self._step()
+                self._check_finite("training loss", math.isfinite(summed_loss))
+                n_seen += n
+            else:
+                summed_loss, learning_rate = self._compiled_steps(samples, summed_loss)
+                n_seen += samples.size
             if watches_steps:
                 self._notify("on_step", progress.step)
         self._check_finite("weights", all_finite(network.params))
@@ -207,14 +213,42 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
+    def _parts(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
+        """Yield the samples of an epoch: those of a step, or of all compiled steps up to an update of the topology."""
+        if self._compiled is None:
+            yield from self._inputs.batches(self._batch_size, rng)
+            return
+        for samples in self._inputs.batches(self._batch_size * self._compiled.most, rng):
+            while samples.size:
+                most = 1 if self.stop_requested else -(-samples.size // self._batch_size)
+                n = self._batch_size * self._steps_to_update(most)
+                yield samples[:n]
+                samples = samples[n:]
+
+    def _steps_to_update(self, most: int) -> int:
+        """Return after how many steps from now the topology is updated next, or `most`."""
+        return next((n for n in range(1, most) if self._drop_fraction(after=n)), most)
+
+    def _compiled_steps(self, samples: IndexArray, summed_loss: float) -> tuple[float, float]:
+        """Make the steps of some samples; return the sum of losses up to then, and the last learning rate."""
+        progress, n_steps = self.state.progress, -(-samples.size // self._batch_size)
+        learning_rates = [self._learning_rate(after=n) for n in range(n_steps)]
+        draws = Draws(self.streams.dropout_key, progress.step)
+        for loss, n in self._compiled.run(self.state, samples, learning_rates, draws):
+            progress.step += 1
+            progress.epoch_step += 1
+            self.state.optimizer_steps += 1
+            summed_loss += loss * n
+            self._check_finite("training loss", math.isfinite(summed_loss))
+        return summed_loss, learning_rates[-1]
+
     def _forward_backward(self, samples, n: int) -> float:
         """Set the gradient of a batch of `n` samples over all processes; return the sum of its losses here."""
         network, workspace = self.network, self._workspace
         loss = 0.0
         if samples.size:
             self._inputs.read(samples, workspace)
-            rng = self.streams("dropout", self.state.progress.step) if network.dropout > 0 else None
-            z = network.forward(workspace, rng)
+            z = network.forward(workspace, Draws(self.streams.dropout_key, self.state.progress.step))
             loss = self.recipe.loss(z, self._target[samples], z)  # the gradient replaces z
             if samples.size < n:
                 z *= samples.size / n
@@ -228,12 +262,7 @@ class Trainer:
     def _step(self) -> float:
         """Make one step of the optimiser along the gradient; return its learning rate."""
         network, progress, state, recipe = self.network, self.state.progress, self.state, self.recipe
-        factor = recipe.lr_schedule.factor(progress.steps_of_plan, progress.planned_steps)
-        if not (isinstance(factor, Real) and 0 <= factor < math.inf):
-            raise ValueError(
-                f"{recipe.lr_schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0."
-            )
-        learning_rate = recipe.learning_rate * factor
+        learning_rate = self._learning_rate()
         progress.step += 1
         progress.epoch_step += 1
         state.optimizer_steps += 1
@@ -243,11 +272,27 @@ class Trainer:
         )  # fmt: skip
         return learning_rate
 
+    def _learning_rate(self, after: int = 0) -> float:
+        """Return the learning rate of the step that comes after so many others."""
+        progress, schedule = self.state.progress, self.recipe.lr_schedule
+        factor = schedule.factor(progress.steps_of_plan + after, progress.planned_steps)
+        if not (isinstance(factor, Real) and 0 <= factor < math.inf):
+            raise ValueError(f"{schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0.")
+        return self.recipe.learning_rate * factor
+
+    def _drop_fraction(self, after: int = 0) -> float:
+        """Return the share of weights to replace before the step that comes after so many others."""
+        progress, evolution = self.state.progress, self.recipe.evolution
+        if evolution is None:
+            return 0.0
+        place = progress.steps_of_plan + after, progress.epoch_step + after, progress.planned_steps
+        return due_fraction(evolution.schedule, *place)
+
     def _evolve(self) -> np.ndarray:
         """Update the topology if that is due; return how many connections of each layer were replaced."""
         progress, network, evolution = self.state.progress, self.network, self.recipe.evolution
-        place = progress.steps_of_plan, progress.epoch_step, progress.planned_steps
-        if evolution is None or not (drop_fraction := due_fraction(evolution.schedule, *place)):
+        drop_fraction = self._drop_fraction()
+        if evolution is None or not drop_fraction:
             return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
         # Activations that overflow here make the loss infinite as well, which raises an error.
@@ -315,7 +360,11 @@ class Trainer:
         return mean_loss, -mean_loss if score is None else float(score(loss.predictions(z), target))
 
     def _make_workspace(self) -> None:
-        self._workspace = self.network.workspace(self._batch_size, dense_inputs=not self.source.is_sparse)
+        n_threads, is_dense = current_threads(), not self.source.is_sparse
+        self._workspace = self.network.workspace(self._batch_size, dense_inputs=is_dense, n_threads=n_threads)
+        needs_python = self._reduce is not alone or any(hasattr(callback, "on_step") for callback in self.callbacks)
+        arguments = self.network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
+        self._compiled: Any = None if needs_python else CompiledSteps.of(*arguments)
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
