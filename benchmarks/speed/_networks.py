@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+from _peers import Task
+from scipy.sparse import csr_array
 
 from truesparse import SparseMLPClassifier
 from truesparse.evolution import Given
@@ -32,6 +34,16 @@ def patterns_of(sizes, *, epsilon=None, density=None):
         Pattern.sample(shape, nnz, RandomStreams(0)("topology", layer), balanced=True)
         for layer, (shape, nnz) in enumerate(zip(shapes, counts, strict=True))
     ]
+
+
+def task_of(sizes, spread, batch, threads, X, y, *, seed=0, **settings):
+    """A network for `_peers`, with first weights uniform in ±√(6 / number of the unit's inputs)."""
+    weights, rng = [], np.random.default_rng(seed)
+    for pattern in patterns_of(sizes, **spread):
+        bounds = np.sqrt(6 / np.maximum(1, np.diff(pattern.indptr)))[pattern.rows]
+        data = rng.uniform(-bounds, bounds).astype(np.float32)
+        weights.append(csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape))
+    return Task(spread, weights, batch, threads, X, y, seed=seed, **settings)
 
 
 def recipe_of(patterns, batch):
