@@ -62,6 +62,14 @@ class TruesparseCTE(Truesparse):
         return task.spread
 
 
+class TruesparsePlanned(TruesparseCTE):
+    """The same with schedules of the learning rate and the topology planned for 10 epochs instead of 200."""
+
+    def settings(self, task):
+        """Parameters that are not the defaults."""
+        return task.spread | {"max_iter": 10}
+
+
 class StopAfter:
     """A callback that ends a fit after some epochs; its schedules are planned for ``max_iter``."""
 
