@@ -22,6 +22,7 @@ def peer_of(name, **settings):
 
 
 @pytest.mark.parametrize("name", SAME)
+@pytest.mark.filterwarnings("ignore")
 def test_all_make_the_same_steps_from_the_same_weights(name):
     peer, ours = (peer_of(which, dropout=0.0, alpha=0.1, learning_rate=0.01) for which in (name, _peers.OURS))
     before = peer.predict_proba(peer.task.X) if name != _peers.OURS else 1 / 3

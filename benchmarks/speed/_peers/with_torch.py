@@ -81,9 +81,9 @@ class TorchMasked(Torch):
 class TorchCSR(Torch):
     """Weights as ``torch.sparse_csr`` tensors in ``torch.sparse.mm``.
 
-    Only this product with a CSR tensor as a leaf has a gradient of the stored weights alone. ``F.linear``, ``@`` and a
-    tensor made from a parameter of values in each step have one of dense size on the way. Adam refuses CSR tensors, so
-    it gets their values and the values of their gradients.
+    Of this product, a CSR tensor that is a leaf gets a CSR gradient; of ``F.linear`` and ``@`` it gets one of dense
+    size. A CSR tensor made from a parameter of values in each step is several times slower. Adam refuses CSR tensors,
+    so it gets their values and the values of their gradients.
     """
 
     sparse = True
