@@ -6,7 +6,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "truesparse")
+PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "torch", "jax", "sparseprop", "truesparse")
 
 
 def processor():

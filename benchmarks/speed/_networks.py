@@ -1,22 +1,20 @@
-"""Networks and data whose training steps are measured, and how they are trained: all by the same plain settings."""
+"""Networks and data whose training steps are measured, and estimators that train them with their defaults."""
 
 import math
 
 import numpy as np
+from _peers import Task
+from scipy.sparse import csr_array
 
 from truesparse import SparseMLPClassifier
 from truesparse.evolution import Given
-from truesparse.network.activations import PiecewiseLinear
-from truesparse.network.initial_weights import FanIn
-from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import Pattern
 from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
-from truesparse.training import SGD, Recipe
-from truesparse.training.lr_schedules import Constant
 
 WIDE = (784, 1000, 1000, 1000, 10)
 STEPS = [
+    (WIDE, {"epsilon": 1}, 32),  # the estimator's defaults
     (WIDE, {"epsilon": 1}, 128),
     (WIDE, {"epsilon": 20}, 128),
     ((784, 1024, 1024, 10), {"density": 0.05}, 100),
@@ -34,42 +32,28 @@ def patterns_of(sizes, *, epsilon=None, density=None):
     ]
 
 
-def recipe_of(patterns, batch):
-    """ReLU, no dropout, and SGD with Nesterov momentum at a learning rate that stays; the topology stays too."""
-    return Recipe(
-        SoftmaxCrossEntropy(),
-        hidden_layer_sizes=tuple(pattern.shape[0] for pattern in patterns[:-1]),
-        topology=Given(patterns),
-        activation=PiecewiseLinear(),
-        initializer=FanIn(),
-        optimizer=SGD(),
-        learning_rate=0.01,
-        lr_schedule=Constant(),
-        batch_size=batch,
-    )
+def task_of(sizes, spread, batch, threads, X, y, *, seed=0, **settings):
+    """A network for `_peers`, with first weights uniform in ±√(6 / number of the unit's inputs)."""
+    weights, rng = [], np.random.default_rng(seed)
+    for pattern in patterns_of(sizes, **spread):
+        bounds = np.sqrt(6 / np.maximum(1, np.diff(pattern.indptr)))[pattern.rows]
+        data = rng.uniform(-bounds, bounds).astype(np.float32)
+        weights.append(csr_array((data, pattern.indices, pattern.indptr), shape=pattern.shape))
+    return Task(spread, weights, batch, threads, X, y, seed=seed, **settings)
 
 
 def classifier_of(hidden, batch, n_threads, **parameters):
-    """The same as a classifier that trains for all of ``max_iter``."""
-    plain = {
-        "evolution": "static",
-        "activation": "relu",
-        "weight_init": "fan_in",
-        "dropout": 0.0,
-        "solver": "sgd",
-        "learning_rate": "constant",
-        "learning_rate_init": 0.01,
-        "n_iter_no_change": math.inf,
-        "random_state": 0,
-    }
-    return SparseMLPClassifier(hidden, batch_size=batch, n_jobs=n_threads, **plain | parameters)
+    """The estimator with its defaults, for all of ``max_iter``."""
+    return SparseMLPClassifier(
+        hidden, batch_size=batch, n_jobs=n_threads, n_iter_no_change=math.inf, random_state=0, **parameters
+    )
 
 
-def seconds_of_steps(X, y, patterns, batch, n_threads, n_epochs):
-    """Seconds of a step in each epoch of a fit but the first."""
+def static_classifier_of(patterns, batch, n_threads, **parameters):
+    """The same with these patterns, which stay, and the default evolution's activation."""
     hidden = [pattern.shape[0] for pattern in patterns[:-1]]
-    model = classifier_of(hidden, batch, n_threads, topology_init=Given(patterns), max_iter=n_epochs + 1)
-    return np.array(model.fit(X, y).history_["seconds"][1:]) / -(-len(X) // batch)
+    settings = {"topology_init": Given(patterns), "evolution": "static", "activation": "relu"}
+    return classifier_of(hidden, batch, n_threads, **settings | parameters)
 
 
 def data(n_samples, n_features):

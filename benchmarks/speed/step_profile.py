@@ -2,9 +2,9 @@
 
 The whole step is an epoch of `SparseMLPClassifier.fit` divided by its steps. The parts are the calls that a step
 consists of, timed one by one with their data in the caches as a step leaves them; what is left of the whole step is
-Python between them and waiting. Floors: products at the rate of sgemm on as many cores; reading, loss and update as one
-pass over their arrays at the rate at which arrays of this size are copied. Everything is a median, in microseconds.
-ReLU, SGD with momentum, and no dropout.
+Python between them and waiting. Floors: products at the rate of sgemm on as many cores; reading, dropout, loss and
+update as one pass over their arrays at the rate at which arrays of this size are copied. Everything is a median, in
+microseconds. The estimator has its defaults, among them Adam and a dropout of 0.1, but the topology is static.
 
     python benchmarks/speed/step_profile.py [--threads 2] [--csv FILE] [--quick]
 """
@@ -12,17 +12,21 @@ ReLU, SGD with momentum, and no dropout.
 import argparse
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from truesparse.data import ArraySource
+from truesparse.estimators.recipes import make_recipe
+from truesparse.network.losses import SoftmaxCrossEntropy
+from truesparse.runtime.random_streams import RandomStreams
 from truesparse.runtime.threads import threads
 from truesparse.training import new_network
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
-from _networks import STEPS, data, iterate, patterns_of, recipe_of, seconds_of_steps
+from _networks import STEPS, data, iterate, patterns_of, static_classifier_of
 from _result_table import Table
 
 
@@ -50,15 +54,21 @@ def copy_rate(n_bytes):
     return 2 * n_bytes / median_of(lambda: np.copyto(target, source), 100)
 
 
+def step_seconds(model, X, y):
+    """Seconds of a step in each epoch of a fit but the first."""
+    return np.array(model.fit(X, y).history_["seconds"][1:]) / -(-len(X) // model.batch_size)
+
+
 def profile(sizes, spread, batch, n_threads, calls):
     """Microseconds of each part of a step and their floors."""
     patterns = patterns_of(sizes, **spread)
     X, y = data(60 * batch, sizes[0])
-    source, recipe = ArraySource(X, y), recipe_of(patterns, batch)
+    model = static_classifier_of(patterns, batch, n_threads, max_iter=-(-calls // 60) + 1)
+    source, recipe = ArraySource(X, y), make_recipe(model.get_params(deep=False), SoftmaxCrossEntropy())
     network, optimizer = new_network(recipe, source, n_outputs=sizes[-1], seed=0), recipe.optimizer
     state = optimizer.init(network.params)
     workspace, batches = network.workspace(batch), iterate(len(X), batch)
-    samples = next(batches)
+    samples, streams, steps = next(batches), RandomStreams(0), count()
 
     def update():
         optimizer.step(
@@ -66,24 +76,30 @@ def profile(sizes, spread, batch, n_threads, calls):
             learning_rate=1e-9, alpha=recipe.alpha, n_weights=network.n_weights, n_steps=1,
         )  # fmt: skip
 
-    parts = {"step": np.median(seconds_of_steps(X, y, patterns, batch, n_threads, -(-calls // 60))) * 1e6}
+    def dropout():
+        workspace.draw_factors(network.dropout, streams("dropout", next(steps)))
+
+    parts = {"step": np.median(step_seconds(model, X, y)) * 1e6}
     with threads(n_threads):
         parts["read"] = median_of(lambda: source.read(next(batches), workspace), calls)
         source.read(samples, workspace)
-        parts["forward"] = median_of(lambda: network.forward(workspace), calls)
+        parts["dropout"] = median_of(dropout, calls)
+        forward = median_of(lambda: network.forward(workspace, streams("dropout", next(steps))), calls)
+        parts["forward"] = forward - parts["dropout"]
         z = workspace.z
         parts["loss"] = median_of(lambda: recipe.loss(z, y[samples], z), calls)
         parts["backward"] = median_of(lambda: network.backward(workspace), calls)
         parts["update"] = median_of(update, calls)
-    parts["rest"] = parts["step"] - sum(parts[name] for name in ("read", "forward", "loss", "backward", "update"))
+    parts["rest"] = parts["step"] - sum(part for name, part in parts.items() if name != "step")
     weights, below = network.n_weights, patterns[0].nnz
     products, size = 2 * batch / sgemm_rate() / n_threads, network.params.nbytes
     floors = {
         "read": 2 * 4 * sizes[0] * batch / copy_rate(4 * sizes[0] * batch) / n_threads,
+        "dropout": 4 * sum(sizes[1:-1]) * batch / copy_rate(4 * sum(sizes[1:-1]) * batch) / n_threads,
         "forward": weights * products,
         "loss": 2 * 4 * sizes[-1] * batch / copy_rate(4 * sizes[-1] * batch),
         "backward": (2 * weights - below) * products,
-        "update": 5 * size / copy_rate(size) / n_threads,
+        "update": 7 * size / copy_rate(size) / n_threads,
         "rest": 0.0,
     }
     return parts, {"step": sum(floors.values()), **floors}
@@ -96,7 +112,7 @@ def main():
     parser.add_argument("--csv")
     parser.add_argument("--quick", action="store_true", help="one network, few calls")
     arguments = parser.parse_args()
-    names = ["read", "forward", "loss", "backward", "update", "rest", "step"]
+    names = ["read", "dropout", "forward", "loss", "backward", "update", "rest", "step"]
     table = Table({"network": 21, "weights": 7, "batch": 5, "threads": 7, "µs": 6, **dict.fromkeys(names, 8)},
                   arguments.csv)  # fmt: skip
     calls, rounds = (10, 1) if arguments.quick else (300, arguments.rounds)
