@@ -1,17 +1,24 @@
-"""Truly sparse training of multilayer perceptrons: sparse in memory, in arithmetic, and from the first step on."""
+"""Truly sparse training of multilayer perceptrons: sparse in memory, in arithmetic, and from the first step on.
 
-from truesparse import inspection
+Names are imported when they are first used, because importing scikit-learn and Numba takes a second.
+"""
+
+from typing import TYPE_CHECKING, Any
+
 from truesparse._version import __version__
-from truesparse.estimators import (
-    SparseFeatureSelector,
-    SparseMLPClassifier,
-    SparseMLPRegressor,
-    load,
-    save,
-    warmup,
-)
-from truesparse.evolution import Evolution, paper_settings, preset, recommended_settings
-from truesparse.runtime.plugins import plugin
+
+if TYPE_CHECKING:
+    from truesparse import inspection
+    from truesparse.estimators import (
+        SparseFeatureSelector,
+        SparseMLPClassifier,
+        SparseMLPRegressor,
+        load,
+        save,
+        warmup,
+    )
+    from truesparse.evolution import Evolution, paper_settings, preset, recommended_settings
+    from truesparse.runtime.plugins import plugin
 
 __all__ = [
     "Evolution",
@@ -28,3 +35,26 @@ __all__ = [
     "save",
     "warmup",
 ]
+
+_ROOMS = (
+    "callbacks", "data", "estimators", "evolution", "inspection", "kernels", "network", "runtime", "storage",
+    "topology", "training",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__ and name not in _ROOMS:
+        raise AttributeError(f"module 'truesparse' has no attribute {name!r}")
+    import truesparse.estimators as estimators  # with all rooms, and so with all plug-ins whose names are taken
+    import truesparse.evolution as evolution
+    import truesparse.runtime.plugins as plugins
+
+    if name in _ROOMS:
+        return globals()[name]
+    if name == "plugin":
+        return plugins.plugin
+    return getattr(evolution if name in evolution.__all__ else estimators, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -178,3 +178,24 @@ def test_density(rng):
     network = make(rng, sizes=(10, 20, 5), density=0.25)
     assert network.density == (50 + 100) / (200 + 100)
     assert network.layer_sizes == [10, 20, 5]
+
+
+def test_a_workspace_is_lent_again_unless_it_is_large_or_an_error_came(rng, monkeypatch):
+    network = make(rng, dense=())
+    with network.lent_workspace(32) as first, network.lent_workspace(32) as second:
+        assert first is not second
+    with network.lent_workspace(32) as third, network.lent_workspace(32, dense_inputs=False) as other:
+        assert third in (first, second)
+        assert other not in (first, second)
+    with pytest.raises(ZeroDivisionError), network.lent_workspace(32) as failed:
+        raise ZeroDivisionError
+    with network.lent_workspace(32) as left, network.lent_workspace(32) as new:
+        assert failed not in (left, new)
+    network.keep_units([np.arange(9) < 5, np.arange(8) < 4])
+    with network.lent_workspace(32) as smaller:
+        assert smaller.a.shape[0] == 5 + 4 + 3 + 6
+    monkeypatch.setattr("truesparse.network.mlp._LARGEST_IDLE", 0)
+    with network.lent_workspace(16) as large:
+        pass
+    with network.lent_workspace(16) as another:
+        assert another is not large

@@ -24,6 +24,9 @@ def test_both_settings_hold_inside_and_are_restored():
         assert current_threads() == 1
         assert set(blas_threads().values()) == {1}
     assert (numba.get_num_threads(), current_threads(), blas_threads()) == before
+    with threads(1, uses_blas=False):
+        assert current_threads() == 1
+        assert blas_threads() == before[2]
     with pytest.raises(ZeroDivisionError), threads(1):
         raise ZeroDivisionError
     assert (numba.get_num_threads(), current_threads(), blas_threads()) == before

@@ -1,6 +1,6 @@
 import numpy as np
 from helpers import make, random_csr
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 from truesparse.data.source import array_source
 from truesparse.training import inference
@@ -21,19 +21,14 @@ def test_forward_all_is_the_same_bytes_alone_and_among_others(rng):
     assert_array_equal(forward_all(network, X[order]), together[:, order])
 
 
-def test_dense_and_sparse_data_in_batches_of_any_size(rng):
+def test_dense_and_sparse_data(rng):
     network = make(rng)
     X = random_csr((300, 6), 0.5, rng)
-    whole = forward_all(network, X.toarray())
-    assert_array_equal(forward_all(network, X), whole)
-    assert_allclose(forward_all(network, X, batch_size=7), whole, rtol=1e-12, atol=1e-12)
+    assert_array_equal(forward_all(network, X), forward_all(network, X.toarray()))
 
 
-def test_a_large_network_takes_few_samples_at_a_time_for_the_same_bytes(rng, monkeypatch):
-    network = make(rng, sizes=(6, 50, 50, 3), dtype=np.float32, dense=())
-    assert network.is_batch_invariant
-    X = rng.standard_normal((300, 6)).astype(np.float32)
-    whole = forward_all(network, X)
+def sizes_of_workspaces(network, monkeypatch):
+    """Return a list that will hold the batch sizes of the workspaces that are made for the network."""
     sizes, workspace = [], network.workspace
 
     def noted(batch_size, **options):
@@ -41,11 +36,32 @@ def test_a_large_network_takes_few_samples_at_a_time_for_the_same_bytes(rng, mon
         return workspace(batch_size, **options)
 
     monkeypatch.setattr(network, "workspace", noted)
-    forward_all(network, X[:1])
+    return sizes
+
+
+def test_few_samples_many_and_those_of_a_large_network_have_the_same_bytes(rng, monkeypatch):
+    network = make(rng, sizes=(6, 50, 50, 3), dtype=np.float32, dense=())
+    assert network.is_batch_invariant
+    X = rng.standard_normal((300, 6)).astype(np.float32)
+    sizes = sizes_of_workspaces(network, monkeypatch)
+    whole = forward_all(network, X)
+    monkeypatch.setattr(inference, "_MANY", 300)
+    assert_array_equal(forward_all(network, X), whole)
     monkeypatch.setattr(inference, "_LARGE", 0)
     for n_samples in (1, 20, 50, 300):
         assert_array_equal(forward_all(network, X[:n_samples]), whole[:, :n_samples])
-    assert sizes == [112, 1, 20, 50, 112]
+    assert sizes == [32, 112, 1, 20]
+
+
+def test_a_network_with_blas_layers_always_gets_batches_of_one_size(rng, monkeypatch):
+    network = make(rng, sizes=(6, 50, 50, 3), dtype=np.float32)
+    assert not network.is_batch_invariant
+    X = rng.standard_normal((300, 6)).astype(np.float32)
+    sizes = sizes_of_workspaces(network, monkeypatch)
+    whole = forward_all(network, X)
+    monkeypatch.setattr(inference, "_LARGE", 0)
+    assert_array_equal(forward_all(network, X[:1]), whole[:, :1])
+    assert sizes == [112]
 
 
 def test_what_is_made_of_each_batch(rng):
@@ -58,4 +74,4 @@ def test_what_is_made_of_each_batch(rng):
         return z.argmax(axis=0)
 
     assert_array_equal(forward_all(network, X, of=best), z.argmax(axis=0))
-    assert shapes == [(3, 112), (3, 112), (3, 76)]
+    assert shapes == [(3, 112), (3, 112), (3, 76)]  # this network has a BLAS layer

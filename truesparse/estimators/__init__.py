@@ -6,12 +6,16 @@ constraints of ``sklearn.utils._param_validation``; of `BaseEstimator` ``_parame
 ``_init_callback_context`` and the attributes ``sklearn_callbacks._MANAGED``.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencoder
 from truesparse.estimators.classifier import SparseMLPClassifier
-from truesparse.estimators.feature_selector import SparseFeatureSelector
 from truesparse.estimators.persistence import load, save
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.warmup import warmup
+
+if TYPE_CHECKING:
+    from truesparse.estimators.feature_selector import SparseFeatureSelector
 
 __all__ = [
     "GaussianNoise",
@@ -23,3 +27,11 @@ __all__ = [
     "save",
     "warmup",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SparseFeatureSelector":  # its base class takes a while to import
+        from truesparse.estimators.feature_selector import SparseFeatureSelector
+
+        return SparseFeatureSelector
+    raise AttributeError(f"module 'truesparse.estimators' has no attribute {name!r}")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.preprocessing import StandardScaler
 
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.evolution import paper_settings
@@ -55,6 +54,8 @@ def denoising_autoencoder() -> SparseMLPRegressor:
 
 def standardised(values) -> np.ndarray:
     """Return the columns of an array or CSR scaled to mean 0 and standard deviation 1 (0 if constant), dense."""
+    from sklearn.preprocessing import StandardScaler
+
     if issparse(values):
         entries, dense = values.tocoo(), np.zeros(values.shape, dtype=values.dtype)
         np.add.at(dense, (entries.row, entries.col), entries.data)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 
 from truesparse.callbacks.progress import displays
@@ -239,6 +238,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             )
 
     def _split(self, samples, seed):
+        from sklearn.model_selection import train_test_split
+
         n_samples = samples.size
         try:
             kept, aside = train_test_split(

@@ -1,5 +1,6 @@
 """Fitted estimators: predictions, fitted attributes, exports, and checks of data."""
 
+import math
 import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from truesparse.training.inference import forward_all
 
 if TYPE_CHECKING:
     import torch
+
+_LITTLE_WORK = 2**20  # samples times weights of a prediction that takes less time on one thread than on several
 
 
 class FittedSparseMLP(Parameters):
@@ -51,7 +54,8 @@ class FittedSparseMLP(Parameters):
     def _forward(self, X, of):
         """Apply `of` to the last layer's sums, (n_outputs, batch), and return the results (…, n_samples)."""
         check_is_fitted(self)
-        (X,) = self._checked(X, dtype=self._run.network.dtype, reset=False)
+        network = self._run.network
+        X = self._checked_to_predict(X)
 
         def of_finite(z):
             made = of(z)
@@ -62,8 +66,9 @@ class FittedSparseMLP(Parameters):
                 )
             return made
 
-        with threads(effective_n_jobs(self.n_jobs)):
-            return forward_all(self._run.network, array_source(X), of=of_finite)
+        n_threads = 1 if X.shape[0] * network.n_weights < _LITTLE_WORK else effective_n_jobs(self.n_jobs)
+        with threads(n_threads, uses_blas=not network.is_batch_invariant):
+            return forward_all(network, array_source(X), of_finite)
 
     def summary(self) -> str:
         """Return a table of the layers to print: inputs, units, weights, density, and bytes needed for predictions."""
@@ -179,6 +184,21 @@ class FittedSparseMLP(Parameters):
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no attribute {attribute!r} before it is fitted.")
         return self._run
+
+    def _checked_to_predict(self, X):
+        """Return X as `_checked` does, which takes longer than one sample's forward pass.
+
+        So an array in which that would find nothing to refuse, to warn of or to name is only converted.
+        """
+        dtype = self._run.network.dtype
+        is_plain = type(X) is np.ndarray and X.dtype.kind == "f" and X.shape[1:] == (self.n_features_in_,)
+        if is_plain and len(X) > 0 and not hasattr(self, "feature_names_in_"):
+            with np.errstate(over="ignore", invalid="ignore"):
+                converted = np.ascontiguousarray(X, dtype=dtype)
+                if math.isfinite(converted.sum()):  # no sum of infinite numbers or NaN is finite
+                    return converted
+        (X,) = self._checked(X, dtype=dtype, reset=False)
+        return X
 
     def _checked(self, X, *y, dtype, **options):
         """Return data as C-contiguous arrays, or CSR with sound indices, in the dtype of the network."""

@@ -5,7 +5,6 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 from sklearn.base import BaseEstimator
-from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_parameter_constraints
 
 from truesparse.evolution import Evolution
@@ -28,6 +27,26 @@ class Named(StrOptions):
 
     def __str__(self):
         return f"a str among {names(self.kind)}"
+
+
+class Scoring(StrOptions):
+    """Constraint: ``"loss"`` or the name of one of scikit-learn's scorers, which are imported to check a str."""
+
+    def __init__(self):
+        super().__init__({"loss"})
+
+    def is_satisfied_by(self, value):
+        """Return whether `value` is such a name."""
+        return isinstance(value, str) and value in _scorings()
+
+    def __str__(self):
+        return f"a str among {_scorings()}"
+
+
+def _scorings():
+    from sklearn.metrics import get_scorer_names
+
+    return sorted({"loss", *get_scorer_names()})
 
 
 class Parameters(BaseEstimator):
@@ -57,7 +76,7 @@ class Parameters(BaseEstimator):
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
-        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "scoring": [Scoring(), callable, None],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {math.inf})],
         "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
 from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
@@ -313,5 +312,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         section.close()
 
     def _score_predictions(self, predictions, target):
+        from sklearn.metrics import r2_score
+
         values, weights = values_and_weights(target)
         return r2_score(values, predictions.T, sample_weight=weights)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.metrics import check_scoring
 from sklearn.utils import check_array
 
 from truesparse._typing import FloatArray, IndexArray
@@ -104,6 +103,8 @@ def refuse_source(X: Any) -> None:
 
 def scorer_of(scoring: Any, fitted: Any, samples: Samples) -> Score:
     """Return scikit-learn's scorer for an estimator with the network in training, on validation samples."""
+    from sklearn.metrics import check_scoring
+
     scorer = check_scoring(fitted, scoring=scoring)
     weights = {} if samples.weights is None else {"sample_weight": samples.weights}
     if weights and not _takes_weights(scorer):

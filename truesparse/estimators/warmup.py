@@ -25,7 +25,9 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
             y = np.arange(len(X)) % 2
             for data, evolution, solver in ((X, "cte", "adam"), (csr_array(X), "set", "sgd")):
                 for n_jobs in (1, 2):
-                    SparseMLPClassifier(
+                    model = SparseMLPClassifier(
                         (300, 300), evolution=evolution, solver=solver, batch_size=batch_size, dtype=dtype, epsilon=2,
                         update_every=1, max_iter=1, random_state=0, n_jobs=n_jobs,
-                    ).fit(data, y).predict(data)  # fmt: skip
+                    ).fit(data, y)  # fmt: skip
+                    for n_samples in (2**10, 2**12):  # few samples and many are computed by other kernels
+                        model.predict(data[np.arange(n_samples) % len(y)])

@@ -1,6 +1,7 @@
 """The `Network` protocol: the members that training, signals, storage and estimators rely on."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,9 @@ class Network(Protocol):
 
     def workspace(self, batch_size: int, *, dense_inputs: bool = True, n_threads: int = 1) -> Workspace:
         """Return the arrays for batches of at most so many samples, which as many threads may share."""
+
+    def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> AbstractContextManager[Workspace]:
+        """Return a context with such arrays, which may be kept from one to the next."""
 
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
         """Return the bytes of the arrays that training with such batches needs."""

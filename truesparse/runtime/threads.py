@@ -22,12 +22,16 @@ from truesparse.kernels.jit import threads as kernel_threads
 
 
 @contextmanager
-def threads(n_threads):
+def threads(n_threads, *, uses_blas=True):
     """Run a ``with`` block with `n_threads` threads for our kernels and one for BLAS, and restore both.
 
-    Raises RuntimeError for several threads in a process whose threads stayed behind when it was forked.
+    The number of BLAS threads, whose change takes a tenth of a millisecond, stays as it is if the block does not use
+    BLAS. Raises RuntimeError for several threads in a process whose threads stayed behind when it was forked.
     """
     with kernel_threads(n_threads):
+        if not uses_blas:
+            yield
+            return
         user = object()
         try:
             _one_blas_thread.enter(user)

@@ -8,31 +8,33 @@ from truesparse._typing import FloatArray
 from truesparse.data.source import Source
 from truesparse.network.protocol import Network
 
+_MANY = 2**12  # samples from which on it is worth the compilation of kernels for larger batches
 _LARGE = 2**26  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
 
 
-def forward_all(
-    network: Network, source: Source, batch_size: int = 112, of: Callable[[FloatArray], np.ndarray] | None = None
-) -> np.ndarray:
+def forward_all(network: Network, source: Source, of: Callable[[FloatArray], np.ndarray] | None = None) -> np.ndarray:
     """Compute the last layer's sums for all samples, (n_outputs, n_samples), batch by batch.
 
     With `of`, a function from a batch's sums to an array (…, batch), the result is (…, n_samples). The source must have
     the network's dtype.
 
-    Every batch is filled up to `batch_size` with its last sample, so that a sample's result has the same bytes in every
-    batch: vector instructions never meet a remainder. A large network without BLAS layers takes few samples in a small
-    batch, because our kernels give the same bytes for every size.
+    A sample's result has the same bytes in every batch, because our kernels give the same for every batch size. So the
+    batches are as large as those of most trainings, for which the kernels are compiled already, or if there are many
+    samples as large as is fastest. BLAS may give other bytes for another size: a network with BLAS layers always gets
+    batches of one size, and the last one is filled up with its last sample.
     """
-    n_samples, dense_inputs = source.n_samples, not source.is_sparse
-    if network.is_batch_invariant and network.bytes_needed(batch_size, dense_inputs=dense_inputs) > _LARGE:
-        batch_size = min(batch_size, n_samples)
-    workspace = network.workspace(batch_size, dense_inputs=dense_inputs)
+    n_samples, dense_inputs, invariant = source.n_samples, not source.is_sparse, network.is_batch_invariant
+    batch_size = 32 if invariant and n_samples < _MANY else 112
+    if invariant and n_samples < batch_size and network.bytes_needed(batch_size, dense_inputs=dense_inputs) > _LARGE:
+        batch_size = n_samples
     out = None
-    for samples in filter(len, source.batches(batch_size)):  # in the source's order, which loads chunks once
-        source.read(np.pad(samples, (0, batch_size - samples.size), mode="edge"), workspace)
-        sums = network.forward(workspace)[:, : samples.size]
-        part = sums if of is None else of(sums)
-        if out is None:
-            out = np.empty((*part.shape[:-1], n_samples), dtype=part.dtype)
-        out[..., samples] = part
+    with network.lent_workspace(batch_size, dense_inputs=dense_inputs) as workspace:
+        for samples in filter(len, source.batches(batch_size)):  # in the source's order, which loads chunks once
+            filled = samples if invariant else np.pad(samples, (0, batch_size - samples.size), mode="edge")
+            source.read(filled, workspace)
+            sums = network.forward(workspace)[:, : samples.size]
+            part = sums if of is None else of(sums)
+            if out is None:
+                out = np.empty((*part.shape[:-1], n_samples), dtype=part.dtype)
+            out[..., samples] = part
     return np.empty((0, n_samples)) if out is None else out
