@@ -20,7 +20,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from truesparse._typing import FloatArray
+from truesparse._typing import FloatArray, IndexArray
 from truesparse.evolution.rules import edges_of
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.lanes import CHUNK
@@ -33,7 +33,7 @@ SEARCHES = ("auto", "sketch", "cells", "exact")
 _WIDE_PAIRS = 20_000**2
 _WIDE_SIDE = 2_000
 
-_HELD = 2**22  # numbers of exact vectors in memory at a time, unless there are very many units
+_HELD = 2**20  # numbers of exact vectors in memory at a time, unless there are very many units
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def largest_products(
         if uses_cells(search, vacancy.pattern.shape):
             picks.append(top_absent_pairs_in_cells(*arguments, rng, by_key=True)[0])
         else:
-            picks.append(top_absent_pairs(*arguments, by_key=True)[0])
+            varying = units[first_output + vacancy.layer].varying, units[vacancy.layer].varying
+            picks.append(top_absent_pairs(*arguments, varying=varying, by_key=True)[0])
     if exact and all(vacancy.within is None for vacancy in vacancies):
         return picks
     for unit in units.values():
@@ -172,16 +173,15 @@ def _samples_of(stream, numbers, units, shift, change):
     n_own = len(stream.places)
     room = min(n_own, max(CHUNK, _HELD // max(1, units.size)))
     vectors, sums = np.zeros((units.size, room), dtype=stream.dtype), np.zeros(units.size)
-    ones, n = np.ones(room, dtype=stream.dtype), 0
+    places, ones, n = np.arange(room), np.ones(room, dtype=stream.dtype), 0
     for batch in stream:
         arrays = [batch[number] if change is None else change(number, batch[number]) for number in numbers]
-        size, start = arrays[0].shape[1], 0
-        while start < size:
-            stop = min(size, start + room - n)
-            places = np.arange(n, n + stop - start)
-            part = [array[:, start:stop] for array in arrays]
-            add_to_sketch(part, units, shift, places, ones[: places.size], vectors, sums)
-            n, start = n + places.size, stop
+        start, stop = 0, arrays[0].shape[1]
+        while start < stop:
+            size = min(stop - start, room - n)
+            part = arrays if size == stop else [array[:, start : start + size] for array in arrays]
+            add_to_sketch(part, units, shift, places[n : n + size], ones[:size], vectors, sums)
+            n, start = n + size, start + size
             if n == room:
                 yield vectors, n
                 vectors[:], n = 0, 0
@@ -197,7 +197,7 @@ class Units:
     ones: FloatArray  # (width,), the signature of a unit that is 1 on every sample
     total: np.ndarray  # (n_units,)
     n_samples: int
-    varies: np.ndarray | None = None  # (n_units,) bool, whether a unit can be normalised
+    varying: IndexArray | None = None  # the units that are not constant, sorted; None where it does not matter
 
     def shift(self, vectors: Vectors) -> FloatArray:
         """Return what is subtracted from the vectors, (n_units,): their means if centred, else zeros."""
@@ -213,15 +213,16 @@ class Units:
         if vectors != Vectors():
             lengths = np.empty(len(self.signature))
             centre(self.signature, self.shift(vectors), self.ones, vectors.normalised, lengths)
-            self.varies = lengths > 0
+            self.varying = np.flatnonzero(lengths)
 
     def inverse_lengths(self, squares) -> np.ndarray:
         """Return 1 / ‖shifted x‖ for sums of squares, (n_units,).
 
         Units that are constant up to rounding, or subnormal, get 0 and match nothing.
         """
-        varies = self.varies & (squares > 0)
-        return np.where(varies, 1 / np.sqrt(np.where(varies, squares, 1)), 0)
+        inverse, varying = np.zeros(squares.size), self.varying[squares[self.varying] > 0]
+        inverse[varying] = 1 / np.sqrt(squares[varying])
+        return inverse
 
 
 def observe(stream, numbers: set[int], width: int | None, rng: np.random.Generator) -> dict[int, Units]:

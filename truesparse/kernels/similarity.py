@@ -57,11 +57,31 @@ def add_to_sketch(arrays, units, shift, bucket, sign, sketch, sums):
     _add_to_sketch(np.array(table), units, shift, bucket, sign, sketch, sums, width_of(CHUNK))
 
 
+@serial
+def _add_unit(a, shift, stop_of, bucket, sign, flat, start, chunk):
+    """Add one unit to its sketch, which begins at `start` of `flat`; return its sum."""
+    one, summed = sign.dtype.type(1), sign.dtype.type(0)
+    back, of_lanes = full(-shift, chunk), full(summed, chunk)
+    s = np.uintp(0)  # unsigned: no sign to look at
+    while s < stop_of.size:
+        stop, to = np.uintp(stop_of[s]), np.uintp(start + bucket[s])
+        while s + np.uintp(CHUNK) <= stop:
+            values = axpy(one, load(a, s, chunk), back)
+            of_lanes = axpy(one, values, of_lanes)
+            store(flat, to, axpy(one, times(values, load(sign, s, chunk)), load(flat, to, chunk)))
+            s, to = s + np.uintp(CHUNK), to + np.uintp(CHUNK)
+        while s < stop:
+            value = a[s] - shift
+            flat[to] += sign[s] * value
+            summed += value
+            s, to = s + np.uintp(1), to + np.uintp(1)
+    return summed + total(of_lanes)
+
+
 @parallel
 def _add_to_sketch(table, units, shift, bucket, sign, sketch, sums, chunk):
     """Do the same with a row of `table` for every array: its first unit, the one behind its last, address, stride."""
     n, width, flat = bucket.size, sketch.shape[1], sketch.reshape(-1)
-    zero, one = sign.dtype.type(0), sign.dtype.type(1)
     stop_of = np.empty(n, dtype=np.int64)  # where the run of consecutive buckets ends
     for s in range(n - 1, -1, -1):
         stop_of[s] = stop_of[s + 1] if s + 1 < n and bucket[s + 1] == bucket[s] + 1 else s + 1
@@ -71,24 +91,7 @@ def _add_to_sketch(table, units, shift, bucket, sign, sketch, sums, chunk):
             while units[k] >= table[number, 1]:
                 number += 1
             a = vector_at(table[number, 2] + (units[k] - table[number, 0]) * table[number, 3], n, sign)
-            back = full(-shift[k], chunk)
-            summed = zero
-            s = 0
-            while s < n:
-                stop, to = stop_of[s], k * width + bucket[s] - s
-                of_lanes = full(zero, chunk)
-                while s + CHUNK <= stop:
-                    values = axpy(one, load(a, s, chunk), back)
-                    of_lanes = axpy(one, values, of_lanes)
-                    store(flat, to + s, axpy(one, times(values, load(sign, s, chunk)), load(flat, to + s, chunk)))
-                    s += CHUNK
-                summed += total(of_lanes)
-                while s < stop:
-                    value = a[s] - shift[k]
-                    flat[to + s] += sign[s] * value
-                    summed += value
-                    s += 1
-            sums[k] += np.float64(summed)
+            sums[k] += np.float64(_add_unit(a, shift[k], stop_of, bucket, sign, flat, k * width, chunk))
 
 
 @parallel_sums
@@ -140,7 +143,7 @@ def pair_products(rows, columns, units, n, out):
             out[pair] += np.float64(product)
 
 
-def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, by_key=False):
+def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, varying=(None, None), by_key=False):
     """Return the absent pairs (row, column) with the largest |⟨row signature, column signature⟩|.
 
     Parameters
@@ -148,6 +151,7 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, b
     row_signatures, column_signatures : (fan_out, width), (fan_in, width)
     indices, indptr : the canonical CSR pattern, shape (fan_out, fan_in), whose pairs are left out
     k : int, positive: how many pairs to return at most
+    varying : the rows and the columns, (n,) int64, sorted, whose signature is not zero; None where that is not known
     by_key : bool, whether to return the pairs in the order of their keys, which takes less time
 
     Returns
@@ -156,17 +160,19 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, b
     scores : (≤ k,), in the same order; pairs whose score is zero are never returned
     """
     fan_in = len(column_signatures)
-    # Silent units, often most of a layer, match nothing.
-    rows, columns = (np.flatnonzero(signatures.any(axis=1)) for signatures in (row_signatures, column_signatures))
-    if rows.size < len(row_signatures):
-        row_signatures = row_signatures[rows]
-    if columns.size < len(column_signatures):
-        column_signatures = column_signatures[columns]
+    row_signatures, rows = _without_silent(row_signatures, varying[0])
+    column_signatures, columns = _without_silent(column_signatures, varying[1])
     for n_pairs in (rows.size * columns.size, 0):
         best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype, n_pairs=n_pairs)
         best.search(row_signatures, rows, column_signatures, columns)
         if best.is_full() or not best.has_guessed:
             return best.in_order(by_key=by_key)
+
+
+def _without_silent(signatures, units):
+    """Return the signatures of the varying units, and these units. The others, often most of a layer, match nothing."""
+    units = np.flatnonzero(signatures.any(axis=1)) if units is None else units
+    return signatures if units.size == len(signatures) else signatures.take(units, axis=0), units
 
 
 class BestPairs:
@@ -272,6 +278,7 @@ class BestPairs:
 def _collect(products, rows, columns, indices, indptr, fan_in, position, threshold, keys, scores, held):
     """Append the absent pairs of a tile that reach the threshold, from `position` on, until tile or room ends."""
     n_columns = products.shape[1]
+    passing = np.empty(_STRETCH, dtype=np.int64)
     c = position % n_columns
     for r in range(position // n_columns, products.shape[0]):
         row, line = rows[r], products[r]
@@ -279,31 +286,26 @@ def _collect(products, rows, columns, indices, indptr, fan_in, position, thresho
         while c < n_columns:
             # Once the threshold has risen, most stretches hold nothing. Counting uses vector instructions.
             end = min(c + _STRETCH, n_columns)
-            passing = 0
+            n_passing = 0
             for q in range(c, end):
-                passing += abs(line[q]) >= threshold
-            if passing > 0:
-                low, high = slot, stop
-                while low < high:  # to the first slot at or behind this column
-                    middle = (low + high) // 2
-                    if indices[middle] < columns[c]:
-                        low = middle + 1
-                    else:
-                        high = middle
-                slot = low
-                for q in range(c, end):
-                    score = abs(line[q])
-                    if score >= threshold and score > 0:
-                        column = columns[q]
-                        while slot < stop and indices[slot] < column:
-                            slot += 1
-                        if slot < stop and indices[slot] == column:
-                            continue
-                        if held == keys.size:
-                            return held, r * n_columns + q
-                        keys[held] = row * fan_in + column
-                        scores[held] = score
-                        held += 1
+                n_passing += abs(line[q]) >= threshold
+            if n_passing > 0:
+                n_passing = 0
+                for q in range(c, end):  # without a branch, which would often be mispredicted
+                    passing[n_passing] = q
+                    n_passing += (abs(line[q]) >= threshold) & (line[q] != 0)
+                for k in range(n_passing):
+                    q = passing[k]
+                    column = columns[q]
+                    while slot < stop and indices[slot] < column:
+                        slot += 1
+                    if slot < stop and indices[slot] == column:
+                        continue
+                    if held == keys.size:
+                        return held, r * n_columns + q
+                    keys[held] = row * fan_in + column
+                    scores[held] = abs(line[q])
+                    held += 1
             c = end
         c = 0
     return held, products.size
