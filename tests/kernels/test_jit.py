@@ -49,12 +49,12 @@ def test_sums_of_one_and_of_several_threads_have_the_same_bytes(batch, dtype, rn
     bucket, values = rng.integers(0, 8, batch), rng.standard_normal((100, batch)).astype(dtype)
     results = []
     for n_threads in (1, max_threads()):
-        sketch, total, squares = np.zeros((100, 8), dtype), np.zeros(100), np.zeros(100)
+        sketch, total, units, shift = np.zeros((100, 8), dtype), np.zeros(100), np.arange(100), np.zeros(100, dtype)
         errors, gradient, of_bias = a.copy(), np.empty((4, 100), dtype), np.empty(100, dtype)
         with threads(n_threads):
-            add_to_sketch(values, bucket, sign, sketch, total, squares)
+            add_to_sketch([values], units, shift, bucket, sign, sketch, total)
             srelu_errors(errors, sums, params, gradient, of_bias, 0, stride, stride)
-        results.append((sketch, total, squares, errors, gradient, of_bias))
+        results.append((sketch, total, errors, gradient, of_bias))
     for of_one, of_several in zip(*results, strict=True):
         assert_array_equal(of_one, of_several)
 

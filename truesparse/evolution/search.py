@@ -16,22 +16,24 @@ O(units · n_samples).
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
-from truesparse._typing import FloatArray
+from truesparse._typing import FloatArray, IndexArray
 from truesparse.evolution.rules import edges_of
 from truesparse.kernels.cells import top_absent_pairs_in_cells
-from truesparse.kernels.lanes import width_of
+from truesparse.kernels.lanes import CHUNK
 from truesparse.kernels.select import k_smallest
-from truesparse.kernels.similarity import add_to_sketch, pair_products, top_absent_pairs
-from truesparse.network.workspace import BatchShape
+from truesparse.kernels.similarity import add_to_sketch, centre, pair_products, top_absent_pairs
 
 SEARCHES = ("auto", "sketch", "cells", "exact")
 
 # Above so many pairs, cells take a fraction of the time of all pairs, unless one side has too few units to group.
 _WIDE_PAIRS = 20_000**2
 _WIDE_SIDE = 2_000
+
+_HELD = 2**20  # numbers of exact vectors in memory at a time, unless there are very many units
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,12 @@ def largest_products(
         if uses_cells(search, vacancy.pattern.shape):
             picks.append(top_absent_pairs_in_cells(*arguments, rng, by_key=True)[0])
         else:
-            picks.append(top_absent_pairs(*arguments, by_key=True)[0])
+            varying = units[first_output + vacancy.layer].varying, units[vacancy.layer].varying
+            picks.append(top_absent_pairs(*arguments, varying=varying, by_key=True)[0])
     if exact and all(vacancy.within is None for vacancy in vacancies):
         return picks
+    for unit in units.values():
+        unit.signature = unit.signature[:0]
     return _rescored(picks, vacancies, stream, first_output, units, prepared)
 
 
@@ -107,105 +112,143 @@ def best_of(vacancy, keys, scores):
 
 def _rescored(candidates, vacancies, stream, first_output, units, prepared):
     """Return the candidates with the highest exact scores: the second stage."""
-    shifts = {number: unit.shift(prepared[number]) for number, unit in units.items()}
-    scales = {number: unit.scale(prepared[number]) for number, unit in units.items()}
     edges = edges_of(candidates, vacancies)
     layers = [vacancy.layer for vacancy in vacancies]
     # Shift before multiplying: correcting the sums afterwards would cancel digits.
-    products = sums_of_products(stream, layers, first_output, edges, lambda number, x: x - shifts[number][:, None])
+    shifts = {number: unit.shift(prepared[number]) for number, unit in units.items()}
+    products, squares = _sums(stream, layers, first_output, edges, shifts=shifts)
     best = []
-    for vacancy, keys, (rows, columns), product in zip(vacancies, candidates, edges, products, strict=True):
-        scores = np.abs(product) * scales[first_output + vacancy.layer][rows] * scales[vacancy.layer][columns]
+    for vacancy, keys, (rows, columns), scores in zip(vacancies, candidates, edges, products, strict=True):
+        np.abs(scores, out=scores)
+        for number, places in ((first_output + vacancy.layer, rows), (vacancy.layer, columns)):
+            if prepared[number].normalised:
+                scores *= units[number].inverse_lengths(squares[number])[places]
         best.append(best_of(vacancy, keys, scores))
     return best
 
 
-def sums_of_products(stream, layers, first_output, edges, change=lambda number, array: array):
+def sums_of_products(stream, layers, first_output, edges, change=None):
     """Return Σ_samples output · input at some pairs (rows, columns) of each layer, a list of (n_pairs,) float64.
 
-    Fastest where equal rows follow each other. ``change(number, array)`` returns the factors made of an array. `stream`
-    and `first_output` as for `largest_products`.
+    ``change(number, array)`` returns the factors made of an array, by default the array itself. `stream` and
+    `first_output` as for `largest_products`.
     """
-    sums = [np.zeros(rows.size) for rows, _ in edges]
+    return _sums(stream, layers, first_output, edges, change)[0]
+
+
+def _sums(stream, layers, first_output, edges, change=None, shifts=None):
+    """Return `sums_of_products` of shifted vectors, and the sums of squares of the units that occur, by number."""
+    numbers = sorted({*layers, *(first_output + layer for layer in layers)})
+    sizes = [stream.layer_sizes[number] for number in numbers]
+    first = dict(zip(numbers, accumulate(sizes, initial=0), strict=False))  # units are numbered through all arrays
+    occurs = np.zeros(sum(sizes), dtype=bool)
+    for layer, (rows, columns) in zip(layers, edges, strict=True):
+        occurs[first[first_output + layer] + rows] = True
+        occurs[first[layer] + columns] = True
+    units = np.flatnonzero(occurs)
+    place = np.cumsum(occurs, dtype=np.int32) - np.int32(1)  # among the units that occur
+    pairs = [
+        (place[first[first_output + layer] :][rows], place[first[layer] :][columns])
+        for layer, (rows, columns) in zip(layers, edges, strict=True)
+    ]
+    itself = np.arange(units.size, dtype=np.int32)
+    sums = [np.zeros(rows.size) for rows, _ in pairs]
+    squares = np.zeros(units.size)
+    shift = np.zeros(occurs.size, dtype=stream.dtype)
+    for number in shifts or ():
+        shift[first[number] : first[number] + shifts[number].size] = shifts[number]
+    for vectors, n in _samples_of(stream, numbers, units, shift[units], change):
+        for (rows, columns), out in zip([*pairs, (itself, itself)], [*sums, squares], strict=True):
+            pair_products(rows, columns, vectors, n, out)
+    of_all = np.zeros(occurs.size)
+    of_all[units] = squares
+    by_number = {
+        number: of_all[first[number] : first[number] + size] for number, size in zip(numbers, sizes, strict=True)
+    }
+    return [stream.reduce(out) for out in sums], {number: stream.reduce(by_number[number]) for number in numbers}
+
+
+def _samples_of(stream, numbers, units, shift, change):
+    """Yield the vectors of some units, (n_units, ≥ n), in parts of n samples: all at once if they are small."""
+    n_own = len(stream.places)
+    room = min(n_own, max(CHUNK, _HELD // max(1, units.size)))
+    vectors, sums = np.zeros((units.size, room), dtype=stream.dtype), np.zeros(units.size)
+    places, ones, n = np.arange(room), np.ones(room, dtype=stream.dtype), 0
     for batch in stream:
-        shape = BatchShape.of(batch[0].shape[1])
-        numbers = {*layers, *(first_output + layer for layer in layers)}
-        factors = {number: _padded(change(number, batch[number]), shape) for number in numbers}
-        for layer, (rows, columns), out in zip(layers, edges, sums, strict=True):
-            y, x = factors[first_output + layer], factors[layer]
-            for tile in range(shape.n_tiles):
-                lanes = slice(tile * shape.n_lanes, None)
-                pair_products(rows, columns, y[lanes], x[lanes], shape.stride, out, width_of(shape.n_lanes))
-    return [stream.reduce(out) for out in sums]
-
-
-def _padded(array, shape):
-    """Return one vector of rows of the kernels' length, zero behind the samples."""
-    out = np.zeros((len(array), shape.stride), dtype=array.dtype)
-    out[:, : array.shape[1]] = array
-    return out.reshape(-1)
+        arrays = [batch[number] if change is None else change(number, batch[number]) for number in numbers]
+        start, stop = 0, arrays[0].shape[1]
+        while start < stop:
+            size = min(stop - start, room - n)
+            part = arrays if size == stop else [array[:, start : start + size] for array in arrays]
+            add_to_sketch(part, units, shift, places[n : n + size], ones[:size], vectors, sums)
+            n, start = n + size, start + size
+            if n == room:
+                yield vectors, n
+                vectors[:], n = 0, 0
+    if n > 0:
+        yield vectors, n
 
 
 @dataclass
 class Units:
-    """Units of one layer after a pass over the samples: signatures, sums and sums of squares."""
+    """Units of one layer after a pass over the samples: signatures and sums."""
 
     signature: FloatArray  # (n_units, width), count sketches or the vectors themselves
     ones: FloatArray  # (width,), the signature of a unit that is 1 on every sample
     total: np.ndarray  # (n_units,)
-    squares: np.ndarray  # (n_units,)
     n_samples: int
+    varying: IndexArray | None = None  # the units that are not constant, sorted; None where it does not matter
 
     def shift(self, vectors: Vectors) -> FloatArray:
         """Return what is subtracted from the vectors, (n_units,): their means if centred, else zeros."""
         mean = self.total / self.n_samples if vectors.centred else np.zeros_like(self.total)
-        return mean.astype(self.signature.dtype)
+        return mean.astype(self.ones.dtype)
 
-    def scale(self, vectors: Vectors) -> np.ndarray:
-        """Return 1 / ‖shifted x‖, (n_units,), or 1 if not normalised.
+    def prepare(self, vectors: Vectors) -> None:
+        """Shift and scale the signatures, so that their inner products are, or estimate, the scores.
+
+        A signature is divided by its own length. That estimates a cosine better than the length of the unit's vector:
+        signatures of equal directions have the cosine 1, whatever their lengths.
+        """
+        if vectors != Vectors():
+            lengths = np.empty(len(self.signature))
+            centre(self.signature, self.shift(vectors), self.ones, vectors.normalised, lengths)
+            self.varying = np.flatnonzero(lengths)
+
+    def inverse_lengths(self, squares) -> np.ndarray:
+        """Return 1 / ‖shifted x‖ for sums of squares, (n_units,).
 
         Units that are constant up to rounding, or subnormal, get 0 and match nothing.
         """
-        if not vectors.normalised:
-            return np.ones_like(self.squares)
-        shift = self.shift(vectors).astype(np.float64)
-        squares = self.squares - 2 * shift * self.total + self.n_samples * shift**2
-        smallest = float(np.finfo(self.signature.dtype).tiny)  # its inverse is finite
-        varies = squares > np.maximum(1e-9 * self.squares, smallest**2)
-        return np.where(varies, 1 / np.sqrt(np.where(varies, squares, 1)), 0)
-
-    def prepare(self, vectors: Vectors) -> None:
-        """Shift and scale the signatures, so that their inner products are, or estimate, the scores."""
-        if vectors == Vectors():
-            return
-        shift, scale = self.shift(vectors), self.scale(vectors).astype(self.signature.dtype)
-        for start in range(0, len(shift), 4096):  # in parts, so that the outer product stays small
-            part = slice(start, start + 4096)
-            self.signature[part] -= shift[part, None] * self.ones
-            self.signature[part] *= scale[part, None]
+        inverse, varying = np.zeros(squares.size), self.varying[squares[self.varying] > 0]
+        inverse[varying] = 1 / np.sqrt(squares[varying])
+        return inverse
 
 
 def observe(stream, numbers: set[int], width: int | None, rng: np.random.Generator) -> dict[int, Units]:
     """Return the numbered units after one pass over the samples; `width` None keeps the vectors, unsketched."""
     n = stream.n_samples
+    signs = np.ones(n, dtype=stream.dtype)
     if width is None:
-        width, buckets, signs = n, np.arange(n), np.ones(n, dtype=stream.dtype)
+        width = n
     else:
-        buckets = rng.integers(width, size=n)
         signs = rng.choice(np.array([-1, 1], dtype=stream.dtype), size=n)
+    buckets = np.arange(n) % width
     ones = np.bincount(buckets, weights=signs, minlength=width).astype(stream.dtype)
-    units = {}
-    for number in sorted(numbers):
-        size = stream.layer_sizes[number]
-        units[number] = Units(np.zeros((size, width), dtype=stream.dtype), ones, np.zeros(size), np.zeros(size), n)
+    ordered = sorted(numbers)
+    sizes = [stream.layer_sizes[number] for number in ordered]
+    signature, total = np.zeros((sum(sizes), width), dtype=stream.dtype), np.zeros(sum(sizes))
+    every, unshifted = np.arange(sum(sizes)), np.zeros(sum(sizes), dtype=stream.dtype)
     buckets, signs = buckets[stream.places], signs[stream.places]
     start = 0
     for batch in stream:
         stop = start + batch[0].shape[1]
-        for number, unit in units.items():
-            a = np.ascontiguousarray(batch[number])  # the compiler needs to know
-            add_to_sketch(a, buckets[start:stop], signs[start:stop], unit.signature, unit.total, unit.squares)
+        arrays = [batch[number] for number in ordered]
+        add_to_sketch(arrays, every, unshifted, buckets[start:stop], signs[start:stop], signature, total)
         start = stop
-    for unit in units.values():
-        unit.signature, unit.total, unit.squares = map(stream.reduce, (unit.signature, unit.total, unit.squares))
-    return units
+    signature, total = stream.reduce(signature), stream.reduce(total)
+    ends = np.cumsum(sizes)
+    return {
+        number: Units(signature[end - size : end], ones, total[end - size : end], n)
+        for number, size, end in zip(ordered, sizes, ends, strict=True)
+    }

@@ -28,6 +28,9 @@ from truesparse.network.mlp import MLP
 from truesparse.network.workspace import Workspace
 from truesparse.runtime.random_streams import RandomStreams
 
+_BATCH = 112  # as in `truesparse.training.inference`, which uses the same compiled kernels
+_LARGE = 2**24  # bytes of a workspace that are too many for this
+
 Reduce = Callable[[NDArray], NDArray]
 """Function that returns the sum of the arrays of this shape over all processes that train together."""
 
@@ -54,19 +57,26 @@ class Signals:
     def at(self, step: int, workspace: Workspace) -> Mapping[str, Any]:
         """Return the signals, by name, of the update before a step; iterating a stream overwrites the workspace."""
 
-        def drawn(n_samples):
+        def drawn(n_samples, workspace=workspace, batch_size=self.batch_size):
             samples = self.source.draw(n_samples, self.streams("signal samples", step))
-            return self.network, self.loss, self.source, workspace, samples, self.batch_size, self.reduce
+            return self.network, self.loss, self.source, workspace, samples, batch_size, self.reduce
 
         def errors(n_samples):
             return ErrorStream(*drawn(n_samples), check_loss=self.check_loss)
 
         return {
-            "activations": lambda n_samples: ActivationStream(*drawn(n_samples)),
+            "activations": lambda n_samples: ActivationStream(*drawn(n_samples, *self._for_activations(workspace))),
             "errors": errors,
             "gradient": lambda n_samples: errors(n_samples).gradient(),
             "progress": self.progress,
         }
+
+    def _for_activations(self, workspace):
+        """Return a workspace and its batch size: training's, or a larger one that takes fewer calls for all samples."""
+        dense_inputs = not self.source.is_sparse
+        if self.batch_size >= _BATCH or self.network.bytes_needed(_BATCH, dense_inputs=dense_inputs) > _LARGE:
+            return workspace, self.batch_size
+        return self.network.workspace(_BATCH, dense_inputs=dense_inputs), _BATCH
 
 
 class ActivationStream:

@@ -263,16 +263,29 @@ def gather_csr(data, indices, indptr, samples, n_features):
 
 
 # similarity.py
-def add_to_sketch(a, bucket, sign, width):
-    """Return the count sketch, sum and sum of squares of every unit over a batch."""
+def add_to_sketch(a, units, shift, bucket, sign, width):
+    """Return the count sketch of some shifted units over a batch, and their sums."""
     projection = np.zeros((a.shape[1], width))
     projection[np.arange(a.shape[1]), bucket] = sign
-    return a @ projection, a.sum(axis=1), (a**2).sum(axis=1)
+    shifted = a[units] - shift[:, None]
+    return shifted @ projection, shifted.sum(axis=1)
 
 
-def pair_products(rows, columns, z, a):
-    """Return ⟨z_row, a_column⟩ for each pair."""
-    return (z @ a.T)[rows, columns]
+def centre(signatures, shift, ones, normalised):
+    """Return shifted signatures, and their lengths; 0 where they are constant or subnormal."""
+    centred = signatures - np.outer(shift, ones).astype(signatures.dtype)
+    squares = (centred.astype(np.float64) ** 2).sum(axis=1)
+    least = np.maximum(
+        1e-9 * (signatures.astype(np.float64) ** 2).sum(axis=1), float(np.finfo(signatures.dtype).tiny) ** 2
+    )
+    lengths = np.where(squares > least, np.sqrt(squares), 0)
+    factors = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return centred * factors[:, None] if normalised else centred, lengths
+
+
+def pair_products(rows, columns, vectors):
+    """Return ⟨vectors_row, vectors_column⟩ for each pair."""
+    return (vectors @ vectors.T)[rows, columns]
 
 
 def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k):

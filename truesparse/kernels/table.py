@@ -52,6 +52,7 @@ def _python_view(number, size, like):
 
 
 _view = _python_view if config.DISABLE_JIT else njit(_compiled_view)
+vector_at = _view  # for the kernels of other files
 
 
 @njit

@@ -197,7 +197,9 @@ class Pattern:
     @property
     def keys(self) -> IndexArray:
         """``row · fan_in + column`` of every slot, shape (nnz,), int64, sorted."""
-        return self.rows.astype(np.int64) * self.shape[1] + self.indices
+        keys = np.repeat(np.arange(self.shape[0], dtype=np.int64) * self.shape[1], self.out_units_fan_in)
+        keys += self.indices
+        return keys
 
     @property
     def out_units_fan_in(self) -> IndexArray:
