@@ -1,9 +1,9 @@
 """Where does the time of a training step go, and what is the floor of each part?
 
 The whole step is an epoch of `SparseMLPClassifier.fit` divided by its steps. The parts are the calls that a step
-consists of, timed one by one with their data in the caches as a step leaves them; what is left of the whole step is
-Python between them and waiting. Floors: products at the rate of sgemm on as many cores; reading, dropout, loss and
-update as one pass over their arrays at the rate at which arrays of this size are copied. Everything is a median, in
+consists of where it is not compiled as a whole, timed one by one with their data in the caches as a step leaves them.
+The whole step takes less where many steps are one call, which `rest` shows as a negative number. Floors: products at the rate of sgemm on as many cores; reading, loss and update
+as one pass over their arrays at the rate at which arrays of this size are copied. Everything is a median, in
 microseconds. The estimator has its defaults, among them Adam and a dropout of 0.1, but the topology is static.
 
     python benchmarks/speed/step_profile.py [--threads 2] [--csv FILE] [--quick]
@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from truesparse.data import ArraySource
 from truesparse.estimators.recipes import make_recipe
 from truesparse.network.losses import SoftmaxCrossEntropy
-from truesparse.runtime.random_streams import RandomStreams
+from truesparse.runtime.random_streams import Draws
 from truesparse.runtime.threads import threads
 from truesparse.training import new_network
 
@@ -68,7 +68,7 @@ def profile(sizes, spread, batch, n_threads, calls):
     network, optimizer = new_network(recipe, source, n_outputs=sizes[-1], seed=0), recipe.optimizer
     state = optimizer.init(network.params)
     workspace, batches = network.workspace(batch), iterate(len(X), batch)
-    samples, streams, steps = next(batches), RandomStreams(0), count()
+    samples, steps = next(batches), count()
 
     def update():
         optimizer.step(
@@ -76,16 +76,11 @@ def profile(sizes, spread, batch, n_threads, calls):
             learning_rate=1e-9, alpha=recipe.alpha, n_weights=network.n_weights, n_steps=1,
         )  # fmt: skip
 
-    def dropout():
-        workspace.draw_factors(network.dropout, streams("dropout", next(steps)))
-
     parts = {"step": np.median(step_seconds(model, X, y)) * 1e6}
     with threads(n_threads):
         parts["read"] = median_of(lambda: source.read(next(batches), workspace), calls)
         source.read(samples, workspace)
-        parts["dropout"] = median_of(dropout, calls)
-        forward = median_of(lambda: network.forward(workspace, streams("dropout", next(steps))), calls)
-        parts["forward"] = forward - parts["dropout"]
+        parts["forward"] = median_of(lambda: network.forward(workspace, Draws(0, next(steps))), calls)
         z = workspace.z
         parts["loss"] = median_of(lambda: recipe.loss(z, y[samples], z), calls)
         parts["backward"] = median_of(lambda: network.backward(workspace), calls)
@@ -95,7 +90,6 @@ def profile(sizes, spread, batch, n_threads, calls):
     products, size = 2 * batch / sgemm_rate() / n_threads, network.params.nbytes
     floors = {
         "read": 2 * 4 * sizes[0] * batch / copy_rate(4 * sizes[0] * batch) / n_threads,
-        "dropout": 4 * sum(sizes[1:-1]) * batch / copy_rate(4 * sum(sizes[1:-1]) * batch) / n_threads,
         "forward": weights * products,
         "loss": 2 * 4 * sizes[-1] * batch / copy_rate(4 * sizes[-1] * batch),
         "backward": (2 * weights - below) * products,
@@ -112,7 +106,7 @@ def main():
     parser.add_argument("--csv")
     parser.add_argument("--quick", action="store_true", help="one network, few calls")
     arguments = parser.parse_args()
-    names = ["read", "dropout", "forward", "loss", "backward", "update", "rest", "step"]
+    names = ["read", "forward", "loss", "backward", "update", "rest", "step"]
     table = Table({"network": 21, "weights": 7, "batch": 5, "threads": 7, "µs": 6, **dict.fromkeys(names, 8)},
                   arguments.csv)  # fmt: skip
     calls, rounds = (10, 1) if arguments.quick else (300, arguments.rounds)
