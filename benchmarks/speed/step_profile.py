@@ -2,9 +2,10 @@
 
 The whole step is an epoch of `SparseMLPClassifier.fit` divided by its steps. The parts are the calls that a step
 consists of where it is not compiled as a whole, timed one by one with their data in the caches as a step leaves them.
-The whole step takes less where many steps are one call, which `rest` shows as a negative number. Floors: products at the rate of sgemm on as many cores; reading, loss and update
-as one pass over their arrays at the rate at which arrays of this size are copied. Everything is a median, in
-microseconds. The estimator has its defaults, among them Adam and a dropout of 0.1, but the topology is static.
+The whole step takes less where many steps are one call, which `rest` shows as a negative number. Floors: products at
+the rate of sgemm on as many cores; reading, loss and update as one pass over their arrays at the rate at which arrays
+of this size are copied. Everything is a median, in microseconds. The estimator has its defaults, among them Adam and a
+dropout of 0.1, but the topology is static.
 
     python benchmarks/speed/step_profile.py [--threads 2] [--csv FILE] [--quick]
 """

@@ -17,10 +17,11 @@ O(units · n_samples).
 
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
-from truesparse._typing import FloatArray, IndexArray
+from truesparse._typing import FloatArray
 from truesparse.evolution.rules import edges_of
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.lanes import CHUNK
@@ -197,7 +198,7 @@ class Units:
     ones: FloatArray  # (width,), the signature of a unit that is 1 on every sample
     total: np.ndarray  # (n_units,)
     n_samples: int
-    varying: IndexArray | None = None  # the units that are not constant, sorted; None where it does not matter
+    varying: Any = None  # (n,) integers, the units that are not constant, sorted; None where it does not matter
 
     def shift(self, vectors: Vectors) -> FloatArray:
         """Return what is subtracted from the vectors, (n_units,): their means if centred, else zeros."""
