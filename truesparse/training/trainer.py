@@ -27,7 +27,7 @@ from truesparse.network.losses import Target
 from truesparse.network.mlp import MLP
 from truesparse.runtime.memory import available_bytes
 from truesparse.runtime.random_streams import Draws, RandomStreams
-from truesparse.training.compiled import CompiledSteps
+from truesparse.training.compiled import CompiledSteps, shares_rows
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
@@ -360,11 +360,15 @@ class Trainer:
         return mean_loss, -mean_loss if score is None else float(score(loss.predictions(z), target))
 
     def _make_workspace(self) -> None:
-        n_threads, is_dense = current_threads(), not self.source.is_sparse
-        self._workspace = self.network.workspace(self._batch_size, dense_inputs=is_dense, n_threads=n_threads)
-        needs_python = self._reduce is not alone or any(hasattr(callback, "on_step") for callback in self.callbacks)
-        arguments = self.network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
-        self._compiled: Any = None if needs_python else CompiledSteps.of(*arguments)
+        n_threads, is_dense, network = current_threads(), not self.source.is_sparse, self.network
+        by_rows = shares_rows(network.params.size, self._batch_size, n_threads)
+        n_of_tiles = 1 if by_rows else n_threads
+        self._workspace = network.workspace(self._batch_size, dense_inputs=is_dense, n_threads=n_of_tiles)
+        watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
+        self._compiled: Any = None
+        if not (by_rows or watches_steps or self._reduce is not alone):
+            arguments = network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
+            self._compiled = CompiledSteps.of(*arguments)
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
