@@ -23,7 +23,9 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
             rng = np.random.default_rng(0)
             X = rng.standard_normal((max(2 * batch_size, 200), 8))  # more samples than numbers in a sketch
             y = np.arange(len(X)) % 2
-            for data, evolution, solver in ((X, "cte", "adam"), (csr_array(X), "set", "sgd")):
+            sparse = csr_array(X)
+            # Of dense data, all steps of a solver are one kernel, which knows every solver.
+            for data, evolution, solver in ((X, "cte", "adam"), (sparse, "set", "sgd"), (sparse, "set", "adam")):
                 for n_jobs in (1, 2):
                     model = SparseMLPClassifier(
                         (300, 300), evolution=evolution, solver=solver, batch_size=batch_size, dtype=dtype, epsilon=2,
