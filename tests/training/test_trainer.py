@@ -86,7 +86,7 @@ def test_topology_changes_before_the_step_that_follows_the_schedule(data, rng):
     trainer = trainer_for(make(rng), data, evolution=evolution, n_epochs=4)
     trainer.train()
     assert [step for step, _, _ in rule.seen] == [4, 8, 12]  # four steps an epoch; nothing after the last
-    assert rule.seen[0][1:] == ([(6, 16), (9, 16)], 20)
+    assert rule.seen[0][1:] == ([(6, 20), (9, 20)], 20)
     replaced = np.array([record.edges_replaced for record in trainer.state.history])
     assert not replaced[0].any()
     assert (replaced[1:, :2] > 0).all()

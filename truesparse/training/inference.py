@@ -9,7 +9,7 @@ from truesparse.data.source import Source
 from truesparse.network.protocol import Network
 
 _MANY = 2**12  # samples from which on it is worth the compilation of kernels for larger batches
-_LARGE = 2**26  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
+_LARGE = 2**24  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
 
 
 def forward_all(network: Network, source: Source, of: Callable[[FloatArray], np.ndarray] | None = None) -> np.ndarray:
