@@ -119,7 +119,7 @@ class Schedule(Protocol):
     """A function of the step that says when the topology changes and by how much.
 
     Called as ``schedule(step, epoch_step, total_steps)`` after `step` of `total_steps` planned steps, `epoch_step` of
-    them in this epoch.
+    them in this epoch; also ahead of time, so the share must depend on these numbers only.
     """
 
     @property
