@@ -72,8 +72,13 @@ def forward(network, x, workspace, rng=None, **options):
 
 def factors_of_dropout(workspace, n_units):
     """What the activations of the first units were multiplied by, (n_units, batch)."""
-    bits = np.unpackbits(workspace.kept[:n_units].view(np.uint8), axis=1, bitorder="little")
-    return bits[:, : workspace.batch] * workspace.dropout[2]
+    return bits_of(workspace.kept, n_units)[:, : workspace.batch] * workspace.dropout[2]
+
+
+def bits_of(array, n_units):
+    """The bits of the first units in an array of a workspace, (n_units, lanes of all tiles)."""
+    tiles = [np.unpackbits(of_tile[:n_units].view(np.uint8), axis=1, bitorder="little") for of_tile in array]
+    return np.concatenate(tiles, axis=1)
 
 
 def backward(network, delta, workspace):

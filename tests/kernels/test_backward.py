@@ -106,6 +106,11 @@ def test_gradient_of_sparse_inputs_is_the_sampled_dense_product(batch, dtype, rn
     assert_allclose(network.layers[0].data_gradient, expected, **tolerance(dtype))
 
 
+def by_tiles(bits):
+    """Bits of three tiles of 16 lanes as kernels keep them, (3, n_units)."""
+    return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little").view(np.uint16).T)
+
+
 @pytest.mark.parametrize("activation", ["piecewise linear", "tanh", "logistic"])
 @pytest.mark.parametrize("drops", [False, True])
 def test_errors_of_products_are_the_reference(activation, drops, dtype, rng):
@@ -120,11 +125,11 @@ def test_errors_of_products_are_the_reference(activation, drops, dtype, rng):
     }[activation]
     layer = empty_table(1)[0]
     layer[FAN_OUT], layer[ACTIVATION] = 7, kind
-    masks = np.packbits(z > 0, axis=1, bitorder="little").view(np.uint16)
+    masks = by_tiles(z > 0)
     gradient, a = np.full(7, np.nan, dtype), (factors * f).astype(dtype).reshape(-1)
     errors_of_products(
         layer, d.reshape(-1), dtype(slope), gradient, a, masks.reshape(-1),
-        np.packbits(bits[: 7 if drops else 0], axis=1, bitorder="little").view(np.uint16).reshape(-1), dtype(kept), 48,
+        by_tiles(bits[: 7 if drops else 0]).reshape(-1), dtype(kept), 48,
         width_of(16), 3,
     )  # fmt: skip
     errors, biases = reference.errors_of_products(d, derivative, factors)

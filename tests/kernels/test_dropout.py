@@ -2,6 +2,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers import bits_of
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels import reference
@@ -16,14 +17,13 @@ def kept_bits(n_units, n_lanes, key, threshold, first_row=0, dtype=np.float32):
     layer = empty_table(1)[0]
     layer[FAN_OUT], layer[OUTPUTS] = n_units, first_row
     rows = first_row + n_units
-    a, kept = np.ones((rows, n_lanes), dtype), np.zeros((rows, n_lanes // 16), np.uint16)
     tiles = -(-n_lanes // 128)
+    a, kept = np.ones((rows, n_lanes), dtype), np.zeros((tiles, rows, n_lanes // tiles // 16), np.uint16)
     silence(
         layer, a.reshape(-1), kept.reshape(-1), (np.uint64(key), np.uint16(threshold), dtype(2)), n_lanes,
         width_of(n_lanes // tiles), tiles,
     )  # fmt: skip
-    bits = np.unpackbits(kept[first_row:].view(np.uint8), axis=1, bitorder="little").astype(bool)
-    return bits, a[first_row:]
+    return bits_of(kept, rows)[first_row:].astype(bool), a[first_row:]
 
 
 def test_numbers_are_those_of_splitmix64():

@@ -98,10 +98,11 @@ def backward_part(
             d = axpy(data[slot], d_row, d)
             weights[slot] = weights[slot] + g if adds else g
         # As a function, shared with `errors_of_products`, the rest of this loop would take twice as long.
+        bits = (layer[fields.INPUTS] + unit) * len(width)
         if kept.size > 0:
-            d = where_kept(d, factor, kept, offset // CHUNK)
+            d = where_kept(d, factor, kept, bits)
         if activation == fields.PIECEWISE_LINEAR:
-            d = where_positive(d, slope, masks, offset // CHUNK)
+            d = where_positive(d, slope, masks, bits)
         else:  # errors of silenced units are zero by now, and all other activations were multiplied by 1 / slope
             d = _times_smooth_derivative(d, times(x, full(slope, width)), activation, minus_one)
         store(a, offset, d)
@@ -128,6 +129,7 @@ def backward(
     """
     for tile in range(n_tiles):
         column, adds = tile * len(width) * CHUNK, tile > 0
+        signs, keeps = fields.of_tile(masks, tile, n_tiles), fields.of_tile(kept, tile, n_tiles)
         if last_layer == table.shape[0]:
             outputs = table[last_layer - 1]
             if n_parts == 1 or outputs[fields.FAN_OUT] < fields.SMALL:
@@ -139,13 +141,13 @@ def backward(
             layer = table[i]
             if n_parts == 1 or layer[fields.NNZ] + layer[fields.FAN_OUT] < fields.SMALL:
                 backward_part(
-                    table, slopes, i, params, gradient, a, masks, kept, factor, stride, skip, index, width, column,
+                    table, slopes, i, params, gradient, a, signs, keeps, factor, stride, skip, index, width, column,
                     adds, 0, 1,
                 )  # fmt: skip
                 continue
             for part in prange(n_parts):
                 backward_part(
-                    table, slopes, i, params, gradient, a, masks, kept, factor, stride, skip, index, width, column,
+                    table, slopes, i, params, gradient, a, signs, keeps, factor, stride, skip, index, width, column,
                     adds, part, n_parts,
                 )  # fmt: skip
 
@@ -194,14 +196,16 @@ def errors_of_products(layer, d, slope, gradient, a, masks, kept, factor, stride
     """
     n_lanes, activation = len(width) * CHUNK, layer[fields.ACTIVATION]
     biases = gradient[layer[fields.BIASES] :]
-    for row in range(layer[fields.FAN_OUT]):
-        for tile in range(n_tiles):
+    for tile in range(n_tiles):
+        signs, keeps = fields.of_tile(masks, tile, n_tiles), fields.of_tile(kept, tile, n_tiles)
+        for row in range(layer[fields.FAN_OUT]):
             errors = load(d, (row * n_tiles + tile) * n_lanes, width)
             offset = (layer[fields.OUTPUTS] + row) * stride + tile * n_lanes
-            if kept.size > 0:
-                errors = where_kept(errors, factor, kept, offset // CHUNK)
+            bits = (layer[fields.OUTPUTS] + row) * len(width)
+            if keeps.size > 0:
+                errors = where_kept(errors, factor, keeps, bits)
             if activation == fields.PIECEWISE_LINEAR:
-                errors = where_positive(errors, slope, masks, offset // CHUNK)
+                errors = where_positive(errors, slope, signs, bits)
             else:
                 f = times(load(a, offset, width), full(slope, width))
                 errors = _times_smooth_derivative(errors, f, activation, a.dtype.type(-1))

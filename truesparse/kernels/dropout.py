@@ -33,8 +33,8 @@ def silence(layer, a, kept, dropout, stride, width, n_tiles):
     """a ← dropout(a) in the rows of a layer; arguments as for `truesparse.kernels.forward.forward`."""
     key, threshold, factor = dropout
     for tile in range(n_tiles):
-        column = tile * len(width) * CHUNK
+        column, keeps = tile * len(width) * CHUNK, fields.of_tile(kept, tile, n_tiles)
         for row in range(layer[fields.OUTPUTS], layer[fields.OUTPUTS] + layer[fields.FAN_OUT]):
-            offset = row * stride + column
-            draw(key, row, column, threshold, kept, offset // CHUNK, width)
-            store(a, offset, where_kept(load(a, offset, width), factor, kept, offset // CHUNK))
+            offset, bits = row * stride + column, row * len(width)
+            draw(key, row, column, threshold, keeps, bits, width)
+            store(a, offset, where_kept(load(a, offset, width), factor, keeps, bits))

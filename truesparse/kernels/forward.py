@@ -27,22 +27,22 @@ from truesparse.kernels.lanes import CHUNK, axpy, full, load, positive, store, w
 
 
 @serial
-def _draw_rows(layer, kept, dropout, stride, units, skip, width, column, first, last):
+def _draw_rows(layer, kept, dropout, units, skip, width, column, first, last):
     """Draw the bits of dropout for some units; in a loop of its own, they do not take registers from the sums."""
     key, threshold, _ = dropout
     for k in range(first, last):
         row = layer[fields.OUTPUTS] + (np.intp(units[k]) if skip else k)
-        draw(key, row, column, threshold, kept, (row * stride + column) // CHUNK, width)
+        draw(key, row, column, threshold, kept, row * len(width), width)
 
 
 @serial
-def _activated(z, layer, slope, masks, kept, factor, offset):
+def _activated(z, layer, slope, masks, kept, factor, bits):
     """Return dropout(f(z)) and write the signs of z; smooth activations are left to others."""
     if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
         return z
-    positive(z, masks, offset // CHUNK)
-    z = where_positive(z, slope, masks, offset // CHUNK)
-    return where_kept(z, factor, kept, offset // CHUNK) if kept.size > 0 else z
+    positive(z, masks, bits)
+    z = where_positive(z, slope, masks, bits)
+    return where_kept(z, factor, kept, bits) if kept.size > 0 else z
 
 
 @serial
@@ -54,14 +54,14 @@ def forward_part(layer, slope, params, a, masks, kept, dropout, stride, skip, in
     data, bias = params[layer[fields.WEIGHTS] :], params[layer[fields.BIASES] :]
     x, out = layer[fields.INPUTS] * stride + column, layer[fields.OUTPUTS] * stride + column
     if kept.size > 0 and layer[fields.ACTIVATION] == fields.PIECEWISE_LINEAR:
-        _draw_rows(layer, kept, dropout, stride, units, skip, width, column, first, last)
+        _draw_rows(layer, kept, dropout, units, skip, width, column, first, last)
     for k in range(first, last):
         row = np.intp(units[k]) if skip else k
         z = full(bias[row], width)
         for slot in range(np.uintp(indptr[row]), np.uintp(indptr[row + 1])):  # unsigned: no sign to look at
             z = axpy(data[slot], load(a, x + indices[slot] * stride, width), z)
-        offset = out + row * stride
-        store(a, offset, _activated(z, layer, slope, masks, kept, dropout[2], offset))
+        bits = (layer[fields.OUTPUTS] + row) * len(width)
+        store(a, out + row * stride, _activated(z, layer, slope, masks, kept, dropout[2], bits))
 
 
 @parallel
@@ -78,7 +78,8 @@ def forward(
     first_layer, last_layer : int, which layers: from `first_layer` up to but not including `last_layer`
     params : (n_params,)
     a : (n_rows · stride,); the inputs of the first layer are there already
-    masks, kept : (n_rows · stride / 16,) uint16, one bit per activation; `kept` is of size 0 without dropout
+    masks, kept : (n_tiles · n_units · lanes / 16,) uint16, one bit per activation, tile by tile, so that no two threads
+        write to one cache line; `kept` is of size 0 without dropout
     dropout : key, threshold, factor as `dropout` explains them
     stride : int, numbers from one row to the next, a multiple of 16
     skip : bool, whether units that are on no path to an output may keep what their rows held before
@@ -89,14 +90,15 @@ def forward(
     """
     for tile in range(n_tiles):
         column = tile * len(width) * CHUNK
+        signs, keeps = fields.of_tile(masks, tile, n_tiles), fields.of_tile(kept, tile, n_tiles)
         for i in range(first_layer, last_layer):
             layer, slope = table[i], slopes[i]
             if n_parts == 1 or layer[fields.NNZ] + layer[fields.FAN_OUT] < fields.SMALL:
-                forward_part(layer, slope, params, a, masks, kept, dropout, stride, skip, index, width, column, 0, 1)
+                forward_part(layer, slope, params, a, signs, keeps, dropout, stride, skip, index, width, column, 0, 1)
                 continue
             for part in prange(n_parts):
                 forward_part(
-                    layer, slope, params, a, masks, kept, dropout, stride, skip, index, width, column, part, n_parts
+                    layer, slope, params, a, signs, keeps, dropout, stride, skip, index, width, column, part, n_parts
                 )
 
 
@@ -106,11 +108,11 @@ def _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, 
     if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
         return
     if kept.size > 0:
-        _draw_rows(layer, kept, dropout, stride, index, False, width, column, first, last)
+        _draw_rows(layer, kept, dropout, index, False, width, column, first, last)
     for row in range(first, last):
-        offset = (layer[fields.OUTPUTS] + row) * stride + column
+        offset, bits = (layer[fields.OUTPUTS] + row) * stride + column, (layer[fields.OUTPUTS] + row) * len(width)
         z = load(a, offset, width)
-        store(a, offset, _activated(z, layer, slope, masks, kept, dropout[2], offset))
+        store(a, offset, _activated(z, layer, slope, masks, kept, dropout[2], bits))
 
 
 @serial
@@ -151,9 +153,10 @@ def forward_sparse_inputs(
     """
     for tile in range(n_tiles):
         column = tile * len(width) * CHUNK
+        signs, keeps = fields.of_tile(masks, tile, n_tiles), fields.of_tile(kept, tile, n_tiles)
         for part in prange(n_parts):
             _spread_rows(
-                layer, slope, params, a, masks, kept, dropout, stride, features, x, index, width, column, part, n_parts
+                layer, slope, params, a, signs, keeps, dropout, stride, features, x, index, width, column, part, n_parts
             )
 
 
@@ -162,4 +165,5 @@ def activate(layer, slope, a, masks, kept, dropout, stride, index, width, n_tile
     """z ← dropout(f(z)) in the rows of a layer whose sums were made elsewhere; arguments as above."""
     for tile in range(n_tiles):
         column, last = tile * len(width) * CHUNK, layer[fields.FAN_OUT]
-        _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, column, np.int64(0), last)
+        signs, keeps = fields.of_tile(masks, tile, n_tiles), fields.of_tile(kept, tile, n_tiles)
+        _activate_rows(layer, slope, a, signs, keeps, dropout, stride, index, width, column, np.int64(0), last)

@@ -95,7 +95,8 @@ def train_steps(
         for part in prange(n_parts):
             for tile in range(part * n_tiles // n_parts, (part + 1) * n_tiles // n_parts):
                 _passes_of_tile(
-                    table, slopes, backward_slopes, params, gradients[min(tile, n_buffers - 1)], a, masks, kept, drawn,
+                    table, slopes, backward_slopes, params, gradients[min(tile, n_buffers - 1)], a,
+                    fields.of_tile(masks, tile, n_tiles), fields.of_tile(kept, tile, n_tiles), drawn,
                     stride, index, width, tile * n_lanes, tile > 0 and n_buffers == 1, x, own_rows, own_samples, kind,
                     delta, classes, values, weights, losses[step],
                 )  # fmt: skip

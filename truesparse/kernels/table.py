@@ -88,6 +88,13 @@ def rows_of_part(indptr, part, n_parts):
 
 
 @njit
+def of_tile(bits, tile, n_tiles):
+    """Return the part of a vector of bits, as kernels keep them, that belongs to a tile."""
+    size = bits.size // n_tiles
+    return bits[tile * size : (tile + 1) * size]
+
+
+@njit
 def units_of_part(units, indptr, part, n_parts, skip):
     """Return the range of a part's units: of places in `units` if the others are skipped, else of the units."""
     first, last = rows_of_part(indptr, part, n_parts)

@@ -64,8 +64,8 @@ class Workspace:
     | attribute | shape | content |
     |---|---|---|
     | ``a`` | (n_rows, stride) | activations, and errors after the backward pass |
-    | ``masks`` | (n_rows, stride / 16) uint16 | one bit for every activation: whether its sum was positive |
-    | ``kept`` | (n_rows, stride / 16) uint16 | another bit: whether dropout keeps it; of size 0 without dropout |
+    | ``masks`` | (n_tiles, n_units, lanes / 16) uint16 | one bit for every activation: whether its sum was positive |
+    | ``kept`` | as ``masks`` | another bit: whether dropout keeps it; of size 0 without dropout |
     | ``dropout`` | | key of the step, threshold and factor, as `truesparse.kernels.dropout` explains them |
     | ``saved`` | (n_hidden_rows, stride) | sums or outputs from which derivatives are computed; or of shape (0, 0) |
     | ``batch`` | | number of samples |
@@ -92,7 +92,7 @@ class Workspace:
         self._features = slice(ends[-1], n_rows)
         self._lanes = slice(0, self.shape.n_tiles * self.shape.n_lanes)
         self.a = _aligned_zeros((n_rows, self.shape.stride), dtype)
-        self.masks = np.zeros((n_rows, self.shape.stride // CHUNK), dtype=np.uint16)
+        self.masks = np.zeros((self.shape.n_tiles, ends[-1], self.shape.n_lanes // CHUNK), dtype=np.uint16)
         self._flat_a, self._flat_masks = self.a.reshape(-1), self.masks.reshape(-1)
         self.saved = _aligned_zeros((ends[-2], self.shape.stride) if saves else (0, 0), dtype)
         self._bits_of_dropout = self.masks[:0]
@@ -107,7 +107,8 @@ class Workspace:
         """Return the bytes of a workspace while a network trains, with `scratch` rows for products."""
         n_rows = sum(layer_sizes[0 if dense_inputs else 1 :])
         shape, size = BatchShape.of(batch_size, n_threads=2), np.dtype(dtype).itemsize
-        activations = n_rows * (shape.stride * size + shape.stride // CHUNK * (4 if dropout else 2))
+        bits = sum(layer_sizes[1:]) * shape.n_tiles * shape.n_lanes // CHUNK * (4 if dropout else 2)
+        activations = n_rows * shape.stride * size + bits
         if saves:
             activations += sum(layer_sizes[1:-1]) * shape.stride * size
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
