@@ -25,10 +25,10 @@ from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source, in_batches
 from truesparse.network.losses import Loss
 from truesparse.network.mlp import MLP
-from truesparse.network.workspace import Workspace
+from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import RandomStreams
 
-_BATCH = 112  # as in `truesparse.training.inference`, which uses the same compiled kernels
+_BATCH = 128  # samples at a time, of which rules read activations
 _LARGE = 2**24  # bytes of a workspace that are too many for this
 
 Reduce = Callable[[NDArray], NDArray]
@@ -72,11 +72,14 @@ class Signals:
         }
 
     def _for_activations(self, workspace):
-        """Return a workspace and its batch size: training's, or a larger one that takes fewer calls for all samples."""
-        dense_inputs = not self.source.is_sparse
-        if self.batch_size >= _BATCH or self.network.bytes_needed(_BATCH, dense_inputs=dense_inputs) > _LARGE:
+        """Return a workspace and its batch size: training's, or one with more tiles, which takes fewer calls."""
+        shape, dense_inputs = workspace.shape, not self.source.is_sparse
+        times = _BATCH // (shape.n_tiles * shape.n_lanes)
+        larger = BatchShape(max(times, 1) * shape.n_tiles, shape.n_lanes)  # of the lanes that are compiled
+        batch_size = larger.n_tiles * larger.n_lanes
+        if times < 2 or self.network.bytes_needed(batch_size, dense_inputs=dense_inputs) > _LARGE:
             return workspace, self.batch_size
-        return self.network.workspace(_BATCH, dense_inputs=dense_inputs), _BATCH
+        return self.network.workspace(batch_size, dense_inputs=dense_inputs, shape=larger), batch_size
 
 
 class ActivationStream:

@@ -19,11 +19,11 @@ from numba import prange
 
 from truesparse.kernels import table as fields
 from truesparse.kernels.draws import where_kept
-from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.jit import inner, parallel, serial
 from truesparse.kernels.lanes import CHUNK, axpy, dot, dots, full, load, store, times, total, where_positive
 
 
-@serial
+@inner
 def bias_gradient_part(layer, gradient, a, stride, width, column, adds, part, n_parts):
     """Compute ∂L/∂b of one part of the units whose errors come from the loss."""
     n_rows, biases = layer[fields.FAN_OUT], gradient[layer[fields.BIASES] :]
@@ -32,7 +32,7 @@ def bias_gradient_part(layer, gradient, a, stride, width, column, adds, part, n_
         biases[row] = biases[row] + g if adds else g
 
 
-@serial
+@inner
 def _gradient_rows(layer, gradient, a, stride, index, width, column, adds, part, n_parts):
     """Compute ∂L/∂W of one part of a first layer's rows from the lanes from `column` on."""
     indices, indptr = fields.pattern_of(layer, index)
@@ -59,7 +59,7 @@ def _gradient_rows(layer, gradient, a, stride, index, width, column, adds, part,
             slot += 1
 
 
-@serial
+@inner
 def _times_smooth_derivative(d, f, activation, minus_one):
     """Return d · f′ from the activation's value f; d itself for `LEARNED` activations."""
     if activation == fields.LEARNED:
@@ -70,7 +70,7 @@ def _times_smooth_derivative(d, f, activation, minus_one):
     return axpy(minus_one, times(d, f), d)  # d · f · (1 − f)
 
 
-@serial
+@inner
 def backward_part(
     table, slopes, i, params, gradient, a, masks, kept, factor, stride, skip, index, width, column, adds, part, n_parts
 ):
@@ -152,7 +152,7 @@ def backward(
                 )  # fmt: skip
 
 
-@serial
+@inner
 def _spread_gradient(layer, gradient, a, stride, features, x, index, width, column, first, last):
     """Add the share of some features of a batch, from the lanes from `column` on, to the gradient of their weights."""
     rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)

@@ -22,11 +22,11 @@ from numba import prange
 
 from truesparse.kernels import table as fields
 from truesparse.kernels.draws import draw, where_kept
-from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.jit import inner, parallel, serial
 from truesparse.kernels.lanes import CHUNK, axpy, full, load, positive, store, where_positive
 
 
-@serial
+@inner
 def _draw_rows(layer, kept, dropout, units, skip, width, column, first, last):
     """Draw the bits of dropout for some units; in a loop of its own, they do not take registers from the sums."""
     key, threshold, _ = dropout
@@ -35,7 +35,7 @@ def _draw_rows(layer, kept, dropout, units, skip, width, column, first, last):
         draw(key, row, column, threshold, kept, row * len(width), width)
 
 
-@serial
+@inner
 def _activated(z, layer, slope, masks, kept, factor, bits):
     """Return dropout(f(z)) and write the signs of z; smooth activations are left to others."""
     if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
@@ -45,7 +45,7 @@ def _activated(z, layer, slope, masks, kept, factor, bits):
     return where_kept(z, factor, kept, bits) if kept.size > 0 else z
 
 
-@serial
+@inner
 def forward_part(layer, slope, params, a, masks, kept, dropout, stride, skip, index, width, column, part, n_parts):
     """Compute one part of a layer's rows, over the lanes from `column` on; arguments as for `forward`."""
     indices, indptr = fields.pattern_of(layer, index)
@@ -102,7 +102,7 @@ def forward(
                 )
 
 
-@serial
+@inner
 def _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, column, first, last):
     """z ← dropout(f(z)) for some rows of a layer with a piecewise-linear activation."""
     if layer[fields.ACTIVATION] != fields.PIECEWISE_LINEAR:
@@ -115,7 +115,7 @@ def _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, 
         store(a, offset, _activated(z, layer, slope, masks, kept, dropout[2], bits))
 
 
-@serial
+@inner
 def _spread_rows(
     layer, slope, params, a, masks, kept, dropout, stride, features, x, index, width, column, part, n_parts
 ):

@@ -7,11 +7,11 @@ products that profit from it. Of sparse data, only the features that are not zer
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.jit import inner, parallel, serial
 from truesparse.kernels.lanes import CHUNK, transpose
 
 
-@serial
+@inner
 def gather_chunk(x, samples, out, first_row, stride, column):
     """out[first_row + f, column + lane] = x[samples[column + lane], f], for 16 lanes and all features f.
 

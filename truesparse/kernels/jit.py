@@ -7,6 +7,7 @@ products of the two passes are written out with `lanes`, which say what is fused
 
 Rules that every file of this package keeps:
 
+- A function that only kernels call is `inner`.
 - Signatures are lazy, so that read-only and strided arrays are accepted and only what is used is compiled.
 - Each output element has one writer and a fixed order of operations, so results are the same bytes for every number of
   threads. A parallel loop runs over rows or over blocks of a fixed size, never over single elements, and draws no
@@ -25,17 +26,23 @@ from contextlib import contextmanager, nullcontext
 from functools import cache, partial, wraps
 
 import numba
+from numba.extending import register_jitable
 
 from truesparse.kernels.cache import KernelCache, named_for_cache
 
+# NumPy's error model: a check for zero before every division would keep loops from using vector instructions.
+_FLAGS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+inner = register_jitable(no_cpython_wrapper=True, **_FLAGS)
+"""Compile a part of kernels with each of them. In Python it stays a Python function: an entry would take as long."""
+
 
 def serial(kernel, variant="", **flags):
-    """Compile a kernel, or a part of one, without threads of its own."""
+    """Compile a kernel without threads of its own."""
     if numba.config.DISABLE_JIT:
         return kernel
     kernel = named_for_cache(kernel, variant)
-    # NumPy's error model: a check for zero before every division would keep loops from using vector instructions.
-    compiled = numba.njit(nogil=True, error_model="numpy", **flags)(kernel)
+    compiled = numba.njit(**_FLAGS, **flags)(kernel)
     compiled._cache = KernelCache(kernel)  # as `cache=True` does with Numba's own, which fails without a directory
     return compiled
 

@@ -8,7 +8,7 @@ function of one sum and one target, which `kind` names.
 
 import numpy as np
 
-from truesparse.kernels.jit import serial
+from truesparse.kernels.jit import inner, serial
 
 SOFTMAX, BINARY, SQUARED, ABSOLUTE, HUBER, POISSON = range(6)
 
@@ -44,7 +44,7 @@ def softmax_cross_entropy(z, target, probabilities, losses):
         probabilities[target[s], s] -= z.dtype.type(1)
 
 
-@serial
+@inner
 def _of_one_output(kind, delta, z, t):
     """Return the loss of one output and its derivative with respect to z, float64."""
     if kind == BINARY:

@@ -16,13 +16,13 @@ from truesparse.kernels.backward import backward_part, bias_gradient_part
 from truesparse.kernels.dropout import key_of_step
 from truesparse.kernels.forward import forward_part
 from truesparse.kernels.gather import gather_chunk
-from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.jit import inner, parallel
 from truesparse.kernels.lanes import CHUNK
 from truesparse.kernels.losses import SOFTMAX, losses_of_outputs, softmax_cross_entropy, weigh
 from truesparse.kernels.update import BLOCK, adam_block, sgd_block
 
 
-@serial
+@inner
 def _loss_of_tile(outputs, a, stride, column, n_lanes, samples, kind, delta, classes, values, weights, losses):
     """Replace the sums of a tile by the gradient of the loss, and write the losses of its samples."""
     n = max(0, min(samples.size - column, n_lanes))
@@ -38,7 +38,7 @@ def _loss_of_tile(outputs, a, stride, column, n_lanes, samples, kind, delta, cla
     weigh(z, losses, weights[own] if weights.size > 0 else weights, samples.size)
 
 
-@serial
+@inner
 def _passes_of_tile(
     table, slopes, backward_slopes, params, gradient, a, masks, kept, dropout, stride, index, width, column, adds,
     x, rows, samples, kind, delta, classes, values, weights, losses,

@@ -13,7 +13,7 @@ that a vector instruction leaves over, and with them the last bits: scalar and v
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.jit import inner, parallel, serial
 
 BLOCK = 4096
 
@@ -36,7 +36,7 @@ def all_finite(values):
     return True
 
 
-@serial
+@inner
 def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, tiny):
     zero = params.dtype.type(0)
     for i in range(params.size):
@@ -48,7 +48,7 @@ def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, t
         params[i] = zero if abs(w) < tiny else w
 
 
-@serial
+@inner
 def sgd_block(block, params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny):
     """Do what `sgd_step` does, for one block of parameters."""
     start, stop = block * BLOCK, min((block + 1) * BLOCK, params.size)
@@ -72,7 +72,7 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
         sgd_block(block, params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny)
 
 
-@serial
+@inner
 def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, tiny):
     zero, one = params.dtype.type(0), params.dtype.type(1)
     for i in range(params.size):
@@ -87,7 +87,7 @@ def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alp
         params[i] = zero if abs(w) < tiny else w
 
 
-@serial
+@inner
 def adam_block(block, params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny):
     """Do what `adam_step` does, for one block of parameters."""
     start, stop = block * BLOCK, min((block + 1) * BLOCK, params.size)

@@ -18,7 +18,7 @@ from truesparse.network.activations import Activation
 from truesparse.network.layers import DenseLinear, Layer, SparseLinear
 from truesparse.network.passes import Passes
 from truesparse.network.protocol import Network, consecutive_slices
-from truesparse.network.workspace import Workspace
+from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 
@@ -87,10 +87,10 @@ class MLP(Network):
         """Whether `truesparse.kernels.steps` can train it: all layers and activations are in kernels."""
         return self.passes.are_in_kernels
 
-    def workspace(self, batch_size: int, *, dense_inputs: bool = True, n_threads: int = 1) -> Workspace:
-        """Return the arrays for batches of at most so many samples, which as many threads may share."""
+    def workspace(self, batch_size: int, *, dense_inputs: bool = True, shape: BatchShape | None = None) -> Workspace:
+        """Return the arrays for batches of at most so many samples, by default of the smallest shape."""
         return Workspace(
-            self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs, saves=self._saves, n_threads=n_threads
+            self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs, saves=self._saves, shape=shape
         )
 
     @contextmanager

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray
 from truesparse.network.layers import Layer
-from truesparse.network.workspace import Workspace
+from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Rewiring
 
@@ -27,8 +27,8 @@ class Network(Protocol):
     def layer_sizes(self) -> list[int]:
         """Numbers of units from the inputs to the outputs."""
 
-    def workspace(self, batch_size: int, *, dense_inputs: bool = True, n_threads: int = 1) -> Workspace:
-        """Return the arrays for batches of at most so many samples, which as many threads may share."""
+    def workspace(self, batch_size: int, *, dense_inputs: bool = True, shape: BatchShape | None = None) -> Workspace:
+        """Return the arrays for batches of at most so many samples, by default of the smallest shape."""
 
     def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> AbstractContextManager[Workspace]:
         """Return a context with such arrays, which may be kept from one to the next."""

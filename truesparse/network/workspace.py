@@ -59,7 +59,7 @@ class Workspace:
     """Activations of all units for one batch, and what the backward pass needs besides.
 
     There are rows for the features only with `dense_inputs`, and an array `saved` only with `saves`; `layer_sizes` are
-    the numbers of units from the features to the outputs; `n_threads` share a batch.
+    the numbers of units from the features to the outputs; `shape` is the smallest one unless it is given.
 
     | attribute | shape | content |
     |---|---|---|
@@ -81,9 +81,9 @@ class Workspace:
         *,
         dense_inputs: bool = True,
         saves: bool = False,
-        n_threads: int = 1,
+        shape: BatchShape | None = None,
     ):
-        self.shape = BatchShape.of(batch_size, n_threads)
+        self.shape = shape or BatchShape.of(batch_size)
         self.width = width_of(self.shape.n_lanes)
         self._batch_size = batch_size
         ends = np.cumsum([0, *layer_sizes[1:]]).tolist()

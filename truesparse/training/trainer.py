@@ -25,6 +25,7 @@ from truesparse.kernels.update import all_finite
 from truesparse.network.initial_weights import draw
 from truesparse.network.losses import Target
 from truesparse.network.mlp import MLP
+from truesparse.network.workspace import BatchShape
 from truesparse.runtime.memory import available_bytes
 from truesparse.runtime.random_streams import Draws, RandomStreams
 from truesparse.training.compiled import CompiledSteps, shares_rows
@@ -362,8 +363,8 @@ class Trainer:
     def _make_workspace(self) -> None:
         n_threads, is_dense, network = current_threads(), not self.source.is_sparse, self.network
         by_rows = shares_rows(network.params.size, self._batch_size, n_threads)
-        n_of_tiles = 1 if by_rows else n_threads
-        self._workspace = network.workspace(self._batch_size, dense_inputs=is_dense, n_threads=n_of_tiles)
+        shape = BatchShape.of(self._batch_size, n_threads=1 if by_rows else n_threads)
+        self._workspace = network.workspace(self._batch_size, dense_inputs=is_dense, shape=shape)
         watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         self._compiled: Any = None
         if not (by_rows or watches_steps or self._reduce is not alone):
