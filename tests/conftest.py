@@ -12,6 +12,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "truesparse"))
 
 
 @pytest.fixture
+def share_all_work(monkeypatch):
+    """Trainings use all of `n_jobs` threads, for however little work."""
+    from truesparse.training import trainer
+
+    monkeypatch.setattr(trainer, "useful_threads", lambda n_params, batch_size, most: most)
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)
 

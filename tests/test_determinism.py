@@ -19,11 +19,16 @@ PROGRAM = """
 import sys
 from sklearn.datasets import load_digits
 from test_determinism import fingerprint
+from truesparse.training import trainer
+trainer.useful_threads = lambda n_params, batch_size, most: most
 X, y = load_digits(return_X_y=True)
 for evolution in ("cte", "ctre_sim", "set"):
     print(fingerprint(X / 16, y, evolution=evolution, n_jobs=int(sys.argv[1])))
 print(fingerprint(X / 16, y, epsilon=30, n_jobs=int(sys.argv[1])))  # the last two layers are full
 """
+
+
+pytestmark = pytest.mark.usefixtures("share_all_work")
 
 
 def fingerprint(X, y, **parameters):

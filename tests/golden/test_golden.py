@@ -61,6 +61,7 @@ def test_every_case_is_recorded():
     assert {key.rsplit("/", 1)[0] for key in recorded()} == CASES.keys()
 
 
+@pytest.mark.usefixtures("share_all_work")
 @pytest.mark.parametrize("name", CASES)
 def test_ends_as_recorded(name):
     one, two = CASES[name](n_jobs=1), CASES[name](n_jobs=2)

@@ -5,7 +5,8 @@ import pytest
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.training import trainer
-from truesparse.training.compiled import CompiledSteps, shares_rows
+from truesparse.training.compiled import CompiledSteps
+from truesparse.training.sharing import least_batch, shares_rows, useful_threads
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((500, 21)).astype(np.float32)  # no multiple of 16
@@ -70,6 +71,7 @@ def test_the_same_bytes_as_step_by_step(case, compiled_calls):
     assert compiled_calls[:2] == [7, 7]  # from one update of the topology to the next
 
 
+@pytest.mark.usefixtures("share_all_work")
 @pytest.mark.parametrize("batch_size", [1, 16, 100, 128, 200, 400])
 def test_the_same_bytes_for_every_batch_size_and_number_of_threads(batch_size):
     one = numbers(fitted("classes, adam", batch_size=batch_size, max_iter=2))
@@ -77,6 +79,7 @@ def test_the_same_bytes_for_every_batch_size_and_number_of_threads(batch_size):
     assert numbers(fitted("classes, adam", batch_size=batch_size, max_iter=2, callbacks=[Watcher()], n_jobs=2)) == one
 
 
+@pytest.mark.usefixtures("share_all_work")
 def test_the_same_bytes_where_threads_share_rows(monkeypatch):
     one = numbers(fitted("classes, adam", batch_size=100))
     monkeypatch.setattr(trainer, "shares_rows", lambda *arguments: True)
@@ -88,7 +91,13 @@ def test_which_threads_share_what():
     assert shares_rows(10**8, 128, n_threads=2)  # a gradient for each tile would take 800 MB
     assert not shares_rows(10**5, 128, n_threads=2)
     assert shares_rows(10**6, 32, n_threads=2)  # one tile has nothing to share
-    assert not shares_rows(10**4, 32, n_threads=2)
+
+
+@pytest.mark.parametrize("n_params", [1, 7_000, 33_000, 60_000, 70_000, 10**6, 10**8])
+def test_the_least_batch_is_the_first_that_is_worth_several_threads(n_params):
+    least = least_batch(n_params)
+    assert useful_threads(n_params, least, most=4) == 4
+    assert least == 1 or useful_threads(n_params, least - 1, most=4) == 1
 
 
 def test_an_overflow_is_an_error_that_names_its_step(compiled_calls):

@@ -97,9 +97,11 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     n_iter_no_change : int or inf, default=20
         Epochs without improvement after which training stops.
     n_jobs : int, default=None
-        Threads, as in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise, -1 is all; at most
-        ``NUMBA_NUM_THREADS``. In a search that has `n_jobs` itself, leave None here. A process that was forked from one
-        with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or "forkserver".
+        The most threads that may be used, as in joblib: None is 1 unless a ``joblib.parallel_config`` says otherwise,
+        -1 is all; at most ``NUMBA_NUM_THREADS``. Where they would cost more than they save, one is used: ``summary()``
+        says from which batch size on they help. In a search that has `n_jobs` itself, leave None here. A process that
+        was forked from one with several threads raises a RuntimeError for more than one: start it by "loky", "spawn" or
+        "forkserver".
     dtype : {"float32", "float64"}, default="float32"
         Type of the weights and of all arithmetic.
     callbacks : list, default=None

@@ -22,6 +22,7 @@ from truesparse.runtime.memory import MappedRows
 from truesparse.runtime.threads import threads
 from truesparse.storage import numpy_export
 from truesparse.training.inference import forward_all
+from truesparse.training.sharing import least_batch
 
 if TYPE_CHECKING:
     import torch
@@ -71,9 +72,15 @@ class FittedSparseMLP(Parameters):
             return forward_all(network, array_source(X), of_finite)
 
     def summary(self) -> str:
-        """Return a table of the layers to print: inputs, units, weights, density, and bytes needed for predictions."""
+        """Return a text to print: inputs, units, weights, density and bytes of each layer, and when threads help.
+
+        The bytes are those needed for predictions. A smaller batch than the one in the last line is trained by one
+        thread, whatever `n_jobs` is.
+        """
         check_is_fitted(self)
-        return as_text(layer_rows(self._run.network))
+        network = self._run.network
+        worth = f"Several threads (n_jobs) speed up training from batch_size={least_batch(network.params.size):,} on."
+        return "\n".join([as_text(layer_rows(network)), worth])
 
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.

@@ -8,7 +8,6 @@ import numpy as np
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source
 from truesparse.kernels.jit import threads
-from truesparse.kernels.lanes import PART
 from truesparse.kernels.losses import SOFTMAX
 from truesparse.kernels.steps import train_steps
 from truesparse.kernels.update import smallest_normal
@@ -22,21 +21,6 @@ from truesparse.training.state import TrainingState
 
 _NO_CLASSES, _NOTHING = np.empty(0, dtype=np.int64), np.empty((1, 0))
 _MOST_WORK = 2**28  # numbers that are read or multiplied in one call, some hundredths of a second
-
-
-# Above so many parameters, a vector of gradients for each tile takes too much memory.
-_MOST_COPIED = 2**22
-# From so many products of a parameter and a sample on, launching threads for every layer costs less than it saves.
-_WORTH_SHARING = 2**22
-
-
-def shares_rows(n_params: int, batch_size: int, n_threads: int) -> bool:
-    """Return whether threads should share the rows of each layer, in steps that are not compiled as a whole.
-
-    Otherwise they share the tiles of a batch, or one of them does all the work. The results are the same.
-    """
-    is_one_tile = batch_size <= PART
-    return n_threads > 1 and (n_params > _MOST_COPIED or (is_one_tile and n_params * batch_size >= _WORTH_SHARING))
 
 
 class CompiledSteps:

@@ -20,7 +20,7 @@ from truesparse.data.source import Source
 from truesparse.data.transformed import Transformed
 from truesparse.evolution.evolve import due_fraction, evolve
 from truesparse.evolution.signals import Reduce, Signals, alone
-from truesparse.kernels.jit import current_threads
+from truesparse.kernels.jit import current_threads, threads
 from truesparse.kernels.update import all_finite
 from truesparse.network.initial_weights import draw
 from truesparse.network.losses import Target
@@ -28,10 +28,11 @@ from truesparse.network.mlp import MLP
 from truesparse.network.workspace import BatchShape
 from truesparse.runtime.memory import available_bytes
 from truesparse.runtime.random_streams import Draws, RandomStreams
-from truesparse.training.compiled import CompiledSteps, shares_rows
+from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
+from truesparse.training.sharing import shares_rows, useful_threads
 from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
 
 
@@ -140,6 +141,10 @@ class Trainer:
         a parameter becomes infinite or NaN.
         """
         self._check_memory()
+        with threads(useful_threads(self.network.params.size, self._batch_size, current_threads())):
+            self._train(start)
+
+    def _train(self, start: Start) -> None:
         progress, recipe = self.state.progress, self.recipe
         in_parts, resumed = start is Start.PART, start is Start.RESUMED
         if not resumed and not (in_parts and progress.in_parts):
