@@ -20,6 +20,12 @@ def test_every_epoch():
     assert [step for step, share in enumerate(shares) if share] == [10, 20, 30]
 
 
+def test_auto_divides_the_plan_but_leaves_some_steps_between_updates():
+    long, short = (run(Constant(update_every="auto"), n_steps) for n_steps in (8000, 200))
+    assert np.flatnonzero(long).tolist() == list(range(100, 8000, 100))
+    assert np.flatnonzero(short).tolist() == list(range(25, 200, 25))
+
+
 def test_begin_and_end_in_steps_and_in_shares():
     in_steps = run(Constant(update_every=5, begin_step=10, end_step=30), 40)
     in_shares = run(Constant(update_every=5, begin_step=0.25, end_step=0.75), 40)

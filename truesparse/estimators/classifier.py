@@ -35,9 +35,12 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     epsilon, density : float, default=None
         A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
         their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1.
-    drop_fraction, update_every : float in [0, 1], int or "epoch", default=None
-        Share of each layer's connections that an update replaces, and steps between updates. None means the method's
-        own: 0.3 (0.5 for ``"ctre_sim"``), annealed to 0 at three quarters of the training, every 150 steps.
+    drop_fraction : float in [0, 1], default=None
+        Share of each layer's connections that an update replaces. None means the method's own: 0.3 (0.5 for
+        ``"ctre_sim"``), annealed to 0 at three quarters of the training.
+    update_every : int, "epoch" or "auto", default=None
+        Steps between updates. ``"auto"``, which None means for all methods, divides the planned steps by 80, but takes
+        no fewer than 25.
     topology_init : {"balanced", "erdos_renyi", "snip", "full"} or object, default="balanced"
         The first topology. ``"balanced"`` gives all units of a side equally many connections, give or take one.
         ``"erdos_renyi"`` draws them uniformly. ``"snip"`` takes those that matter most to the loss of a dense network,

@@ -58,7 +58,7 @@ class Parameters(BaseEstimator):
         "epsilon": [Interval(Real, 0, None, closed="neither"), None],
         "density": [Interval(Real, 0, 1, closed="right"), None],
         "drop_fraction": [Interval(Real, 0, 1, closed="both"), None],
-        "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch"}), None],
+        "update_every": [Interval(Integral, 1, None, closed="left"), StrOptions({"epoch", "auto"}), None],
         "topology_init": [Named("topology"), callable],
         "activation": [Named("activation"), Activation, None],
         "weight_init": [Named("initializer"), HasMethods("bounds"), None],

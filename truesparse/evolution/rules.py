@@ -128,7 +128,7 @@ class Schedule(Protocol):
 
     @property
     def update_every(self) -> int | str:
-        """Steps between updates, or "epoch"."""
+        """Steps between updates, "epoch" or "auto"."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> float:
         """Return the share of each layer's weights to replace, at most 1; 0 where no update is due."""

@@ -16,6 +16,8 @@ from numbers import Integral
 from truesparse.runtime.checks import check_number, is_count, is_number
 from truesparse.runtime.plugins import plugin
 
+_UPDATES, _LEAST_STEPS = 80, 25  # of a plan; benchmarks/study/README.md has the trials
+
 
 @plugin("schedule", constant={})
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Constant:
     ----------
     drop_fraction : float, in [0, 1]
         The share of a layer's weights that an update replaces (ζ in SET, α in RigL).
-    update_every : int or "epoch"
-        Steps between updates.
+    update_every : int, "epoch" or "auto"
+        Steps between updates. "auto" divides the plan by 80, but takes no fewer than 25 steps.
     begin_step, end_step : int or float
         Updates begin at `begin_step` and end before `end_step`. An int counts steps, a float is a share of the plan.
 
@@ -40,14 +42,16 @@ class Constant:
     """
 
     drop_fraction: float = 0.3
-    update_every: int | str = 150
+    update_every: int | str = "auto"
     begin_step: int | float = 0
     end_step: int | float = 1.0
 
     def __post_init__(self):
         check_number("drop_fraction", self.drop_fraction, 0, 1)
-        if self.update_every != "epoch" and not is_count(self.update_every):
-            raise ValueError(f"update_every={self.update_every!r} must be a number of steps, at least 1, or 'epoch'.")
+        if self.update_every not in ("epoch", "auto") and not is_count(self.update_every):
+            raise ValueError(
+                f"update_every={self.update_every!r} must be a number of steps, at least 1, or 'epoch' or 'auto'."
+            )
         for name, step in (("begin_step", self.begin_step), ("end_step", self.end_step)):
             if not (is_count(step, least=0) or is_number(step, 0, 1)):
                 raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
@@ -55,10 +59,15 @@ class Constant:
     def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
         """Return the share of weights to replace now, see `truesparse.evolution.rules.Schedule`."""
         begin, end = _in_steps(self.begin_step, total_steps), _in_steps(self.end_step, total_steps)
-        is_due = epoch_step == 0 if self.update_every == "epoch" else step % int(self.update_every) == 0
+        is_due = epoch_step == 0 if self.update_every == "epoch" else step % self._interval(total_steps) == 0
         if step == 0 or not is_due or not begin <= step < end:
             return 0.0
         return self.drop_fraction * self.annealing((step - begin) / (end - begin))
+
+    def _interval(self, total_steps):
+        if self.update_every == "auto":
+            return max(_LEAST_STEPS, round(total_steps / _UPDATES))
+        return int(self.update_every)
 
     def annealing(self, progress: float) -> float:
         """Return the factor of ``drop_fraction`` between begin (`progress` 0) and end (1)."""
