@@ -8,11 +8,12 @@ Three questions, each a table (`--only` picks one):
 - `epoch`: an epoch of training and a prediction, beside PyTorch and scikit-learn's MLPClassifier.
 
 Ours is `SparseMLPClassifier.fit` with its defaults but for what a column says. "static" has fixed patterns, which
-PyTorch has as masks; "cte" is the default evolution, with an update of the topology every 150 steps, its time included.
+PyTorch has as masks; "cte" is the default evolution, the time of its updates included.
 PyTorch has the same dropout, L2 penalty and Adam; scikit-learn has no dropout (`_peers/`).
 
 All contenders take turns in one process, with pauses in which the threads of the others fall asleep. Each figure is a
-median over rounds, each round a mean over 150 steps; a ratio is the median of the rounds' ratios.
+median over rounds, each round a mean over 150 steps, for "cte" over 750, two of which update the topology; a ratio is
+the median of the rounds' ratios.
 
     python benchmarks/speed/compare_dense.py [--only steps] [--threads 2] [--rounds 7] [--csv PREFIX] [--quick]
 
@@ -46,7 +47,7 @@ def step_row(table, sizes, spread, batch, arguments):
     X, y = data((10 if arguments.quick else 150) * batch, sizes[0])
     task = task_of(sizes, spread, batch, arguments.threads, X, y)
     peers = installed([OURS, CTE, MASKED, DENSE])
-    contenders = {name: per_step(peer(task)) for name, peer in peers.items()}
+    contenders = {name: per_step(peer(task), 5 if peer.topology == "updated" else 1) for name, peer in peers.items()}
     take_turns(contenders, 1)  # compiles
     times = take_turns(contenders, arguments.rounds)
     ours, cte, masked, dense = (times[name] * 1e3 for name in (OURS, CTE, MASKED, DENSE))
