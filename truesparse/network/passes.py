@@ -25,6 +25,8 @@ from truesparse.network.layer_table import LayerTable
 from truesparse.network.layers import DenseLinear, Layer
 from truesparse.network.workspace import Workspace
 
+_LARGE_TABLE = 2**20  # parameters; a smaller table is not worth the time to make it once more
+
 
 class Batch(NamedTuple):
     """Arguments of a pass over one batch, as its steps hand them to kernels."""
@@ -187,8 +189,9 @@ class Passes:
         return batch
 
     def free_table(self) -> None:
-        """Free the layer table, with the transposed index and old patterns; the next pass makes a new one."""
-        self._table = None
+        """Free a large layer table, with its transposed index and old patterns; the next pass makes a new one."""
+        if self._gradient.size > _LARGE_TABLE:
+            self._table = None
 
     @property
     def are_in_kernels(self) -> bool:
