@@ -138,8 +138,8 @@ def evolve(
     del masks, weights, weight
     edges = one_per_layer(grow, grow(vacancies, rng=rng, **signals_for(grow, signals)), len(changing))
     while vacancies:  # each is freed before the next one
-        vacancy, picked = vacancies.pop(0), edges.pop(0)
-        keys = filled(vacancy, checked_keys(grow, picked, vacancy), rng)
+        vacancy = vacancies.pop(0)
+        keys = filled(vacancy, checked_keys(grow, edges.pop(0), vacancy), rng)
         rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, keys)
     return rewirings
 

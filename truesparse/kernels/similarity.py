@@ -156,7 +156,7 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, v
 
     Returns
     -------
-    keys : (≤ k,) int64, row · fan_in + column; best pair first and equal ones by key, unless `by_key`
+    keys : (≤ k,), row · fan_in + column; int64, best pair first and equal ones by key, or sorted integers if `by_key`
     scores : (≤ k,), in the same order, or None if `by_key`; pairs whose score is zero are never returned
     """
     fan_in = len(column_signatures)
@@ -196,7 +196,7 @@ class BestPairs:
         # Room behind the k best for newcomers: selecting again costs a pass over all that are held. If k is large, room
         # for k more would take too much memory.
         self._most = k + min(k, max(k // 4, _MUCH_ROOM))
-        self._keys = np.empty(self._most + _ROOM, dtype=np.int64)
+        self._keys = np.empty(self._most + _ROOM, dtype=np.int32 if (indptr.size - 1) * fan_in < 2**31 else np.int64)
         self._scores = np.empty(self._keys.size, dtype=dtype)
         self._held, self._threshold = 0, np.dtype(dtype).type(floor)
         self._n_pairs, self.has_guessed = n_pairs, False
@@ -261,14 +261,20 @@ class BestPairs:
         self._held, self._threshold = k, np.partition(scores, scores.size - k)[scores.size - k]
         chosen, equal = scores > self._threshold, np.flatnonzero(scores == self._threshold)
         chosen[equal[np.argsort(keys[equal])[: k - np.count_nonzero(chosen)]]] = True
-        keys[:k], scores[:k] = keys[chosen], scores[chosen]
+        n = 0
+        for start in range(0, chosen.size, _ROOM):  # in parts, which take little memory
+            part = slice(start, start + _ROOM)
+            some = np.flatnonzero(chosen[part])
+            to = slice(n, n + some.size)
+            keys[to], scores[to] = keys[part][some], scores[part][some]
+            n += some.size
 
     def is_full(self):
         """Whether k pairs have been found."""
         return self._held >= self._k
 
     def sorted_keys(self):
-        """Return the keys of the k best pairs, sorted; nothing can be taken or returned afterwards."""
+        """Return the keys of the k best pairs, sorted, int32 if all pairs' are; nothing else can be done afterwards."""
         if self._held > self._k:
             self._keep_best()
         del self._scores, self._tile
@@ -282,7 +288,7 @@ class BestPairs:
             self._keep_best()
         keys, scores = self._keys[: self._held], self._scores[: self._held]
         order = np.argsort(keys) if by_key else _order(keys, scores)
-        return keys[order], scores[order]
+        return keys[order].astype(np.int64), scores[order]
 
 
 @serial
