@@ -64,10 +64,11 @@ class Vacancy:
 
     def sample(self, n: int, rng: np.random.Generator, besides: IndexArray | None = None) -> IndexArray:
         """Draw keys of `n` absent pairs that may be connected, `besides` some keys; every set is equally likely."""
-        rest = self if besides is None else self.after(np.sort(besides))
-        if rest.within is not None:
-            return rng.choice(rest.candidates, n, replace=False)
-        return rest.pattern.sample_absent_keys(n, rng)
+        besides = None if besides is None else np.sort(besides)
+        if self.within is None:
+            return self.pattern.sample_absent_keys(n, rng, besides)
+        rest = self if besides is None else self.after(besides)
+        return rng.choice(rest.candidates, n, replace=False)
 
     def after(self, keys: IndexArray) -> "Vacancy":
         """Return the vacancy that remains once the absent pairs with these sorted keys are connected."""

@@ -243,11 +243,12 @@ class Pattern:
         """
         return np.divmod(self.sample_absent_keys(n, rng), self.shape[1])
 
-    def sample_absent_keys(self, n: int, rng: np.random.Generator) -> IndexArray:
-        """Return the sorted keys of `n` absent pairs, drawn as by `sample_absent`."""
-        if n > self.n_pairs - self.nnz:
-            raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - self.nnz} are absent.")
-        return _sample_absent_keys(self.keys, self.n_pairs, n, rng)
+    def sample_absent_keys(self, n: int, rng: np.random.Generator, besides: IndexArray | None = None) -> IndexArray:
+        """Return the sorted keys of `n` absent pairs, drawn as by `sample_absent`, `besides` some sorted keys."""
+        taken = self.keys if besides is None else _merged(self.keys, besides)
+        if n > self.n_pairs - taken.size:
+            raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - taken.size} are absent.")
+        return _sample_absent_keys(taken, self.n_pairs, n, rng)
 
 
 def _index_dtype(largest):
@@ -291,19 +292,22 @@ def _sample_absent_keys(keys, n_pairs, n, rng):
     """
     if keys.size == 0 and n > n_pairs // 2:
         return nth_absent(np.arange(n), _sample_absent_keys(keys, n_pairs, n_pairs - n, rng))
-    chosen, taken = np.empty(0, dtype=np.int64), keys
+    chosen, n_absent = np.empty(0, dtype=np.int64), n_pairs - keys.size  # ranks among the absent pairs
     while chosen.size < n:
-        n_missing, n_absent = n - chosen.size, n_pairs - taken.size
-        coincide = n_missing**2 / (2 * n_absent)
-        ranks = _sorted_ranks(n_absent, n_missing + int(coincide + 4 * np.sqrt(coincide)), rng)
+        n_missing, n_left = n - chosen.size, n_absent - chosen.size
+        coincide = n_missing**2 / (2 * n_left)
+        ranks = _sorted_ranks(n_left, n_missing + int(coincide + 4 * np.sqrt(coincide)), rng)
         if ranks.size > n_missing:
             ranks = np.delete(ranks, rng.choice(ranks.size, ranks.size - n_missing, replace=False))
-        found = nth_absent(ranks, taken)
-        if found.size == n:
-            return found
-        # The stable sort merges sorted runs in linear time.
-        chosen, taken = (np.sort(np.concatenate([some, found]), kind="stable") for some in (chosen, taken))
-    return chosen
+        chosen = _merged(chosen, nth_absent(ranks, chosen))
+    return nth_absent(chosen, keys)
+
+
+def _merged(keys, others):
+    """Return the keys of two sorted vectors, sorted."""
+    both = np.concatenate([keys, others])
+    both.sort(kind="stable")  # merges sorted runs in linear time
+    return both
 
 
 def _sorted_ranks(n_ranks, n, rng):
