@@ -16,7 +16,7 @@ def split_keys(keys, fan_in, indptr, indices):
 
     Parameters
     ----------
-    keys, fan_in : (nnz,) int64; int
+    keys, fan_in : (nnz,) int64 or int32; int
     indptr, indices : (n_rows + 1,), (nnz,), overwritten
     """
     n = 0
