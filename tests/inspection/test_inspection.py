@@ -22,7 +22,7 @@ from truesparse.inspection import (
     paths,
     total,
 )
-from truesparse.kernels.table import ROWS_T
+from truesparse.kernels.table import ENTRIES_T
 from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.mlp import MLP
@@ -113,7 +113,7 @@ def test_sizes_of_a_network_worked_by_hand(small):
     assert first.bytes == 4 * (3 + 3) + 4 * (3 + 4)  # weights, biases; indices, indptr
     assert first.training_bytes == 4 * 4 * (3 + 3) + 4 * (3 + 4)
     assert second.bytes == 4 * (2 + 2) + 4 * (2 + 3)
-    assert second.training_bytes == 4 * 4 * (2 + 2) + 4 * (2 + 3) + 4 * (2 + 2 + 4)  # rows_t, perm_t, indptr_t
+    assert second.training_bytes == 4 * 4 * (2 + 2) + 4 * (2 + 3) + 4 * (2 + 4)  # entries_t, indptr_t
     both = total([first, second])
     assert (both.layer, both.shape, both.units, both.pairs, both.weights) == (None, None, 5, 18, 5)
     assert both.density == 5 / 18 == small.density
@@ -144,9 +144,9 @@ def test_training_bytes_are_those_of_the_arrays(digits, solver, n_moments, activ
     patterns = [layer.pattern for layer in network.layers if layer.stored_pattern is not None]
     indices = [array for pattern in patterns for array in (pattern.indices, pattern.indptr)]
     rows = network.passes._table.rows
-    have_transposed = [layer.pattern for layer, row in zip(network.layers, rows, strict=True) if row[ROWS_T]]
+    have_transposed = [layer.pattern for layer, row in zip(network.layers, rows, strict=True) if row[ENTRIES_T]]
     assert have_transposed
-    by_columns = sum(4 * (2 * pattern.nnz + pattern.shape[1] + 1) for pattern in have_transposed)
+    by_columns = sum(4 * (pattern.nnz + pattern.shape[1] + 1) for pattern in have_transposed)
     expected = sum(array.nbytes for array in (*vectors, *indices)) + by_columns
     assert total(layer_summaries(model, n_moments=n_moments)).training_bytes == expected
 

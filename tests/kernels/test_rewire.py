@@ -4,7 +4,7 @@ from helpers import random_csr, read_only
 from numpy.testing import assert_array_equal
 
 from truesparse.kernels import reference
-from truesparse.kernels.rewire import carry, clash, keys_of, replace, without
+from truesparse.kernels.rewire import carry, clash, keys_of, replace, split_keys, without
 
 
 @pytest.fixture(params=[(1, 1, 1.0), (5, 7, 0.0), (20, 13, 0.3), (6, 30, 1.0)], ids=str)
@@ -13,6 +13,19 @@ def pattern(request, rng):
     n_rows, fan_in, density = request.param
     w = random_csr((n_rows, fan_in), density, rng)
     return *read_only(w.indptr, w.indices), fan_in
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_split_keys_are_the_reference(pattern, dtype):
+    indptr, indices, fan_in = pattern
+    keys = (reference.rows_of(indptr) * fan_in + indices).astype(dtype)
+    new_indptr, new_indices = np.full_like(indptr, -1), np.full_like(indices, -1)
+    split_keys(keys, fan_in, new_indptr, new_indices)
+    for actual, expected in zip(
+        (new_indptr, new_indices), reference.split_keys(keys, fan_in, indptr.size - 1), strict=True
+    ):
+        assert_array_equal(actual, expected)
+    assert_array_equal(new_indices, indices)
 
 
 @pytest.mark.parametrize("share", [0, 0.4, 1])

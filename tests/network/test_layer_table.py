@@ -7,6 +7,7 @@ import pytest
 from helpers import forward, make
 from numpy.testing import assert_array_equal
 
+from truesparse.kernels import table as fields
 from truesparse.network.layer_table import LayerTable
 from truesparse.network.layers import SparseLinear
 from truesparse.topology import Pattern, Rewiring
@@ -75,3 +76,23 @@ def test_a_batch_without_inputs_is_refused(rng):
         network.forward(workspace)
     with pytest.raises(ValueError, match="broadcast"):
         workspace.set_inputs(np.zeros((6, 4)))
+
+
+def test_entries_of_a_hub_take_64_bits(rng):
+    """Row and place in the row do not fit into 31 bits if one of 70,000 rows has more than 2^15 entries."""
+    n_hub, columns = 2**15 + 1, np.arange(2**15 + 1)
+    layers = []
+    for hub in (69_999, 0):
+        pattern = Pattern.from_edges(np.append(np.full(n_hub, hub), 5), np.append(columns, 7), (70_000, n_hub + 1))
+        layers.append(SparseLinear(pattern))
+    small = SparseLinear(Pattern.from_edges(np.array([69_999]), np.array([3]), (70_000, n_hub + 1)))
+    assert LayerTable.of([small], [0], 0).index.dtype == np.int32
+    for layer in layers:
+        table = LayerTable.of([layer], [0], 0)
+        assert table.index.dtype == np.int64
+        rows = table.rows[0]
+        entries, indptr_t = fields.transposed_of(rows, table.index)
+        found = [fields.row_and_slot(entry, layer.pattern.indptr, np.uint64(rows[fields.SHIFT])) for entry in entries]
+        of_row, slots = np.array(found, dtype=np.int64).T
+        assert_array_equal(layer.pattern.rows[slots], of_row)
+        assert_array_equal(layer.pattern.indices[slots], np.repeat(np.arange(n_hub + 1), np.diff(indptr_t)))

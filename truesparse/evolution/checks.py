@@ -79,7 +79,7 @@ def checked_keys(rule, edges, vacancy):
     """Return the sorted keys, (n,) int64, of a grow rule's edges; raise a ValueError if they cannot be grown."""
     try:
         rows, columns = edges
-        keys = np.sort(edge_keys(rows, columns, vacancy.pattern.shape))
+        keys = np.sort(edge_keys(rows, columns, vacancy.before.shape))
         if keys.size > vacancy.n_grow:
             raise ValueError(f"there are {keys.size} edges, asked for {vacancy.n_grow}.")
         vacancy.pattern.refuse(keys)

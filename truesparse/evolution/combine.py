@@ -90,17 +90,17 @@ class Confirmed:
     def __call__(self, vacancies, *, rng, **signals):
         """Return the edges to grow, per layer."""
         half, other_half = signals["errors"](self.n_samples).halves()
-        edges = edges_of(keys_of(self.first, vacancies, rng, {**signals, "errors": lambda n_samples: half}), vacancies)
-        gradients, other_gradients = _gradients(half, vacancies, edges), _gradients(other_half, vacancies, edges)
+        picks = keys_of(self.first, vacancies, rng, {**signals, "errors": lambda n_samples: half})
+        gradients, other_gradients = (_gradients(errors, vacancies, picks) for errors in (half, other_half))
         shares = [
             (np.sign(g) * g_other).sum() / max(np.abs(g).sum(), np.finfo(g.dtype).tiny)
             for g, g_other in zip(gradients, other_gradients, strict=True)
         ]
         refused = [place for place, share in enumerate(shares) if not share >= self.least]
         others = [vacancies[place] for place in refused]
-        for place, picked in zip(refused, edges_of(keys_of(self.otherwise, others, rng, signals), others), strict=True):
-            edges[place] = picked
-        return edges
+        for place, picked in zip(refused, keys_of(self.otherwise, others, rng, signals), strict=True):
+            picks[place] = picked
+        return edges_of(picks, vacancies)
 
 
 @plugin("grow", after_stall={})
@@ -143,7 +143,8 @@ def keys_of(rule, vacancies, rng, signals):
     return keys
 
 
-def _gradients(errors, vacancies, edges):
-    """Return the gradient of the mean loss over a stream's samples at some pairs of each layer."""
+def _gradients(errors, vacancies, picks):
+    """Return the gradient of the mean loss over a stream's samples at the pairs with some sorted keys of each layer."""
     stream = SideBySide(errors)
-    return sums_of_products(stream, [vacancy.layer for vacancy in vacancies], stream.first_error, edges)
+    patterns = [vacancy.pattern_of(keys) for vacancy, keys in zip(vacancies, picks, strict=True)]
+    return sums_of_products(stream, [vacancy.layer for vacancy in vacancies], stream.first_error, patterns)

@@ -135,9 +135,11 @@ def evolve(
         Vacancy(i, layers[i].pattern, checked_mask(prune, mask, layers[i].nnz, n_drop[i]), n_drop[i], allowed[i])
         for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
     ]
+    del masks, weights, weight
     edges = one_per_layer(grow, grow(vacancies, rng=rng, **signals_for(grow, signals)), len(changing))
-    for vacancy, picked in zip(vacancies, edges, strict=True):
-        keys = filled(vacancy, checked_keys(grow, picked, vacancy), rng)
+    while vacancies:  # each is freed before the next one
+        vacancy = vacancies.pop(0)
+        keys = filled(vacancy, checked_keys(grow, edges.pop(0), vacancy), rng)
         rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, keys)
     return rewirings
 

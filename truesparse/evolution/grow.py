@@ -196,7 +196,8 @@ class GuidedStochastic:
             n = max(vacancy.n_grow, round(multiple * vacancy.before.nnz))
             drawn.append(not_among(_draw_pairs(of_outputs, of_inputs, n, rng), vacancy.pattern.keys))
         layers = [vacancy.layer for vacancy in vacancies]
-        gradients = sums_of_products(stream, layers, stream.first_error, edges_of(drawn, vacancies))
+        patterns = [vacancy.pattern_of(keys) for vacancy, keys in zip(vacancies, drawn, strict=True)]
+        gradients = sums_of_products(stream, layers, stream.first_error, patterns)
         picks = [best_of(*scored) for scored in zip(vacancies, drawn, map(np.abs, gradients), strict=True)]
         return _edges(picks, vacancies, self.regrow)
 

@@ -28,6 +28,7 @@ from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
+from truesparse.topology import Pattern
 
 
 @plugin("prune", magnitude={})
@@ -134,8 +135,8 @@ class SensitivityPrune:
     def __call__(self, weights, n_drop, *, errors, changing):
         """Return masks of the weights to drop, (nnz,) bool each."""
         stream = SideBySide(errors(self.n_samples))
-        pairs = [_pairs_of(weight) for weight in weights]
-        means = sums_of_products(stream, changing, stream.first_error, pairs, lambda _, x: np.abs(x))
+        patterns = [Pattern(weight.shape, weight.indptr, weight.indices) for weight in weights]
+        means = sums_of_products(stream, changing, stream.first_error, patterns, lambda _, x: np.abs(x))
         return [
             k_smallest(np.abs(weight.data) * mean, n) for weight, mean, n in zip(weights, means, n_drop, strict=True)
         ]

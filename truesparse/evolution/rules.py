@@ -42,9 +42,9 @@ class Vacancy:
         nothing = Pattern.from_keys(np.empty(0, dtype=np.int64), shape)
         return cls(layer, nothing, np.empty(0, dtype=bool), n_grow)
 
-    @cached_property
+    @property
     def pattern(self) -> Pattern:
-        """The connections that are left after pruning."""
+        """The connections that are left after pruning; made anew on each call, so that no layer holds them."""
         return self.before.without(self.dropped)
 
     @cached_property
@@ -58,13 +58,17 @@ class Vacancy:
         assert self.within is not None
         return not_among(self.within.keys, self.pattern.keys)
 
+    def pattern_of(self, keys: IndexArray) -> Pattern:
+        """Return the pairs with these sorted keys."""
+        return Pattern.from_keys(keys, self.before.shape)
+
     def sample(self, n: int, rng: np.random.Generator, besides: IndexArray | None = None) -> IndexArray:
         """Draw keys of `n` absent pairs that may be connected, `besides` some keys; every set is equally likely."""
-        rest = self if besides is None else self.after(np.sort(besides))
-        if rest.within is not None:
-            return rng.choice(rest.candidates, n, replace=False)
-        rows, columns = rest.pattern.sample_absent(n, rng)
-        return rows * rest.pattern.shape[1] + columns
+        besides = None if besides is None else np.sort(besides)
+        if self.within is None:
+            return self.pattern.sample_absent_keys(n, rng, besides)
+        rest = self if besides is None else self.after(besides)
+        return rng.choice(rest.candidates, n, replace=False)
 
     def after(self, keys: IndexArray) -> "Vacancy":
         """Return the vacancy that remains once the absent pairs with these sorted keys are connected."""
@@ -75,8 +79,15 @@ class Vacancy:
 
 
 def edges_of(keys: Iterable[IndexArray], vacancies: Sequence[Vacancy]) -> list[Edges]:
-    """Return the pairs (rows, columns) of each vacancy's keys."""
-    return [np.divmod(picked, vacancy.pattern.shape[1]) for picked, vacancy in zip(keys, vacancies, strict=True)]
+    """Return the pairs (rows, columns) of each vacancy's keys, of the dtype of its pattern's indices."""
+    edges = []
+    for picked, vacancy in zip(keys, vacancies, strict=True):
+        (fan_out, fan_in), dtype = vacancy.before.shape, vacancy.before.indices.dtype
+        if fan_out > np.iinfo(dtype).max:
+            dtype = np.dtype(np.int64)
+        rows, columns = np.divmod(picked, fan_in)
+        edges.append((rows.astype(dtype), columns.astype(dtype)))
+    return edges
 
 
 class ReadsSignals(Protocol):

@@ -16,17 +16,16 @@ O(units · n_samples).
 """
 
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.evolution.rules import edges_of
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.lanes import CHUNK
 from truesparse.kernels.select import k_smallest
 from truesparse.kernels.similarity import add_to_sketch, centre, pair_products, top_absent_pairs
+from truesparse.network.protocol import consecutive_slices
 
 SEARCHES = ("auto", "sketch", "cells", "exact")
 
@@ -34,6 +33,7 @@ SEARCHES = ("auto", "sketch", "cells", "exact")
 _WIDE_PAIRS = 20_000**2
 _WIDE_SIDE = 2_000
 
+_CHUNK = 2**16  # pairs at a time
 _HELD = 2**20  # numbers of exact vectors in memory at a time, unless there are very many units
 
 
@@ -73,29 +73,28 @@ def largest_products(
     units = observe(stream, set(prepared), None if exact else width, rng)
     for number, unit in units.items():
         unit.prepare(prepared[number])
-    picks = []
-    for vacancy in vacancies:
-        if vacancy.within is not None:
-            picks.append(vacancy.candidates)  # few enough to score them all
-            continue
-        n_absent = vacancy.pattern.n_pairs - vacancy.pattern.nnz
-        arguments = (
-            units[first_output + vacancy.layer].signature,
-            units[vacancy.layer].signature,
-            vacancy.pattern.indices,
-            vacancy.pattern.indptr,
-            vacancy.n_grow if exact else min(vacancy.n_grow * int(candidates), n_absent),  # this much is allocated
-        )
-        if uses_cells(search, vacancy.pattern.shape):
-            picks.append(top_absent_pairs_in_cells(*arguments, rng, by_key=True)[0])
-        else:
-            varying = units[first_output + vacancy.layer].varying, units[vacancy.layer].varying
-            picks.append(top_absent_pairs(*arguments, varying=varying, by_key=True)[0])
+    found = [
+        _found(vacancy, units[first_output + vacancy.layer], units[vacancy.layer], search, exact, candidates, rng)
+        for vacancy in vacancies
+    ]
     if exact and all(vacancy.within is None for vacancy in vacancies):
-        return picks
+        return [pattern.keys for pattern in found]
     for unit in units.values():
-        unit.signature = unit.signature[:0]
-    return _rescored(picks, vacancies, stream, first_output, units, prepared)
+        unit.signature = unit.signature[:0].copy()  # they are views of one array, which is freed
+    return _rescored(found, vacancies, stream, first_output, units, prepared)
+
+
+def _found(vacancy, outputs, inputs, search, exact, candidates, rng):
+    """Return the absent pairs with the most similar signatures, a multiple of ``n_grow``, as a Pattern."""
+    if vacancy.within is not None:
+        return vacancy.pattern_of(vacancy.candidates)  # few enough to score them all
+    pattern = vacancy.pattern
+    # This much is allocated.
+    k = vacancy.n_grow if exact else min(vacancy.n_grow * int(candidates), pattern.n_pairs - pattern.nnz)
+    layer = outputs.signature, inputs.signature, pattern.indices, pattern.indptr, k
+    if uses_cells(search, pattern.shape):
+        return vacancy.pattern_of(top_absent_pairs_in_cells(*layer, rng, by_key=True)[0])
+    return vacancy.pattern_of(top_absent_pairs(*layer, varying=(outputs.varying, inputs.varying), by_key=True)[0])
 
 
 def uses_cells(search: str, shape: tuple[int, int]) -> bool:
@@ -107,66 +106,78 @@ def uses_cells(search: str, shape: tuple[int, int]) -> bool:
 
 def best_of(vacancy, keys, scores):
     """Return the keys with the highest scores, at most ``n_grow``; under ``within`` none with a score of zero."""
-    n_scored = keys.size if vacancy.within is None else np.count_nonzero(scores)
-    return keys[k_smallest(-scores, min(vacancy.n_grow, n_scored))]
+    return keys[_best_of(vacancy, scores)]
 
 
-def _rescored(candidates, vacancies, stream, first_output, units, prepared):
-    """Return the candidates with the highest exact scores: the second stage."""
-    edges = edges_of(candidates, vacancies)
+def _best_of(vacancy, scores):
+    """Return a mask of these; `scores` become negative."""
+    n_scored = scores.size if vacancy.within is None else np.count_nonzero(scores)
+    return k_smallest(np.negative(scores, out=scores), min(vacancy.n_grow, n_scored))
+
+
+def _rescored(found, vacancies, stream, first_output, units, prepared):
+    """Return the keys of the pairs with the highest exact scores: the second stage."""
     layers = [vacancy.layer for vacancy in vacancies]
     # Shift before multiplying: correcting the sums afterwards would cancel digits.
     shifts = {number: unit.shift(prepared[number]) for number, unit in units.items()}
-    products, squares = _sums(stream, layers, first_output, edges, shifts=shifts)
+    products, squares = _sums(stream, layers, first_output, found, shifts=shifts)
     best = []
-    for vacancy, keys, (rows, columns), scores in zip(vacancies, candidates, edges, products, strict=True):
+    for vacancy, pattern in zip(vacancies, found, strict=True):
+        scores = products.pop(0)  # each is freed before the next one
         np.abs(scores, out=scores)
-        for number, places in ((first_output + vacancy.layer, rows), (vacancy.layer, columns)):
-            if prepared[number].normalised:
-                scores *= units[number].inverse_lengths(squares[number])[places]
-        best.append(best_of(vacancy, keys, scores))
+        sides = first_output + vacancy.layer, vacancy.layer
+        inverse = [
+            units[number].inverse_lengths(squares[number]) if prepared[number].normalised else None for number in sides
+        ]
+        for slots, *places in pattern.chunks(_CHUNK):
+            for lengths, place in zip(inverse, places, strict=True):
+                if lengths is not None:
+                    scores[slots] *= lengths[place]
+        best.append(pattern.keys_at(_best_of(vacancy, scores)))
     return best
 
 
-def sums_of_products(stream, layers, first_output, edges, change=None):
-    """Return Σ_samples output · input at some pairs (rows, columns) of each layer, a list of (n_pairs,) float64.
+def sums_of_products(stream, layers, first_output, patterns, change=None):
+    """Return Σ_samples output · input at the pairs of a pattern for each layer, a list of (nnz,) float64.
 
     ``change(number, array)`` returns the factors made of an array, by default the array itself. `stream` and
     `first_output` as for `largest_products`.
     """
-    return _sums(stream, layers, first_output, edges, change)[0]
+    return _sums(stream, layers, first_output, patterns, change)[0]
 
 
-def _sums(stream, layers, first_output, edges, change=None, shifts=None):
+def _sums(stream, layers, first_output, patterns, change=None, shifts=None):
     """Return `sums_of_products` of shifted vectors, and the sums of squares of the units that occur, by number."""
     numbers = sorted({*layers, *(first_output + layer for layer in layers)})
-    sizes = [stream.layer_sizes[number] for number in numbers]
-    first = dict(zip(numbers, accumulate(sizes, initial=0), strict=False))  # units are numbered through all arrays
-    occurs = np.zeros(sum(sizes), dtype=bool)
-    for layer, (rows, columns) in zip(layers, edges, strict=True):
-        occurs[first[first_output + layer] + rows] = True
-        occurs[first[layer] + columns] = True
+    parts = dict(zip(numbers, consecutive_slices(0, [stream.layer_sizes[n] for n in numbers]), strict=True))
+    occurs = np.zeros(sum(stream.layer_sizes[n] for n in numbers), dtype=bool)  # units, numbered through all arrays
+    for layer, pattern in zip(layers, patterns, strict=True):
+        occurs[parts[first_output + layer]] |= pattern.out_units_fan_in > 0
+        occurs[parts[layer]][pattern.indices] = True
     units = np.flatnonzero(occurs)
     place = np.cumsum(occurs, dtype=np.int32) - np.int32(1)  # among the units that occur
-    pairs = [
-        (place[first[first_output + layer] :][rows], place[first[layer] :][columns])
-        for layer, (rows, columns) in zip(layers, edges, strict=True)
-    ]
+    sums, squares = [np.zeros(pattern.nnz) for pattern in patterns], np.zeros(units.size)
     itself = np.arange(units.size, dtype=np.int32)
-    sums = [np.zeros(rows.size) for rows, _ in pairs]
-    squares = np.zeros(units.size)
     shift = np.zeros(occurs.size, dtype=stream.dtype)
-    for number in shifts or ():
-        shift[first[number] : first[number] + shifts[number].size] = shifts[number]
+    for number, values in (shifts or {}).items():
+        shift[parts[number]] = values
+
+    def chunks():
+        """Generate pairs of units that occur, and where the sums of their products are."""
+        for layer, pattern, out in zip(layers, patterns, sums, strict=True):
+            of_outputs, of_inputs = place[parts[first_output + layer]], place[parts[layer]]
+            for slots, rows, columns in pattern.chunks(_CHUNK):
+                yield of_outputs[rows], of_inputs[columns], out[slots]
+        yield itself, itself, squares
+
+    # Pairs as integers take as much memory as their sums, so those of a large network are made anew for each part.
+    held = list(chunks()) if sum(pattern.nnz for pattern in patterns) < _HELD else None
     for vectors, n in _samples_of(stream, numbers, units, shift[units], change):
-        for (rows, columns), out in zip([*pairs, (itself, itself)], [*sums, squares], strict=True):
+        for rows, columns, out in held or chunks():
             pair_products(rows, columns, vectors, n, out)
     of_all = np.zeros(occurs.size)
     of_all[units] = squares
-    by_number = {
-        number: of_all[first[number] : first[number] + size] for number, size in zip(numbers, sizes, strict=True)
-    }
-    return [stream.reduce(out) for out in sums], {number: stream.reduce(by_number[number]) for number in numbers}
+    return [stream.reduce(out) for out in sums], {number: stream.reduce(of_all[parts[number]]) for number in numbers}
 
 
 def _samples_of(stream, numbers, units, shift, change):

@@ -155,6 +155,7 @@ class ErrorStream(ActivationStream):
                 activations[layer] = copy
             self._backward(z, samples, all_units=True)
             yield activations, [self._workspace.outputs_of(layer) for layer in range(len(ends))]
+        self._network.passes.free_table()  # its transposed index is needed for errors only
 
     def halves(self) -> tuple["ErrorStream", "ErrorStream"]:
         """Return two streams of every other sample each, with the mean loss over their own samples."""

@@ -63,7 +63,7 @@ class LayerSummary(Row):
     """Size of a layer: output units, pairs, weights (the pairs that are connected), and bytes.
 
     `bytes` are those of weights, biases, parameters of the activation, and positions of the weights. `training_bytes`
-    add the gradient, the optimiser's moments, and the transposed index.
+    add the gradient, the optimiser's moments, and the transposed index, which is smaller where units are on no path.
     """
 
     units: int
@@ -105,7 +105,7 @@ def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
         if pattern is not None:
             positions = pattern.indices.nbytes + pattern.indptr.nbytes
             if index > 0:  # the backward pass computes no errors of the features
-                transposed_index = pattern.indices.itemsize * (2 * pattern.nnz + pattern.shape[1] + 1)
+                transposed_index = pattern.indices.itemsize * (pattern.nnz + pattern.shape[1] + 1)
         rows.append(
             LayerSummary(
                 layer=index,

@@ -78,7 +78,8 @@ def backward_part(
     if i == 0:
         return _gradient_rows(table[0], gradient, a, stride, index, width, column, adds, part, n_parts)
     layer, below, slope = table[i], table[i - 1], slopes[i - 1]
-    rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
+    entries_t, indptr_t = fields.transposed_of(layer, index)
+    indptr, shift = fields.pattern_of(layer, index)[1], np.uintp(layer[fields.SHIFT])
     activation, minus_one = below[fields.ACTIVATION], a.dtype.type(-1)
     units = fields.units_of(below, index)
     skip = skip and activation != fields.LEARNED  # whoever takes its derivative takes that of all units
@@ -92,8 +93,8 @@ def backward_part(
         x = load(a, offset, width)
         d = full(params.dtype.type(0), width)
         for entry in range(np.uintp(indptr_t[unit]), np.uintp(indptr_t[unit + 1])):
-            row, slot = rows_t[entry], perm_t[entry]
-            d_row = load(a, delta + row * stride, width)
+            row, slot = fields.row_and_slot(entries_t[entry], indptr, shift)
+            d_row = load(a, delta + np.intp(row) * stride, width)
             g = dot(x, d_row)
             d = axpy(data[slot], d_row, d)
             weights[slot] = weights[slot] + g if adds else g
@@ -155,16 +156,17 @@ def backward(
 @inner
 def _spread_gradient(layer, gradient, a, stride, features, x, index, width, column, first, last):
     """Add the share of some features of a batch, from the lanes from `column` on, to the gradient of their weights."""
-    rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
+    entries_t, indptr_t = fields.transposed_of(layer, index)
+    indptr, shift = fields.pattern_of(layer, index)[1], np.uintp(layer[fields.SHIFT])
     on_path = fields.on_path_of(layer)
     weights = gradient[layer[fields.WEIGHTS] :]
     delta = layer[fields.OUTPUTS] * stride + column
     for k in range(first, last):
         values = load(x, k * stride + column, width)
         for entry in range(indptr_t[features[k]], indptr_t[features[k] + 1]):
-            row = rows_t[entry]
+            row, slot = fields.row_and_slot(entries_t[entry], indptr, shift)
             if on_path[row]:
-                weights[perm_t[entry]] += dot(load(a, delta + row * stride, width), values)
+                weights[slot] += dot(load(a, delta + np.intp(row) * stride, width), values)
 
 
 @parallel

@@ -86,7 +86,7 @@ def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr
         best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype, floor)
         _probe(best, row_signatures, column_signatures[columns], columns, centroids, sizes, tau)
         if best.is_full() or floor == 0:
-            return best.in_order(by_key=by_key)
+            return (best.sorted_keys(), None) if by_key else best.in_order()
 
 
 def _varying(signatures):

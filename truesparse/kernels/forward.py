@@ -120,20 +120,22 @@ def _spread_rows(
     layer, slope, params, a, masks, kept, dropout, stride, features, x, index, width, column, part, n_parts
 ):
     """Compute one part of the first layer's rows from the features that are not zero."""
-    first, last = fields.rows_of_part(fields.pattern_of(layer, index)[1], part, n_parts)
-    rows_t, indptr_t, perm_t = fields.transposed_of(layer, index)
+    indptr, shift = fields.pattern_of(layer, index)[1], np.uintp(layer[fields.SHIFT])
+    first, last = fields.rows_of_part(indptr, part, n_parts)
+    entries_t, indptr_t = fields.transposed_of(layer, index)
     data, bias = params[layer[fields.WEIGHTS] :], params[layer[fields.BIASES] :]
     out = layer[fields.OUTPUTS] * stride + column
     for row in range(first, last):
         store(a, out + row * stride, full(bias[row], width))
     for k in range(features.size):
         start, stop = indptr_t[features[k]], indptr_t[features[k] + 1]
-        entry = start + np.searchsorted(rows_t[start:stop], first)
         values = load(x, k * stride + column, width)
-        while entry < stop and rows_t[entry] < last:
-            offset = out + rows_t[entry] * stride
-            store(a, offset, axpy(data[perm_t[entry]], values, load(a, offset, width)))
-            entry += 1
+        for entry in range(start + np.searchsorted(entries_t[start:stop], first << shift), stop):
+            row, slot = fields.row_and_slot(entries_t[entry], indptr, shift)
+            if row >= last:
+                break
+            offset = out + np.intp(row) * stride
+            store(a, offset, axpy(data[slot], values, load(a, offset, width)))
     _activate_rows(layer, slope, a, masks, kept, dropout, stride, index, width, column, first, last)
 
 

@@ -180,6 +180,11 @@ def nth_absent(ranks, keys, n_pairs):
 FINE, TWICE, PRESENT = range(3)
 
 
+def split_keys(keys, fan_in, n_rows):
+    """Return ``indptr`` and ``indices`` of the pattern with some sorted keys."""
+    return np.append(0, np.cumsum(np.bincount(keys // fan_in, minlength=n_rows))), keys % fan_in
+
+
 def without(indptr, indices, dropped):
     """Return ``indptr`` and ``indices`` of the pattern without the marked slots."""
     n_kept = np.bincount(rows_of(indptr)[~dropped], minlength=indptr.size - 1)

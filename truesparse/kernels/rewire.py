@@ -11,6 +11,25 @@ FINE, TWICE, PRESENT = range(3)
 
 
 @serial
+def split_keys(keys, fan_in, indptr, indices):
+    """Write the CSR pattern of sorted, unique keys.
+
+    Parameters
+    ----------
+    keys, fan_in : (nnz,) int64 or int32; int
+    indptr, indices : (n_rows + 1,), (nnz,), overwritten
+    """
+    n = 0
+    indptr[0] = 0
+    for row in range(indptr.size - 1):
+        first = row * fan_in
+        while n < keys.size and keys[n] < first + fan_in:
+            indices[n] = keys[n] - first
+            n += 1
+        indptr[row + 1] = n
+
+
+@serial
 def without(indptr, indices, dropped, new_indptr, new_indices):
     """Write the pattern without the marked slots.
 

@@ -26,7 +26,7 @@ from truesparse.kernels.lanes import CHUNK, axpy, full, load, store, times, tota
 from truesparse.kernels.table import address, vector_at
 
 _TILE_ROWS, _TILE_COLUMNS = 256, 2048
-_ROOM = 65536
+_ROOM, _MUCH_ROOM = 2**16, 2**18
 _STRETCH = 64
 _SAMPLED_BEST = 512
 _BLOCK = 512  # pairs or units that one thread takes at a time
@@ -152,12 +152,12 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, v
     indices, indptr : the canonical CSR pattern, shape (fan_out, fan_in), whose pairs are left out
     k : int, positive: how many pairs to return at most
     varying : the rows and the columns, (n,) int64, sorted, whose signature is not zero; None where that is not known
-    by_key : bool, whether to return the pairs in the order of their keys, which takes less time
+    by_key : bool, whether to return only the keys, sorted, which takes less time and memory
 
     Returns
     -------
-    keys : (≤ k,) int64, row · fan_in + column; best pair first and equal ones by key, unless `by_key`
-    scores : (≤ k,), in the same order; pairs whose score is zero are never returned
+    keys : (≤ k,), row · fan_in + column; int64, best pair first and equal ones by key, or sorted integers if `by_key`
+    scores : (≤ k,), in the same order, or None if `by_key`; pairs whose score is zero are never returned
     """
     fan_in = len(column_signatures)
     row_signatures, rows = _without_silent(row_signatures, varying[0])
@@ -166,7 +166,7 @@ def top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, *, v
         best = BestPairs(k, indices, indptr, fan_in, row_signatures.dtype, n_pairs=n_pairs)
         best.search(row_signatures, rows, column_signatures, columns)
         if best.is_full() or not best.has_guessed:
-            return best.in_order(by_key=by_key)
+            return (best.sorted_keys(), None) if by_key else best.in_order()
 
 
 def _without_silent(signatures, units):
@@ -193,8 +193,10 @@ class BestPairs:
 
     def __init__(self, k, indices, indptr, fan_in, dtype, floor=0, *, n_pairs=0):
         self._k, self._indices, self._indptr, self._fan_in = k, indices, indptr, fan_in
-        # Room behind the k best for newcomers: selecting again costs a pass over all that are held.
-        self._keys = np.empty(2 * k + _ROOM, dtype=np.int64)
+        # Room behind the k best for newcomers: selecting again costs a pass over all that are held. If k is large, room
+        # for k more would take too much memory.
+        self._most = k + min(k, max(k // 4, _MUCH_ROOM))
+        self._keys = np.empty(self._most + _ROOM, dtype=np.int32 if (indptr.size - 1) * fan_in < 2**31 else np.int64)
         self._scores = np.empty(self._keys.size, dtype=dtype)
         self._held, self._threshold = 0, np.dtype(dtype).type(floor)
         self._n_pairs, self.has_guessed = n_pairs, False
@@ -250,7 +252,7 @@ class BestPairs:
                 products, rows, columns, self._indices, self._indptr, self._fan_in,
                 position, self._threshold, self._keys, self._scores, self._held,
             )  # fmt: skip
-            if self._held > 2 * self._k:
+            if self._held > self._most:
                 self._keep_best()
 
     def _keep_best(self):
@@ -259,11 +261,26 @@ class BestPairs:
         self._held, self._threshold = k, np.partition(scores, scores.size - k)[scores.size - k]
         chosen, equal = scores > self._threshold, np.flatnonzero(scores == self._threshold)
         chosen[equal[np.argsort(keys[equal])[: k - np.count_nonzero(chosen)]]] = True
-        keys[:k], scores[:k] = keys[chosen], scores[chosen]
+        n = 0
+        for start in range(0, chosen.size, _ROOM):  # in parts, which take little memory
+            part = slice(start, start + _ROOM)
+            some = np.flatnonzero(chosen[part])
+            to = slice(n, n + some.size)
+            keys[to], scores[to] = keys[part][some], scores[part][some]
+            n += some.size
 
     def is_full(self):
         """Whether k pairs have been found."""
         return self._held >= self._k
+
+    def sorted_keys(self):
+        """Return the keys of the k best pairs, sorted, int32 if all pairs' are; nothing else can be done afterwards."""
+        if self._held > self._k:
+            self._keep_best()
+        del self._scores, self._tile
+        keys = self._keys[: self._held]
+        keys.sort()
+        return keys
 
     def in_order(self, *, by_key=False):
         """Return keys and scores of the k best pairs, best first and equal ones by key, or all by key."""
@@ -271,7 +288,7 @@ class BestPairs:
             self._keep_best()
         keys, scores = self._keys[: self._held], self._scores[: self._held]
         order = np.argsort(keys) if by_key else _order(keys, scores)
-        return keys[order], scores[order]
+        return keys[order].astype(np.int64), scores[order]
 
 
 @serial

@@ -16,7 +16,8 @@ FAN_OUT, FAN_IN, NNZ = 0, 1, 2  # shape and number of weights
 WEIGHTS, BIASES = 3, 4  # where the layer's weights and biases begin in the vector of parameters
 INPUTS, OUTPUTS = 5, 6  # the first row of its inputs and of its outputs in the array of activations
 INDICES, INDPTR = 7, 8  # addresses of the CSR pattern
-ROWS_T, INDPTR_T, PERM_T = 9, 10, 11  # addresses of the transposed index; 0 where nothing needs it
+ENTRIES_T, INDPTR_T = 9, 10  # addresses of the transposed index; 0 where nothing needs it
+SHIFT = 11  # how its entries are written, see `truesparse.kernels.paths.transpose`
 ON_PATH, UNITS, N_UNITS = 12, 13, 14  # addresses of `on_path_of` and `units_of`, and the size of the latter
 ACTIVATION = 15  # one of the kinds below
 N_FIELDS = 16
@@ -65,10 +66,17 @@ def pattern_of(layer, index):
 
 @_part
 def transposed_of(layer, index):
-    """Return ``rows_t, indptr_t, perm_t``: the transposed index of a layer, without rows that are on no path."""
+    """Return ``entries_t, indptr_t``: the transposed index of a layer, without rows that are on no path."""
     indptr_t = _view(layer[INDPTR_T], layer[FAN_IN] + 1, index)
-    rows_t, perm_t = _view(layer[ROWS_T], indptr_t[-1], index), _view(layer[PERM_T], indptr_t[-1], index)
-    return rows_t, indptr_t, perm_t
+    return _view(layer[ENTRIES_T], indptr_t[-1], index), indptr_t
+
+
+@_part
+def row_and_slot(entry, indptr, shift):
+    """Return the row and the slot of an entry of a transposed index; `shift` is unsigned."""
+    entry = np.uintp(entry)
+    row = entry >> shift
+    return row, np.uintp(indptr[row]) + (entry & ((np.uintp(1) << shift) - np.uintp(1)))
 
 
 @_part

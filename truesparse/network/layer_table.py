@@ -32,7 +32,12 @@ class LayerTable:
         """Make the table of some layers, whose outputs go through activations of these kinds."""
         versions = [layer.version for layer in layers]  # first: a pattern that is replaced meanwhile makes them old
         patterns = [layer.stored_pattern if layer.in_kernels else None for layer in layers]
-        wide = any(pattern is not None and pattern.indices.dtype == np.int64 for pattern in patterns)
+        degrees = [0 if pattern is None else pattern.out_units_fan_in.max(initial=1) for pattern in patterns]
+        shifts = [(int(degree) - 1).bit_length() for degree in degrees]
+        wide = any(
+            pattern is not None and (pattern.indices.dtype == np.int64 or pattern.shape[0] << shift > 2**31)
+            for pattern, shift in zip(patterns, shifts, strict=True)
+        )
         index: IndexArray = np.empty(0, dtype=np.int64 if wide else np.int32)
         rows = fields.empty_table(len(layers))
         rows[:, [fields.FAN_OUT, fields.FAN_IN]] = [layer.shape for layer in layers]
@@ -64,9 +69,11 @@ class LayerTable:
             if row >= first_transposed:
                 # Sparse inputs are spread along the columns of the first layer, also to units on no path.
                 chosen = units if row > 0 else np.arange(len(on_path), dtype=index.dtype)
-                transposed = [np.empty(size, dtype=index.dtype) for size in (pattern.nnz, fan_in + 1, pattern.nnz)]
-                transpose(indptr, indices, chosen, transposed[1], transposed[0], transposed[2])
-                point_to(row, fields.ROWS_T, *transposed)
+                n_entries = int(pattern.out_units_fan_in[chosen].sum())
+                entries_t, indptr_t = (np.empty(size, dtype=index.dtype) for size in (n_entries, fan_in + 1))
+                transpose(indptr, indices, chosen, shifts[row], indptr_t, entries_t)
+                point_to(row, fields.ENTRIES_T, entries_t, indptr_t)
+                rows[row, fields.SHIFT] = shifts[row]
             inputs_on_path = np.zeros(fan_in, dtype=np.uint8)
             mark_inputs(indptr, indices, on_path, inputs_on_path)
             on_path = inputs_on_path

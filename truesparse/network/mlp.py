@@ -20,7 +20,7 @@ from truesparse.network.passes import Passes
 from truesparse.network.protocol import Network, consecutive_slices
 from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
-from truesparse.topology import Pattern
+from truesparse.topology import Pattern, Rewiring
 
 # Full layers with fewer units on a side are faster on our kernels, which share them among threads.
 _FEWEST_UNITS_FOR_BLAS = 64
@@ -133,6 +133,11 @@ class MLP(Network):
         without.
         """
         self.passes.backward(workspace, all_units=all_units)
+
+    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
+        """See `Network`; what the passes hold of the old patterns is freed before."""
+        self.passes.free_table()
+        super().rewire(rewirings, *vectors)
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units, with all connections to and from them, and their part of other vectors (n_params,).

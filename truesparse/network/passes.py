@@ -25,6 +25,8 @@ from truesparse.network.layer_table import LayerTable
 from truesparse.network.layers import DenseLinear, Layer
 from truesparse.network.workspace import Workspace
 
+_LARGE_TABLE = 2**20  # parameters; a smaller table is not worth the time to make it once more
+
 
 class Batch(NamedTuple):
     """Arguments of a pass over one batch, as its steps hand them to kernels."""
@@ -186,6 +188,11 @@ class Passes:
             self._cleared_for = batch.table.versions
         return batch
 
+    def free_table(self) -> None:
+        """Free a large layer table, with its transposed index and old patterns; the next pass makes a new one."""
+        if self._gradient.size > _LARGE_TABLE:
+            self._table = None
+
     @property
     def are_in_kernels(self) -> bool:
         """Whether one call of a kernel makes each pass for dense inputs."""
@@ -196,6 +203,7 @@ class Passes:
         first_transposed = 0 if sparse_inputs else 1 if for_backward else len(self._layers)
         table = self._table  # another thread may put a newer one there at any time
         if table is None or not table.serves(self._layers, first_transposed):
+            table = self._table = None  # frees the old one before
             table = self._table = LayerTable.of(self._layers, self._kinds, first_transposed)
         tiles = (workspace.width, workspace.shape.n_tiles)
         return Batch(workspace, table, slopes, workspace.flat(), tiles, current_threads(), all_units)

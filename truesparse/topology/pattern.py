@@ -10,6 +10,7 @@ Both ways of sampling give exactly ``nnz`` connections in memory O(nnz); the fir
   hundred, uniform sampling leaves many units with none.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from truesparse._typing import Edges, IndexArray
-from truesparse.kernels.rewire import FINE, TWICE, clash, keys_of, without
+from truesparse.kernels.rewire import FINE, TWICE, clash, keys_of, split_keys, without
 from truesparse.kernels.select import nth_absent
 from truesparse.runtime.checks import refuse_masked
 
@@ -69,10 +70,9 @@ class Pattern:
         """Make a pattern from sorted, unique keys ``row · fan_in + column``."""
         fan_out, fan_in = shape
         dtype = _index_dtype(max(keys.size, fan_in))
-        rows, columns = np.divmod(keys, fan_in)
-        indptr = np.zeros(fan_out + 1, dtype=dtype)
-        np.cumsum(np.bincount(rows, minlength=fan_out), out=indptr[1:])
-        return cls(shape, indptr, columns.astype(dtype))
+        indptr, indices = np.empty(fan_out + 1, dtype=dtype), np.empty(keys.size, dtype=dtype)
+        split_keys(keys, fan_in, indptr, indices)
+        return cls(shape, indptr, indices)
 
     @classmethod
     def from_edges(cls, rows: IndexArray, columns: IndexArray, shape: tuple[int, int]) -> "Pattern":
@@ -201,6 +201,14 @@ class Pattern:
         keys += self.indices
         return keys
 
+    def chunks(self, size: int) -> Iterator[tuple[slice, IndexArray, IndexArray]]:
+        """Yield the slots, `size` at a time, with their rows and columns, (≤ size,) each."""
+        for start in range(0, self.nnz, size):
+            slots = slice(start, min(start + size, self.nnz))
+            first, last = np.searchsorted(self.indptr, [start, slots.stop - 1], side="right")
+            ends = np.clip(self.indptr[first - 1 : last + 1], start, slots.stop)
+            yield slots, np.repeat(np.arange(first - 1, last), np.diff(ends)), self.indices[slots]
+
     @property
     def out_units_fan_in(self) -> IndexArray:
         """Number of connections of each output unit, shape (fan_out,)."""
@@ -233,9 +241,14 @@ class Pattern:
         ValueError
             If fewer than `n` pairs are absent.
         """
-        if n > self.n_pairs - self.nnz:
-            raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - self.nnz} are absent.")
-        return np.divmod(_sample_absent_keys(self.keys, self.n_pairs, n, rng), self.shape[1])
+        return np.divmod(self.sample_absent_keys(n, rng), self.shape[1])
+
+    def sample_absent_keys(self, n: int, rng: np.random.Generator, besides: IndexArray | None = None) -> IndexArray:
+        """Return the sorted keys of `n` absent pairs, drawn as by `sample_absent`, `besides` some sorted keys."""
+        taken = self.keys if besides is None else _merged(self.keys, besides)
+        if n > self.n_pairs - taken.size:
+            raise ValueError(f"n={n!r} pairs asked for, but only {self.n_pairs - taken.size} are absent.")
+        return _sample_absent_keys(taken, self.n_pairs, n, rng)
 
 
 def _index_dtype(largest):
@@ -279,19 +292,22 @@ def _sample_absent_keys(keys, n_pairs, n, rng):
     """
     if keys.size == 0 and n > n_pairs // 2:
         return nth_absent(np.arange(n), _sample_absent_keys(keys, n_pairs, n_pairs - n, rng))
-    chosen, taken = np.empty(0, dtype=np.int64), keys
+    chosen, n_absent = np.empty(0, dtype=np.int64), n_pairs - keys.size  # ranks among the absent pairs
     while chosen.size < n:
-        n_missing, n_absent = n - chosen.size, n_pairs - taken.size
-        coincide = n_missing**2 / (2 * n_absent)
-        ranks = _sorted_ranks(n_absent, n_missing + int(coincide + 4 * np.sqrt(coincide)), rng)
+        n_missing, n_left = n - chosen.size, n_absent - chosen.size
+        coincide = n_missing**2 / (2 * n_left)
+        ranks = _sorted_ranks(n_left, n_missing + int(coincide + 4 * np.sqrt(coincide)), rng)
         if ranks.size > n_missing:
             ranks = np.delete(ranks, rng.choice(ranks.size, ranks.size - n_missing, replace=False))
-        found = nth_absent(ranks, taken)
-        if found.size == n:
-            return found
-        # The stable sort merges sorted runs in linear time.
-        chosen, taken = (np.sort(np.concatenate([some, found]), kind="stable") for some in (chosen, taken))
-    return chosen
+        chosen = _merged(chosen, nth_absent(ranks, chosen))
+    return nth_absent(chosen, keys)
+
+
+def _merged(keys, others):
+    """Return the keys of two sorted vectors, sorted."""
+    both = np.concatenate([keys, others])
+    both.sort(kind="stable")  # merges sorted runs in linear time
+    return both
 
 
 def _sorted_ranks(n_ranks, n, rng):

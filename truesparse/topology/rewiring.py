@@ -53,7 +53,9 @@ class Rewiring:
         n_new = old.nnz - np.count_nonzero(dropped) + grown_keys.size
         indptr, indices = np.empty_like(old.indptr), np.empty(n_new, dtype=old.indices.dtype)
         source = np.empty_like(indices)
-        replace(old.indptr, old.indices, dropped, old.shape[1], np.sort(grown_keys), indptr, indices, source)
+        if (grown_keys[1:] < grown_keys[:-1]).any():
+            grown_keys = np.sort(grown_keys)
+        replace(old.indptr, old.indices, dropped, old.shape[1], grown_keys, indptr, indices, source)
         return cls(Pattern(old.shape, indptr, indices), source)
 
     @property

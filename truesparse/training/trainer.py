@@ -303,6 +303,7 @@ class Trainer:
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
         # Activations that overflow here make the loss infinite as well, which raises an error.
         signals = self._signals.at(progress.step, self._workspace)
+        network.passes.free_table()  # rules need the memory; a pass that needs the transposed index makes it anew
         with np.errstate(over="ignore", invalid="ignore"):
             rewirings = evolve(network.layers, evolution, drop_fraction, self.streams("evolve", progress.step), signals)
         network.rewire(rewirings, *self.state.optimizer_state.values())
