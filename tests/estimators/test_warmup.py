@@ -1,6 +1,12 @@
+import importlib
 import os
 import subprocess
 import sys
+import time
+
+import pytest
+
+warming = importlib.import_module("truesparse.estimators.warmup")  # the package's attribute is the function
 
 PROGRAM = """
 import numba
@@ -30,3 +36,49 @@ def test_nothing_is_left_to_compile_after_the_warmup():
         [sys.executable, "-c", PROGRAM], env=dict(os.environ), capture_output=True, text=True, check=True
     ).stdout
     assert output.strip() == "[]"
+
+
+def test_another_process_compiles():
+    processes, problems = [], []
+    warming._start([[("float32", 20, False)]], processes, problems)
+    assert [process.wait() for process in processes] == [0]
+    assert problems == []
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The jobs that this process has compiled; others are started at once, for two cores."""
+    jobs = []
+    monkeypatch.setattr(warming, "_PATIENCE", 0)
+    monkeypatch.setattr(warming, "cpu_count", lambda: 2)
+    monkeypatch.setattr(warming, "_compile", lambda share: time.sleep(0.1) or jobs.extend(share))
+    return jobs
+
+
+@pytest.mark.parametrize("executable", ["", None, "/bin/server", "/no/such/python"])
+def test_this_process_compiles_all_and_says_so_if_no_other_can_be_started(executable, compiled, monkeypatch):
+    monkeypatch.setattr(sys, "executable", executable)
+    with pytest.warns(RuntimeWarning, match="not Python|could be started"):
+        warming.warmup()
+    assert compiled == [("float32", 32, False), ("float32", 32, True)]
+
+
+def test_this_process_compiles_what_another_one_failed_to(compiled):
+    with pytest.warns(RuntimeWarning, match="ended with status 1"):
+        warming.warmup(dtypes=["float33"])
+    assert compiled == [("float33", 32, False), ("float33", 32, True)]
+
+
+def test_other_processes_end_if_this_one_fails(compiled, monkeypatch):
+    started, popen = [], subprocess.Popen
+
+    def fail(share):
+        while not started:
+            time.sleep(0.01)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(warming, "_compile", fail)
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kw: started.append(popen(*args, **kw)) or started[-1])
+    with pytest.raises(ZeroDivisionError):
+        warming.warmup()
+    assert [process.poll() for process in started] == [-9]

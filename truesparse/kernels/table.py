@@ -107,7 +107,7 @@ def units_of_part(units, indptr, part, n_parts, skip):
 
 @inner
 def _place(units, first):
-    """Return the place of the first unit that is not below `first`; compiled in a tenth of ``np.searchsorted``'s time."""
+    """Return the place of the first unit that is not below `first`. NumPy's ``searchsorted`` takes long to compile."""
     low, high = 0, units.size
     while low < high:
         middle = (low + high) // 2
