@@ -13,7 +13,7 @@ from numba import prange
 
 from truesparse.kernels import table as fields
 from truesparse.kernels.backward import backward_part, bias_gradient_part
-from truesparse.kernels.dropout import key_of_step
+from truesparse.kernels.draws import number
 from truesparse.kernels.forward import forward_part
 from truesparse.kernels.gather import gather_chunk
 from truesparse.kernels.jit import parallel
@@ -92,7 +92,7 @@ def train_steps(
     for step in range(numbers.shape[0]):
         own_rows = rows[step * batch_size : (step + 1) * batch_size]
         own_samples = samples[step * batch_size : (step + 1) * batch_size]
-        drawn = key_of_step(key, first_step + step), threshold, factor
+        drawn = number(key, first_step + step), threshold, factor
         for part in prange(n_parts):
             for tile in range(part * n_tiles // n_parts, (part + 1) * n_tiles // n_parts):
                 _passes_of_tile(
