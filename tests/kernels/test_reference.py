@@ -8,7 +8,7 @@ from truesparse.kernels import reference
 FILES = [
     path
     for path in sorted(Path(reference.__file__).parent.glob("*.py"))
-    if path.stem not in ("__init__", "cache", "draws", "jit", "lanes", "table", "reference")
+    if path.stem not in ("__init__", "cache", "draws", "jit", "lanes", "parts", "table", "reference")
 ]
 
 

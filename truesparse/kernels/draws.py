@@ -7,7 +7,7 @@ here as a loop and as vector instructions.
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 
 from truesparse.kernels.lanes import (
     CHUNK,
@@ -18,6 +18,7 @@ from truesparse.kernels.lanes import (
     _splat,
     _vector_of,
 )
+from truesparse.kernels.parts import inner
 
 _GOLDEN, _FIRST_FACTOR, _SECOND_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _LANES_PER_NUMBER = 4
@@ -30,12 +31,13 @@ def _compiled_number(key, index):
     return x ^ (x >> np.uint64(31))
 
 
-def _number_in_python(key, index):
+def number_in_python(key, index):
+    """Return the same as `number`, without a kernel."""
     with np.errstate(over="ignore"):  # products are taken modulo 2⁶⁴
         return _compiled_number(key, index)
 
 
-number = _number_in_python if config.DISABLE_JIT else njit(_compiled_number)
+number = number_in_python if config.DISABLE_JIT else inner(_compiled_number)
 """``number(key, index)``: the random 64-bit number of a uint64 key that has this index."""
 
 

@@ -17,15 +17,14 @@ that it skips; `silence` is for the others.
 """
 
 from truesparse.kernels import table as fields
-from truesparse.kernels.draws import draw, number, where_kept
+from truesparse.kernels.draws import draw, number_in_python, where_kept
 from truesparse.kernels.jit import serial
 from truesparse.kernels.lanes import CHUNK, load, store
 
 
-@serial
 def key_of_step(key, step):
     """Return key_t, uint64, for a uint64 key."""
-    return number(key, step)
+    return number_in_python(key, step)
 
 
 @serial

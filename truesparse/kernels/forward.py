@@ -22,8 +22,9 @@ from numba import prange
 
 from truesparse.kernels import table as fields
 from truesparse.kernels.draws import draw, where_kept
-from truesparse.kernels.jit import inner, parallel, serial
+from truesparse.kernels.jit import parallel, serial
 from truesparse.kernels.lanes import CHUNK, axpy, full, load, positive, store, where_positive
+from truesparse.kernels.parts import inner
 
 
 @inner

@@ -7,8 +7,9 @@ products that profit from it. Of sparse data, only the features that are not zer
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.jit import inner, parallel, serial
+from truesparse.kernels.jit import parallel, serial
 from truesparse.kernels.lanes import CHUNK, transpose
+from truesparse.kernels.parts import inner
 
 
 @inner

@@ -8,7 +8,8 @@ function of one sum and one target, which `kind` names.
 
 import numpy as np
 
-from truesparse.kernels.jit import inner, serial
+from truesparse.kernels.jit import serial
+from truesparse.kernels.parts import inner
 
 SOFTMAX, BINARY, SQUARED, ABSOLUTE, HUBER, POISSON = range(6)
 
@@ -64,6 +65,17 @@ def _of_one_output(kind, delta, z, t):
     return within * (size - 0.5 * within), np.sign(difference) * within
 
 
+@inner
+def losses_of_outputs_part(kind, delta, z, values, gradient, losses):
+    """Do what `losses_of_outputs` does."""
+    losses[:] = 0
+    for k in range(z.shape[0]):
+        for s in range(z.shape[1]):
+            loss, slope = _of_one_output(kind, delta, np.float64(z[k, s]), np.float64(values[s, k]))
+            losses[s] += loss
+            gradient[k, s] = slope
+
+
 @serial
 def losses_of_outputs(kind, delta, z, values, gradient, losses):
     """Write each sample's loss, added up over the outputs, and its gradient with respect to z.
@@ -76,12 +88,17 @@ def losses_of_outputs(kind, delta, z, values, gradient, losses):
     gradient : (n_outputs, batch), overwritten; may be `z`
     losses : (batch,) float64, overwritten
     """
-    losses[:] = 0
-    for k in range(z.shape[0]):
-        for s in range(z.shape[1]):
-            loss, slope = _of_one_output(kind, delta, np.float64(z[k, s]), np.float64(values[s, k]))
-            losses[s] += loss
-            gradient[k, s] = slope
+    losses_of_outputs_part(kind, delta, z, values, gradient, losses)
+
+
+@inner
+def weigh_part(gradient, losses, weights, batch):
+    """Do what `weigh` does."""
+    for s in range(losses.size):
+        weight = weights[s] if weights.size > 0 else 1.0
+        losses[s] *= weight
+        for k in range(gradient.shape[0]):
+            gradient[k, s] *= gradient.dtype.type(weight / batch)
 
 
 @serial
@@ -94,8 +111,4 @@ def weigh(gradient, losses, weights, batch):
     weights : (n,) float64, or of size 0: all are 1
     batch : int, at least n
     """
-    for s in range(losses.size):
-        weight = weights[s] if weights.size > 0 else 1.0
-        losses[s] *= weight
-        for k in range(gradient.shape[0]):
-            gradient[k, s] *= gradient.dtype.type(weight / batch)
+    weigh_part(gradient, losses, weights, batch)

@@ -23,6 +23,7 @@ from numba import prange
 
 from truesparse.kernels.jit import parallel, parallel_sums, serial
 from truesparse.kernels.lanes import CHUNK, axpy, full, load, store, times, total, width_of
+from truesparse.kernels.parts import inner
 from truesparse.kernels.table import address, vector_at
 
 _TILE_ROWS, _TILE_COLUMNS = 256, 2048
@@ -57,7 +58,7 @@ def add_to_sketch(arrays, units, shift, bucket, sign, sketch, sums):
     _add_to_sketch(np.array(table), units, shift, bucket, sign, sketch, sums, width_of(CHUNK))
 
 
-@serial
+@inner
 def _add_unit(a, shift, stop_of, bucket, sign, flat, start, chunk):
     """Add one unit to its sketch, which begins at `start` of `flat`; return its sum."""
     one, summed = sign.dtype.type(1), sign.dtype.type(0)

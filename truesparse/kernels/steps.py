@@ -13,12 +13,13 @@ from numba import prange
 
 from truesparse.kernels import table as fields
 from truesparse.kernels.backward import backward_part, bias_gradient_part
-from truesparse.kernels.dropout import key_of_step
+from truesparse.kernels.draws import number
 from truesparse.kernels.forward import forward_part
 from truesparse.kernels.gather import gather_chunk
-from truesparse.kernels.jit import inner, parallel
+from truesparse.kernels.jit import parallel
 from truesparse.kernels.lanes import CHUNK
-from truesparse.kernels.losses import SOFTMAX, losses_of_outputs, softmax_cross_entropy, weigh
+from truesparse.kernels.losses import SOFTMAX, losses_of_outputs_part, softmax_cross_entropy, weigh_part
+from truesparse.kernels.parts import inner
 from truesparse.kernels.update import BLOCK, adam_block, sgd_block
 
 
@@ -34,8 +35,8 @@ def _loss_of_tile(outputs, a, stride, column, n_lanes, samples, kind, delta, cla
     if kind == SOFTMAX:
         softmax_cross_entropy(z, classes[own], z, losses)
     else:
-        losses_of_outputs(kind, delta, z, values[own], z, losses)
-    weigh(z, losses, weights[own] if weights.size > 0 else weights, samples.size)
+        losses_of_outputs_part(kind, delta, z, values[own], z, losses)
+    weigh_part(z, losses, weights[own] if weights.size > 0 else weights, samples.size)
 
 
 @inner
@@ -91,7 +92,7 @@ def train_steps(
     for step in range(numbers.shape[0]):
         own_rows = rows[step * batch_size : (step + 1) * batch_size]
         own_samples = samples[step * batch_size : (step + 1) * batch_size]
-        drawn = key_of_step(key, first_step + step), threshold, factor
+        drawn = number(key, first_step + step), threshold, factor
         for part in prange(n_parts):
             for tile in range(part * n_tiles // n_parts, (part + 1) * n_tiles // n_parts):
                 _passes_of_tile(

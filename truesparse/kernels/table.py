@@ -9,8 +9,10 @@ Below, ``index`` is a vector of the dtype of the index arrays; it may be empty.
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, config, njit, types
-from numba.extending import intrinsic, register_jitable
+from numba import carray, config, types
+from numba.extending import intrinsic
+
+from truesparse.kernels.parts import inner
 
 FAN_OUT, FAN_IN, NNZ = 0, 1, 2  # shape and number of weights
 WEIGHTS, BIASES = 3, 4  # where the layer's weights and biases begin in the vector of parameters
@@ -23,8 +25,6 @@ ACTIVATION = 15  # one of the kinds below
 N_FIELDS = 16
 
 PIECEWISE_LINEAR, TANH, LOGISTIC, LEARNED, OUTPUT = range(5)  # kernels leave the derivative of learned ones to others
-
-_part = register_jitable(no_cfunc_wrapper=True, no_cpython_wrapper=True)
 
 SMALL = 500  # weights and units of a layer that are too few for several threads
 
@@ -54,17 +54,17 @@ def _python_view(number, size, like):
     return np.ctypeslib.as_array((kind * int(size)).from_address(int(number)))
 
 
-_view = _python_view if config.DISABLE_JIT else njit(_compiled_view)
+_view = _python_view if config.DISABLE_JIT else inner(_compiled_view)
 vector_at = _view  # for the kernels of other files
 
 
-@_part
+@inner
 def pattern_of(layer, index):
     """Return ``indices, indptr`` of a layer."""
     return _view(layer[INDICES], layer[NNZ], index), _view(layer[INDPTR], layer[FAN_OUT] + 1, index)
 
 
-@_part
+@inner
 def transposed_of(layer, index):
     """Return ``entries_t, indptr_t``: the transposed index of a layer, without rows that are on no path."""
     indptr_t = _view(layer[INDPTR_T], layer[FAN_IN] + 1, index)
@@ -79,41 +79,54 @@ def row_and_slot(entry, indptr, shift):
     return row, np.uintp(indptr[row]) + (entry & ((np.uintp(1) << shift) - np.uintp(1)))
 
 
-@_part
+@inner
 def on_path_of(layer):
     """Return (fan_out,) uint8: 1 for the units from which a path leads to an output."""
     return _view(layer[ON_PATH], layer[FAN_OUT], np.empty(0, dtype=np.uint8))
 
 
-@_part
+@inner
 def units_of(layer, index):
     """Return the units from which a path leads to an output, in increasing order."""
     return _view(layer[UNITS], layer[N_UNITS], index)
 
 
-@_part
+@inner
 def rows_of_part(indptr, part, n_parts):
     """Return the first row of a part and the one behind its last."""
     return _first_row(indptr, part, n_parts), _first_row(indptr, part + 1, n_parts)
 
 
-@_part
+@inner
 def of_tile(bits, tile, n_tiles):
     """Return the part of a vector of bits, as kernels keep them, that belongs to a tile."""
     size = bits.size // n_tiles
     return bits[tile * size : (tile + 1) * size]
 
 
-@_part
+@inner
 def units_of_part(units, indptr, part, n_parts, skip):
     """Return the range of a part's units: of places in `units` if the others are skipped, else of the units."""
     first, last = rows_of_part(indptr, part, n_parts)
     if skip:
-        return np.searchsorted(units, first), np.searchsorted(units, last)
+        return _place(units, first), _place(units, last)
     return first, last
 
 
-@_part
+@inner
+def _place(units, first):
+    """Return the place of the first unit that is not below `first`. NumPy's ``searchsorted`` takes long to compile."""
+    low, high = 0, units.size
+    while low < high:
+        middle = (low + high) // 2
+        if units[middle] < first:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inner
 def _first_row(indptr, part, n_parts):
     """Return the row with which a part begins; all parts hold about as many weights and rows together."""
     n_rows = indptr.size - 1

@@ -13,7 +13,8 @@ that a vector instruction leaves over, and with them the last bits: scalar and v
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.jit import inner, parallel, serial
+from truesparse.kernels.jit import parallel, serial
+from truesparse.kernels.parts import inner
 
 BLOCK = 4096
 
@@ -37,9 +38,16 @@ def all_finite(values):
 
 
 @inner
-def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, tiny):
+def _bounds(block, n_params, n_penalised):
+    """Return where a block begins, where its parameters without a penalty begin, and where it ends."""
+    start, stop = block * BLOCK, min((block + 1) * BLOCK, n_params)
+    return start, max(start, min(stop, n_penalised)), stop
+
+
+@inner
+def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, tiny, start, stop):
     zero = params.dtype.type(0)
-    for i in range(params.size):
+    for i in range(np.uintp(start), np.uintp(stop)):  # unsigned: no sign to look at
         g = gradient[i] + alpha * params[i]
         v = momentum * velocity[i] - learning_rate * g
         v = zero if abs(v) < tiny else v
@@ -51,11 +59,10 @@ def _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, t
 @inner
 def sgd_block(block, params, gradient, velocity, learning_rate, momentum, nesterov, alpha, n_penalised, tiny):
     """Do what `sgd_step` does, for one block of parameters."""
-    start, stop = block * BLOCK, min((block + 1) * BLOCK, params.size)
-    middle = max(start, min(stop, n_penalised))
-    for first, last, penalty in ((start, middle, alpha), (middle, stop, params.dtype.type(0))):
-        part = slice(first, last)
-        _sgd(params[part], gradient[part], velocity[part], learning_rate, momentum, nesterov, penalty, tiny)
+    start, middle, stop = _bounds(block, params.size, n_penalised)
+    no_alpha = params.dtype.type(0)
+    _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, alpha, tiny, start, middle)
+    _sgd(params, gradient, velocity, learning_rate, momentum, nesterov, no_alpha, tiny, middle, stop)
 
 
 @parallel
@@ -73,9 +80,9 @@ def sgd_step(params, gradient, velocity, learning_rate, momentum, nesterov, alph
 
 
 @inner
-def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, tiny):
+def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, tiny, start, stop):
     zero, one = params.dtype.type(0), params.dtype.type(1)
-    for i in range(params.size):
+    for i in range(np.uintp(start), np.uintp(stop)):
         g = gradient[i] + alpha * params[i]
         m = beta1 * mean[i] + (one - beta1) * g
         v = beta2 * square[i] + (one - beta2) * g * g
@@ -90,11 +97,10 @@ def _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alp
 @inner
 def adam_block(block, params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, n_penalised, tiny):
     """Do what `adam_step` does, for one block of parameters."""
-    start, stop = block * BLOCK, min((block + 1) * BLOCK, params.size)
-    middle = max(start, min(stop, n_penalised))
-    for first, last, penalty in ((start, middle, alpha), (middle, stop, params.dtype.type(0))):
-        part = slice(first, last)
-        _adam(params[part], gradient[part], mean[part], square[part], step_size, beta1, beta2, root_eps, penalty, tiny)
+    start, middle, stop = _bounds(block, params.size, n_penalised)
+    no_alpha = params.dtype.type(0)
+    _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, alpha, tiny, start, middle)
+    _adam(params, gradient, mean, square, step_size, beta1, beta2, root_eps, no_alpha, tiny, middle, stop)
 
 
 @parallel
