@@ -25,7 +25,7 @@ for data, evolution in ((X / 16, "cte"), (csr_array(X), "set")):
         # Two threads are used from 2²² products of a parameter and a sample on.
         model = truesparse.SparseMLPClassifier(
             (800, 800), batch_size=20, density=0.01 if n_jobs == 1 else 0.4, max_iter=1, update_every=5,
-            evolution=evolution, solver=solver, n_jobs=n_jobs,
+            evolution=evolution, solver=solver, n_jobs=n_jobs, learning_rate_init=1e-4,
         )
         model.fit(data, y).predict(data)
 print(compiled)

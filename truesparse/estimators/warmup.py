@@ -97,7 +97,7 @@ def _compile(jobs):
                 width = next(n for n in count(100, 50) if useful_threads(int(density * n**2), batch_size, n_jobs) > 1)
             model = SparseMLPClassifier(
                 (width, width), evolution=evolution, solver=solver, batch_size=batch_size, dtype=dtype,
-                density=density, update_every=-(-len(y) // batch_size) - 1, max_iter=1, random_state=0, n_jobs=n_jobs,
+                density=density, update_every=len(y) // batch_size // 2, max_iter=1, random_state=0, n_jobs=n_jobs,
             ).fit(data, y)  # fmt: skip
             for n_samples in (2**10, 2**12):  # few samples and many are computed by other kernels
                 model.predict(data[np.arange(n_samples) % len(y)])

@@ -71,7 +71,7 @@ def transposed_of(layer, index):
     return _view(layer[ENTRIES_T], indptr_t[-1], index), indptr_t
 
 
-@_part
+@inner
 def row_and_slot(entry, indptr, shift):
     """Return the row and the slot of an entry of a transposed index; `shift` is unsigned."""
     entry = np.uintp(entry)
