@@ -14,9 +14,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "truesparse"))
 @pytest.fixture
 def share_all_work(monkeypatch):
     """Trainings use all of `n_jobs` threads, for however little work."""
-    from truesparse.training import trainer
+    from truesparse.training import sharing, trainer
 
     monkeypatch.setattr(trainer, "useful_threads", lambda n_params, batch_size, most: most)
+    monkeypatch.setattr(sharing, "_TRIALS", 10**9)
 
 
 @pytest.fixture

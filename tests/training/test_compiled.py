@@ -6,7 +6,7 @@ import pytest
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.training import trainer
 from truesparse.training.compiled import CompiledSteps
-from truesparse.training.sharing import least_batch, shares_rows, useful_threads
+from truesparse.training.sharing import Pace, least_batch, shares_rows, useful_threads
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((500, 21)).astype(np.float32)  # no multiple of 16
@@ -91,6 +91,26 @@ def test_which_threads_share_what():
     assert shares_rows(10**8, 128, n_threads=2)  # a gradient for each tile would take 800 MB
     assert not shares_rows(10**5, 128, n_threads=2)
     assert shares_rows(10**6, 32, n_threads=2)  # one tile has nothing to share
+
+
+@pytest.mark.parametrize(("with_one", "with_four", "faster"), [(1.0, 0.5, 4), (1.0, 10.0, 1)])
+def test_the_faster_number_of_threads_is_chosen_and_the_other_tried_now_and_then(with_one, with_four, faster):
+    pace, chosen = Pace(4), []
+    for _ in range(800):
+        chosen.append(pace.n_threads())
+        pace.note(chosen[-1], with_one if chosen[-1] == 1 else with_four)
+    assert chosen[:6] == [4, 4, 4, 1, 1, 1]
+    assert chosen[6:].count(faster) == 800 - 6 - 3  # at 200, 400 and 600
+
+
+def test_a_core_that_becomes_busy_and_free_again_is_noticed():
+    pace = Pace(2)
+    for seconds, expected in ((0.5, 2), (10.0, 1), (0.5, 2)):  # with two threads; with one it is 1
+        for _ in range(1000):
+            n = pace.n_threads()
+            pace.note(n, seconds if n == 2 else 1.0)
+        pace.note(expected, seconds if expected == 2 else 1.0)  # the next part is no trial
+        assert pace.n_threads() == expected
 
 
 @pytest.mark.parametrize("n_params", [1, 7_000, 33_000, 60_000, 70_000, 10**6, 10**8])

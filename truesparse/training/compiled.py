@@ -7,7 +7,7 @@ import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source
-from truesparse.kernels.jit import threads
+from truesparse.kernels.jit import current_threads, threads
 from truesparse.kernels.losses import SOFTMAX
 from truesparse.kernels.steps import train_steps
 from truesparse.kernels.update import smallest_normal
@@ -31,7 +31,7 @@ class CompiledSteps:
     network, recipe, source, workspace, batch_size
         As a trainer has them.
     n_threads : int
-        The threads that share a step, each with tiles of the batch.
+        The most threads that share a step, each with tiles of the batch.
     """
 
     _optimizer: Any  # a KernelOptimizer
@@ -45,8 +45,8 @@ class CompiledSteps:
         self._n_features, self._target, self._in_memory = source.n_features, source.target, source.in_memory
         self._workspace, self._batch_size = workspace, batch_size
         n_tiles = workspace.shape.n_tiles
-        self._n_parts = min(n_threads, n_tiles)
-        self._gradients = np.zeros((n_tiles, network.params.size), network.dtype) if self._n_parts > 1 else None
+        shared = min(n_threads, n_tiles) > 1
+        self._gradients = np.zeros((n_tiles, network.params.size), network.dtype) if shared else None
         self._cleared_for: list[int] | None = None  # versions of the layers
 
     @classmethod
@@ -69,6 +69,7 @@ class CompiledSteps:
         `samples` are those of all steps, (at most n_steps · batch_size,); `draws` are those of the first step.
         """
         network, recipe, workspace, n = self._network, self._recipe, self._workspace, self._batch_size
+        n_parts = min(current_threads(), workspace.shape.n_tiles)
         X, rows = self._in_memory(samples)
         workspace.begin(n)
         workspace.set_dropout(network.dropout, draws)
@@ -81,14 +82,14 @@ class CompiledSteps:
             numbers[step, : len(of_step)] = of_step
         moments, squares = (*state.optimizer_state.values(), network.params[:0])[:2]
         losses = np.zeros((len(learning_rates), n))
-        with threads(self._n_parts):
+        with threads(n_parts):
             train_steps(
                 batch.table.rows, network.passes.slopes, batch.slopes, network.params, self._buffers(batch.table),
                 *batch.arrays, (np.uint64(draws.key), *workspace.dropout[1:]), draws.step, workspace.shape.stride,
                 batch.table.index, *batch.tiles, X, rows, samples, n, recipe.loss.kind, float(recipe.loss.delta),
                 classes, values, _NOTHING[0] if weights is None else weights, moments, squares, numbers,
                 network.dtype.type(recipe.alpha), network.n_weights, smallest_normal(network.dtype), losses,
-                self._n_parts,
+                n_parts,
             )  # fmt: skip
         sizes = [min(n, samples.size - start) for start in range(0, samples.size, n)]
         return [(float(of_step[:size].mean()), size) for of_step, size in zip(losses, sizes, strict=True)]

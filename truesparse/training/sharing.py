@@ -9,13 +9,21 @@ which one thread makes some hundred thousand products. Whatever is chosen, the r
 | up to 64 | at least 2²² | the rows of each layer, in a launch for each layer and pass |
 | any, and more than 2²² parameters | | the rows: a gradient for each tile would take too much memory |
 | any | fewer | nothing: one thread does all the work |
+
+On a machine whose cores are busy with something else, threads wait for each other, and a step can take ten times as
+long as on one thread. So a training also measures which is faster, and keeps measuring (`Pace`).
 """
+
+from collections import deque
+from statistics import median
 
 from truesparse.kernels.lanes import PART
 
 _LEAST_WORK = 2**21
 _LEAST_WORK_BY_ROWS = 2**22
 _MOST_COPIED = 2**22  # parameters
+_TRIALS = 3  # of each number of threads before the first choice
+_EVERY = 200  # parts of an epoch after which the slower number of threads is tried again
 
 
 def useful_threads(n_params: int, batch_size: int, most: int) -> int:
@@ -33,3 +41,27 @@ def least_batch(n_params: int) -> int:
 def shares_rows(n_params: int, batch_size: int, n_threads: int) -> bool:
     """Return whether threads share the rows of each layer, in steps that are not compiled as a whole."""
     return n_threads > 1 and (n_params > _MOST_COPIED or batch_size <= PART)
+
+
+class Pace:
+    """Choice between all threads and one by the seconds that a step takes with each.
+
+    A training makes its steps in parts, of one step or of many. Each part asks for `n_threads`, and is noted.
+    """
+
+    def __init__(self, most: int):
+        self._seconds: dict[int, deque[float]] = {n: deque(maxlen=_TRIALS) for n in sorted({most, 1}, reverse=True)}
+        self._parts = 0
+
+    def n_threads(self) -> int:
+        """Return the number of threads for the next part."""
+        for n, seconds in self._seconds.items():
+            if len(seconds) < _TRIALS:
+                return n
+        by_seconds = sorted(self._seconds, key=lambda n: median(self._seconds[n]))
+        return by_seconds[-1 if self._parts % _EVERY == 0 else 0]
+
+    def note(self, n_threads: int, seconds_per_step: float) -> None:
+        """Note what a part has taken."""
+        self._parts += 1
+        self._seconds[n_threads].append(seconds_per_step)

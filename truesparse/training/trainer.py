@@ -8,6 +8,7 @@ untrained connections.
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from numbers import Real
@@ -32,7 +33,7 @@ from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
-from truesparse.training.sharing import shares_rows, useful_threads
+from truesparse.training.sharing import Pace, shares_rows, useful_threads
 from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
 
 
@@ -189,15 +190,16 @@ class Trainer:
             if self.stop_requested and progress.epoch_step:
                 break
             replaced += self._evolve()
-            if self._compiled is None:
-                n = min(self._batch_size, n_total - n_seen)  # samples of the batch, over all processes
-                summed_loss += self._forward_backward(samples, n)
-                learning_rate = self._step()
-                self._check_finite("training loss", math.isfinite(summed_loss))
-                n_seen += n
-            else:
-                summed_loss, learning_rate = self._compiled_steps(samples, summed_loss)
-                n_seen += samples.size
+            with self._timed(samples.size):
+                if self._compiled is None:
+                    n = min(self._batch_size, n_total - n_seen)  # samples of the batch, over all processes
+                    summed_loss += self._forward_backward(samples, n)
+                    learning_rate = self._step()
+                    self._check_finite("training loss", math.isfinite(summed_loss))
+                    n_seen += n
+                else:
+                    summed_loss, learning_rate = self._compiled_steps(samples, summed_loss)
+                    n_seen += samples.size
             if watches_steps:
                 self._notify("on_step", progress.step)
         self._check_finite("weights", all_finite(network.params))
@@ -218,6 +220,15 @@ class Trainer:
             edges_replaced=replaced.tolist(),
             seconds=time.perf_counter() - started,
         )
+
+    @contextmanager
+    def _timed(self, n_samples: int) -> Iterator[None]:
+        """Make steps on the number of threads that has been the fastest, and note their time."""
+        n_threads, started = self._pace.n_threads(), time.perf_counter()
+        with threads(n_threads):
+            yield
+        n_steps = max(1, -(-n_samples // self._batch_size))
+        self._pace.note(n_threads, (time.perf_counter() - started) / n_steps)
 
     def _parts(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield the samples of an epoch: those of a step, or of all compiled steps up to an update of the topology."""
@@ -369,6 +380,7 @@ class Trainer:
     def _make_workspace(self) -> None:
         n_threads, is_dense, network = current_threads(), not self.source.is_sparse, self.network
         by_rows = shares_rows(network.params.size, self._batch_size, n_threads)
+        self._pace = Pace(n_threads)
         shape = BatchShape.of(self._batch_size, n_threads=1 if by_rows else n_threads)
         self._workspace = network.workspace(self._batch_size, dense_inputs=is_dense, shape=shape)
         watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
