@@ -259,7 +259,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     def predict_proba(self, X):
         """Return probabilities of the classes, which add up to 1, or of each label: (n_samples, n_classes)."""
         check_is_fitted(self)
-        return np.ascontiguousarray(self._forward(X, self._make_loss().predictions).T)
+        return np.ascontiguousarray(self._forward(X, self._outputs).T)
 
     def predict_log_proba(self, X):
         """Return logarithms of `predict_proba`, (n_samples, n_classes); −inf where a probability rounds to 0."""
@@ -295,6 +295,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
     def _make_loss(self):
         return BinaryCrossEntropy() if self._multilabel else SoftmaxCrossEntropy()
+
+    def _outputs(self, z):
+        return self._make_loss().predictions(z)
 
     def _head(self):
         return Head(self._make_loss().out_activation, classes=self._store_learnt()[1]["classes"])
