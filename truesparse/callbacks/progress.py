@@ -92,8 +92,10 @@ def members_display(verbose: int, n_members: int) -> Iterator[Callable[[str], No
     else:
         numbers = iter(range(1, n_members + 1))
         width = len(str(n_members))
-        yield lambda text: (
-            print(f"member {next(numbers):>{width}} of {n_members}: {text}", flush=True) if verbose else None
+        yield (
+            lambda text: (
+                print(f"member {next(numbers):>{width}} of {n_members}: {text}", flush=True) if verbose else None
+            )
         )
 
 

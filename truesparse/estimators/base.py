@@ -52,6 +52,9 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         """Return factors of the weights of training samples, (n_samples,), or None."""
         return None
 
+    def _check_in_parts(self):
+        """Refuse parameters that need all samples."""
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X, y=None, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None, resume_from=None

@@ -242,11 +242,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         """
         if classes is None and not self.__sklearn_is_fitted__():
             raise ValueError("classes=None: the first call of partial_fit needs all labels that will ever occur.")
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all samples, and partial_fit sees a part; a dict is allowed, such as "
-                "sklearn.utils.class_weight.compute_class_weight makes."
-            )
+        self._check_in_parts()
         return self._train(X, y, sample_weight, start=Start.PART, classes=classes)
 
     def predict(self, X):
@@ -265,6 +261,13 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         """Return logarithms of `predict_proba`, (n_samples, n_classes); −inf where a probability rounds to 0."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def _check_in_parts(self):
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all samples, and partial_fit sees a part; a dict is allowed, such as "
+                "sklearn.utils.class_weight.compute_class_weight makes."
+            )
 
     def _encode(self, y, weights, classes, *, first):
         check_classification_targets(y)

@@ -47,6 +47,10 @@ class FittedSparseMLP(InputChecks, Parameters):
         """Set the attributes that `_store_learnt` stored, checked."""
 
     @property
+    def _dtype(self):
+        return self.dtype
+
+    @property
     def _network(self):
         """The network of a fitted estimator, for `truesparse.inspection`."""
         return self._fitted("_network").network
@@ -78,7 +82,7 @@ class FittedSparseMLP(InputChecks, Parameters):
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
 
-        They are ``predictor.py``, fewer than 60 lines that begin with how to use them, and ``weights.npz``, plain
+        They are ``predictor.py``, fewer than 70 lines that begin with how to use them, and ``weights.npz``, plain
         arrays (see `truesparse.storage.numpy_export`). Predictions are those of the estimator up to rounding.
 
         `path` is a new directory in an existing one, an empty directory, or an earlier export, whose files are
@@ -108,7 +112,7 @@ class FittedSparseMLP(InputChecks, Parameters):
         True
         """
         check_is_fitted(self)
-        numpy_export.write(path, self._run.network, self._head())
+        numpy_export.write(path, numpy_export.arrays_of(self._run.network, self._head()))
 
     def to_torch(self) -> "torch.nn.Sequential":
         """Return a copy of the network as a module of PyTorch in eval mode, in which the weights stay sparse.

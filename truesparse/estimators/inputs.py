@@ -20,9 +20,13 @@ from truesparse.runtime.memory import MappedRows
 class InputChecks(BaseEstimator):
     """Base that turns the arguments of ``fit`` into `Samples`, and those of ``predict`` into arrays or CSR."""
 
-    dtype: str
     _y_numeric: bool
     _fewest_to_score: int
+
+    @property
+    @abstractmethod
+    def _dtype(self):
+        """The parameter `dtype` of the network."""
 
     @abstractmethod
     def _encode(self, y, weights, classes, *, first):
@@ -79,8 +83,8 @@ class InputChecks(BaseEstimator):
         """Return the samples of a fit as a source without targets, and the user's targets."""
         if isinstance(X, Source):
             return self._checked_given_source(X, y, first)
-        options = {"dtype": self.dtype, "reset": first, "multi_output": True, "y_numeric": self._y_numeric}
-        fits = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype == self.dtype and X.flags.c_contiguous
+        options = {"dtype": self._dtype, "reset": first, "multi_output": True, "y_numeric": self._y_numeric}
+        fits = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype == self._dtype and X.flags.c_contiguous
         if fits and MappedRows(X).is_mapped:
             X, y = self._checked(X, y, **options, ensure_all_finite=False)
             mapped, step = MappedRows(X), max(1, 2**24 // max(1, X[:1].nbytes))
@@ -93,9 +97,9 @@ class InputChecks(BaseEstimator):
 
     def _checked_given_source(self, source, y, first):
         """Check a user's source and its targets, which scikit-learn cannot."""
-        if source.dtype != self.dtype:
+        if source.dtype != self._dtype:
             raise ValueError(
-                f"The source X has dtype {source.dtype}, but the estimator has dtype={self.dtype!r}; both must be "
+                f"The source X has dtype {source.dtype}, but the estimator has dtype={self._dtype!r}; both must be "
                 "equal."
             )
         if first:
