@@ -6,6 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 
+
 @parametrize_with_checks(
     [SparseMLPClassifier(), SparseMLPRegressor()], expected_failed_checks=lambda _: WEIGHTS_ARE_NOT_REPETITIONS
 )

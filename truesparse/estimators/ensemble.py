@@ -5,7 +5,6 @@ import hashlib
 import math
 import os
 from abc import abstractmethod
-from collections.abc import Callable
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -92,6 +91,10 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
     def _classes(self):
         """Return the classes, (n_classes,), which all members must know; None for labels and for regression."""
 
+    @abstractmethod
+    def _units(self):
+        """Return scale and shift of predictions in units of the targets, both (n_outputs,) or (1,)."""
+
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X, y=None, sample_weight=None, *, groups=None, X_val=None, y_val=None, sample_weight_val=None,
@@ -134,11 +137,12 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             if self.n_folds > 1 and aside is None:
                 folds = self._make_folds(samples, groups, n_rows, kept, int(seeds[0]))
             elif groups is not None:
-                raise ValueError(f"groups need folds, but {'X_val replaces' if aside else 'n_folds=1 has'} none.")
+                reason = "n_folds=1 makes none" if aside is None else "X_val takes their place"
+                raise ValueError(f"groups are given for the folds, but {reason}.")
             tasks = self._tasks(samples, folds, aside, seeds)
             if folder is not None:
                 self._use(folder, tasks, seeds, fingerprint([samples, aside]), folds)
-            done = self._run(train_member, tasks)
+            done = self._run(tasks)
             self.estimators_ = [member for member, _ in done]
             self._weigh([predicted for _, predicted in done], samples, folds, aside)
             if kept is not None and folds is not None:  # samples of weight 0 are not predicted
@@ -163,7 +167,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             samples = self._samples("", X, y, sample_weight, classes, first=not goes_on)
             every = np.arange(samples.size)
             tasks = [Task(member, given_source(samples[every]), None, self._classes()) for member in self.estimators_]
-            self.estimators_ = [member for member, _ in self._run(continue_member, tasks)]
+            self.estimators_ = list(side_by_side(continue_member, tasks, self.n_jobs))
             self._lead = self.estimators_[0]
         return self
 
@@ -241,11 +245,12 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             for number, task in enumerate(tasks)
         ]
 
-    def _run(self, function: Callable, tasks: list[Task]) -> list[Any]:
+    def _run(self, tasks):
+        """Return the trained members and what each predicted, and show them as they come."""
         done = []
         method_names = self._method_names()
-        with members_display(self.verbose if function is train_member else 0, len(tasks)) as show:
-            for number, (member, predicted) in enumerate(side_by_side(function, tasks, self.n_jobs)):
+        with members_display(self.verbose, len(tasks)) as show:
+            for number, (member, predicted) in enumerate(side_by_side(train_member, tasks, self.n_jobs)):
                 history = member.history_
                 losses = history["validation_loss" if member.early_stopping else "train_loss"]
                 show(
@@ -286,8 +291,9 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             for method, parts in zip(made, of_methods, strict=True):
                 for number, part in enumerate(parts):
                     method[:, folds == number] = part
-        lead = self._lead
-        return HeldOut(made, whole.with_target().target, lead._make_loss(), lead._head(), np.dtype(lead.dtype))
+        scale, shift = self._units()
+        target, dtype = whole.with_target().target, np.dtype(self._dtype)
+        return HeldOut(made, target, self._lead._make_loss(), scale=scale, shift=shift, dtype=dtype)
 
     def _mean(self, X):
         """Return the weighted mean of the members' predictions, (n_outputs, n_samples)."""

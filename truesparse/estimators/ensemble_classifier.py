@@ -132,6 +132,9 @@ class SparseMLPEnsembleClassifier(ClassifierMixin, BaseSparseMLPEnsemble):
     def _classes(self):
         return None if self._lead._multilabel else self._lead.classes_
 
+    def _units(self):
+        return np.ones(1), np.zeros(1)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True

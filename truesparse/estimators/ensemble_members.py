@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from sklearn.base import _fit_context
 from sklearn.utils.parallel import Parallel, delayed
 
 from truesparse._typing import FloatArray
@@ -23,11 +24,14 @@ from truesparse.estimators.checkpoints import changed_parameter, warn_if_other_l
 from truesparse.estimators.samples import Samples
 from truesparse.estimators.storing import restore, store, versions
 from truesparse.network.losses import Weighted
+from truesparse.runtime.checks import check_path
 from truesparse.runtime.interrupts import raise_on_interrupt
 from truesparse.runtime.threads import threads
 from truesparse.storage import naming, read_archive, write_archive
 from truesparse.training.inference import forward_all
 from truesparse.training.trainer import Start
+
+_PRIVATE = "c"  # joblib's maps of arrays that are in memory are read as memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +62,7 @@ def train_member(task: Task) -> tuple[BaseSparseMLP, FloatArray | None]:
         _restore_into(member, task.file, task.data)
     else:
         with raise_on_interrupt():
-            validation = None if held_out is None else (held_out, None, None)
-            member._train(task.train, None, None, validation, start=Start.NEW, classes=task.classes)
+            _fit(member, task)
         if task.file is not None:
             write_archive(task.file, *store(member, data=task.data))
     if held_out is None:
@@ -68,12 +71,18 @@ def train_member(task: Task) -> tuple[BaseSparseMLP, FloatArray | None]:
         return member, forward_all(member._run.network, held_out.with_target(None), member._outputs)
 
 
-def continue_member(task: Task) -> tuple[BaseSparseMLP, None]:
+@_fit_context(prefer_skip_nested_validation=True)  # for callbacks of scikit-learn
+def _fit(member, task):
+    validation = None if task.held_out is None else (task.held_out, None, None)
+    member._train(task.train, None, None, validation, start=Start.NEW, classes=task.classes)
+
+
+def continue_member(task: Task) -> BaseSparseMLP:
     """Return the member after an epoch of ``partial_fit``; the one that was given stays as it is."""
     member = copy.copy(task.member)  # its network is copied before it is trained
     with raise_on_interrupt():
         member._train(task.train, None, None, start=Start.PART, classes=task.classes)
-    return member, None
+    return member
 
 
 def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
@@ -86,9 +95,9 @@ def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -
         return
     calls = (delayed(function)(task) for task in tasks)
     try:
-        parallel = Parallel(n_jobs=n_jobs, return_as="generator")
+        parallel = Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE, return_as="generator")
     except (TypeError, ValueError):  # joblib before 1.3, or "multiprocessing"
-        yield from Parallel(n_jobs=n_jobs)(calls)
+        yield from Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE)(calls)
         return
     with closing(parallel(calls)) as results:
         yield from results
@@ -101,6 +110,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, path: str | os.PathLike):
+        check_path("checkpoint", path)
         self._folder = Path(path)
         self._head = self._folder / "ensemble.npz"
         self.data = ""

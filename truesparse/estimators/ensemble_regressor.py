@@ -112,3 +112,6 @@ class SparseMLPEnsembleRegressor(RegressorMixin, BaseSparseMLPEnsemble):
 
     def _classes(self):
         return None
+
+    def _units(self):
+        return self._lead.target_scale_, self._lead.target_mean_

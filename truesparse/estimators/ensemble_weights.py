@@ -21,7 +21,6 @@ from scipy.special import logit
 
 from truesparse._typing import FloatArray
 from truesparse.network.losses import Loss, Target
-from truesparse.storage.head import Head
 
 N_ROUNDS = 50
 
@@ -76,7 +75,8 @@ class HeldOut:
     predictions: FloatArray  # (n_methods, n_outputs, n_samples)
     target: Target  # encoded, of these samples
     loss: Loss
-    head: Head
+    scale: FloatArray  # of predictions in units of the user's targets, (n_outputs,) or (1,)
+    shift: FloatArray
     dtype: np.dtype  # of the network
 
     def mix(self, weights: FloatArray) -> FloatArray:
@@ -85,14 +85,13 @@ class HeldOut:
 
     def encoded(self, weights: FloatArray) -> FloatArray:
         """Return `mix` in the units of the encoded target."""
-        scale, shift = self.head.scaling(np.dtype(np.float64))
-        return (self.mix(weights) - shift[:, None]) / scale[:, None]
+        return (self.mix(weights) - self.shift[:, None]) / self.scale[:, None]
 
     def loss_of(self, weights: FloatArray) -> float:
         """Return the mean loss of the weighted mean."""
         p = self.encoded(weights)
         z = np.empty((len(p), p.shape[1] + 1), dtype=self.dtype)[:, :-1]  # with gaps, as training compiles its kernels
-        z[:] = _SUMS[self.head.out_activation](p)
+        z[:] = _SUMS[self.loss.out_activation](p)
         return self.loss(z, self.target, z)
 
     def standings(self, names: Sequence[str], weights: FloatArray, n_members: int) -> list[Standing]:

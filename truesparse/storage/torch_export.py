@@ -94,7 +94,7 @@ class Mean(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the predictions, shaped as a member's."""
-        weighted = [weight.to(x.dtype) * member(x) for weight, member in zip(self.weights, self.members, strict=True)]
+        weighted = [weight * member(x) for weight, member in zip(self.weights, self.members, strict=True)]
         return torch.stack(weighted).sum(dim=0)
 
 
