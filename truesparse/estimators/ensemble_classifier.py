@@ -14,7 +14,8 @@ class SparseMLPEnsembleClassifier(ClassifierMixin, BaseSparseMLPEnsemble):
 
     Each method of `evolution` trains `n_folds` members. Each of them leaves one fold of the samples out and stops early
     by its loss there. Together the members of a method predict every sample once, out of fold. By these predictions the
-    weights of the methods are chosen; methods that add nothing are dropped.
+    weights of the methods are chosen; methods that add nothing are dropped. All folds have the same shares of the
+    classes.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class SparseMLPEnsembleClassifier(ClassifierMixin, BaseSparseMLPEnsemble):
         The methods, as for `estimator`. One that stands there twice has twice as many members.
     n_folds : int, default=5
         Members of each method, each of which leaves one of so many folds out. 1 trains all members on all samples, for
-        the epochs that `estimator` says; the weights are then equal. Folds have the same shares of the classes.
+        the epochs that `estimator` says; the weights are then equal.
     combine : {"greedy", "mean"}, default="greedy"
         How the methods are weighted: ``"greedy"`` selects, with replacement, what lowers the out-of-fold loss most
         (Caruana et al., 2004); ``"mean"`` weighs all equally. Members of a method have equal weights.
