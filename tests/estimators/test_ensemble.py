@@ -228,6 +228,11 @@ def test_validation_data_take_the_place_of_the_folds():
     assert_allclose(ensemble.oof_predictions_, ensemble.predict_proba(X[90:]), atol=1e-6)
     assert ensemble.oof_loss_ == pytest.approx(log_loss(y[90:], ensemble.predict_proba(X[90:])), rel=1e-4)
     assert ensemble.oof_score_ == ensemble.score(X[90:], y[90:])
+    weights = np.where(y[90:] == 0, 0.0, 1 + np.arange(30))
+    ensemble = make().fit(X[:90], y[:90], X_val=X[90:], y_val=y[90:], sample_weight_val=weights)
+    p, kept = ensemble.predict_proba(X[90:]), weights > 0
+    assert_allclose(ensemble.oof_predictions_, p[kept], atol=1e-6)
+    assert ensemble.oof_loss_ == pytest.approx(log_loss(y[90:], p, sample_weight=weights), rel=1e-4)
 
 
 def test_one_fold_is_all_samples_without_early_stopping():

@@ -82,21 +82,20 @@ def members_display(verbose: int, n_members: int) -> Iterator[Callable[[str], No
 
     `verbose` is that of the estimators: 0 is silent, 1 a bar where one is possible, 2 lines.
     """
+    numbers = iter(range(1, n_members + 1))
     if verbose == 1 and n_members > 1 and _bar_possible():
         from rich.progress import Progress
 
         with Progress() as bar:
             task = bar.add_task(f"0 of {n_members} members", total=n_members)
-            numbers = iter(range(1, n_members + 1))
             yield lambda text: bar.update(task, advance=1, description=f"{next(numbers)} of {n_members} members")
-    else:
-        numbers = iter(range(1, n_members + 1))
-        width = len(str(n_members))
-        yield (
-            lambda text: (
-                print(f"member {next(numbers):>{width}} of {n_members}: {text}", flush=True) if verbose else None
-            )
-        )
+        return
+
+    def show(text):
+        if verbose:
+            print(f"member {next(numbers):>{len(str(n_members))}} of {n_members}: {text}", flush=True)
+
+    yield show
 
 
 def _losses(record):

@@ -1,4 +1,9 @@
-"""Ensembles: members of several methods, each trained without one fold, and the mean of their predictions."""
+"""Ensembles: members of several methods, each trained without one fold, and the mean of their predictions.
+
+For each method and fold there is a member, an ordinary estimator. It leaves the fold out, stops early by it and
+predicts it, so that the members of a method predict every sample once. `ensemble_weights` weighs the methods by these
+predictions, `ensemble_folds` makes the folds, and `ensemble_members` trains members side by side.
+"""
 
 import copy
 import hashlib
@@ -299,8 +304,8 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
         """Return the weighted mean of the members' predictions, (n_outputs, n_samples)."""
         check_is_fitted(self)
         X = self._checked_to_predict(X, self._lead._network.dtype)
-        parts = [member._forward(X, member._outputs) for member in self.estimators_]
-        return sum(weight * part for weight, part in zip(self.weights_.tolist(), parts, strict=True))
+        members = zip(self.weights_.tolist(), self.estimators_, strict=True)
+        return sum(weight * member._forward(X, member._outputs) for weight, member in members)
 
     def _in_shape(self, predictions):
         """Return predictions (n_outputs, n_samples) as ``predict_proba`` or ``predict`` returns them."""

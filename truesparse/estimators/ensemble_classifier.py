@@ -48,7 +48,7 @@ class SparseMLPEnsembleClassifier(ClassifierMixin, BaseSparseMLPEnsemble):
         The classes in order; for labels, their column numbers.
     estimators_ : list of SparseMLPClassifier
         The members with a weight above 0, method after method, and for each method fold after fold.
-    weights_ : (len(estimators_),)
+    weights_ : (n_members,)
         Weights of the members; they add up to 1.
     oof_score_, oof_loss_ : float
         Accuracy and log loss of the out-of-fold predictions, by sample weights; there are none with ``n_folds=1``. The

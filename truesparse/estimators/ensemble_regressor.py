@@ -44,7 +44,7 @@ class SparseMLPEnsembleRegressor(RegressorMixin, BaseSparseMLPEnsemble):
     ----------
     estimators_ : list of SparseMLPRegressor
         The members with a weight above 0, method after method, and for each method fold after fold.
-    weights_ : (len(estimators_),)
+    weights_ : (n_members,)
         Weights of the members; they add up to 1.
     oof_score_, oof_loss_ : float
         R² of the out-of-fold predictions and their loss, that of `estimator`, for standardised targets; both by sample
