@@ -37,7 +37,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         ``"neuron_evolution"`` removes the weakest features during training until about as many as wanted are left
         (NeuroFS, see `truesparse.evolution.input_removal`). It needs `y` and replaces the estimator's ``evolution``.
         Removed features have a score of 0.
-    estimator : SparseMLPClassifier or SparseMLPRegressor, default=None
+    estimator : SparseMLPClassifier, SparseMLPRegressor or an ensemble of them, default=None
         The estimator to clone and train. None takes a regressor if `y` is continuous and a classifier otherwise (counts
         are classes), both with 100 epochs and `truesparse.evolution.Confirmed` growth between them.
         Without `y`, None takes `truesparse.estimators.denoising_autoencoder`; a given regressor learns all features,
@@ -47,7 +47,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     Attributes
     ----------
-    estimator_, scores_ : SparseMLPClassifier or SparseMLPRegressor, (n_features,)
+    estimator_, scores_ : as `estimator`, (n_features,)
         The trained estimator, and its ``feature_importances_``: strengths, which add up to 1.
     ranking_ : (n_features,) int
         1 for the highest score; equal scores are ranked in the features' order.
