@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from truesparse.estimators import (
         SparseFeatureSelector,
         SparseMLPClassifier,
+        SparseMLPEnsembleClassifier,
+        SparseMLPEnsembleRegressor,
         SparseMLPRegressor,
         load,
         save,
@@ -24,6 +26,8 @@ __all__ = [
     "Evolution",
     "SparseFeatureSelector",
     "SparseMLPClassifier",
+    "SparseMLPEnsembleClassifier",
+    "SparseMLPEnsembleRegressor",
     "SparseMLPRegressor",
     "__version__",
     "inspection",

@@ -1,14 +1,21 @@
-"""Both estimators write their parameters and docstrings out, and must not drift apart."""
+"""Estimators and ensembles write their parameters and docstrings out, and must not drift apart."""
 
 import inspect
 import re
 
 import pytest
 
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import (
+    SparseMLPClassifier,
+    SparseMLPEnsembleClassifier,
+    SparseMLPEnsembleRegressor,
+    SparseMLPRegressor,
+)
 
-KINDS = [SparseMLPClassifier, SparseMLPRegressor]
-OWN = {"class_weight", "loss"}
+PAIRS = [(SparseMLPClassifier, SparseMLPRegressor), (SparseMLPEnsembleClassifier, SparseMLPEnsembleRegressor)]
+KINDS = [kind for pair in PAIRS for kind in pair]
+OWN = {"class_weight", "loss", "estimator"}
+OWN_RESULTS = {"classes_", "target_mean_, target_scale_", "estimators_", "oof_score_, oof_loss_", "oof_predictions_"}
 
 
 def signature(kind):
@@ -31,17 +38,19 @@ def shared(names):
     return [name for name in names if name not in OWN]
 
 
-def test_parameters_are_the_same_in_the_same_order_with_the_same_defaults():
-    first, second = (signature(kind) for kind in KINDS)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_parameters_are_the_same_in_the_same_order_with_the_same_defaults(pair):
+    first, second = (signature(kind) for kind in pair)
     assert shared(first) == shared(second)
-    assert len(shared(first)) > 20
+    assert len(shared(first)) >= 7
     for name in shared(first):
         assert (first[name].default, first[name].kind) == (second[name].default, second[name].kind), name
         assert type(first[name].default) is type(second[name].default), name
 
 
-def test_parameters_are_described_in_the_same_words():
-    first, second = (documented(kind) for kind in KINDS)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_parameters_are_described_in_the_same_words(pair):
+    first, second = (documented(kind) for kind in pair)
     for name in shared(first):
         assert first[name] == second[name], name
 
@@ -68,14 +77,14 @@ def test_there_are_not_too_many_and_none_is_hidden(kind):
     kinds = {parameter.kind for parameter in parameters.values()}
     assert kinds == {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     positional = [name for name, parameter in parameters.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
-    assert positional == ["hidden_layer_sizes"]
+    assert positional == list(parameters)[:1]
 
 
-def test_what_is_fitted_is_described_in_the_same_words():
-    first, second = (documented(kind, "Attributes") for kind in KINDS)
-    own = {"classes_", "target_mean_, target_scale_"}
-    assert first.keys() ^ second.keys() == own
-    for name in first.keys() & second.keys():
+@pytest.mark.parametrize("pair", PAIRS)
+def test_what_is_fitted_is_described_in_the_same_words(pair):
+    first, second = (documented(kind, "Attributes") for kind in pair)
+    assert first.keys() ^ second.keys() <= OWN_RESULTS
+    for name in first.keys() & second.keys() - OWN_RESULTS:
         assert first[name] == second[name], name
 
 

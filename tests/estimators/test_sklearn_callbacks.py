@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import truesparse
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import SparseMLPClassifier, SparseMLPEnsembleClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint, EarlyStopping
 
 sklearn_callback = pytest.importorskip("sklearn.callback", reason="scikit-learn is older than its callbacks")
@@ -298,3 +298,16 @@ def test_what_goes_where_is_said():
         SparseMLPClassifier(**SMALL, callbacks=[Record()]).fit(X, y)
     with pytest.raises(TypeError, match="FitCallback"):
         SparseMLPClassifier(**SMALL).set_callbacks(EarlyStopping())
+
+
+def test_members_of_an_ensemble_have_copies():
+    class Counts(Record):
+        counted = []  # noqa: RUF012
+
+        def _note(self, event, context, **others):
+            Counts.counted.append((event, context.task_name))
+
+    network = SparseMLPClassifier(**SMALL).set_callbacks(Counts())
+    SparseMLPEnsembleClassifier(network, evolution=("set",), n_folds=2, random_state=0).fit(X, y)
+    for event, n in {"setup": 2, "teardown": 2, "begin": 10, "end": 10}.items():
+        assert [name for name, _ in Counts.counted].count(event) == n

@@ -1,16 +1,10 @@
 """scikit-learn's own checks of an estimator, all of them."""
 
 import pytest
+from helpers import WEIGHTS_ARE_NOT_REPETITIONS
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
-
-# A sample that is taken twice falls into two batches, has two draws of dropout, and counts twice among the activations
-# that a topology grows by. Without all that, weights are exact, see below.
-WEIGHTS_ARE_NOT_REPETITIONS = {
-    f"check_sample_weight_equivalence_on_{kind}_data": "batches, dropout and growth see samples, not weights"
-    for kind in ("dense", "sparse")
-}
 
 
 @parametrize_with_checks(

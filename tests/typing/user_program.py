@@ -16,7 +16,15 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import truesparse
-from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, load, preset, save
+from truesparse import (
+    Evolution,
+    SparseMLPClassifier,
+    SparseMLPEnsembleClassifier,
+    SparseMLPRegressor,
+    load,
+    preset,
+    save,
+)
 from truesparse.evolution import Constant, Magnitude, Vacancy
 from truesparse.network.mlp import MLP
 from truesparse.training.state import EpochRecord
@@ -100,5 +108,19 @@ def regress() -> float:
     return float(model.score(X_test, y_test))
 
 
+def average() -> float:
+    """Return the out-of-fold accuracy on scikit-learn's digits of networks of two methods, one of them a rule."""
+    X, y = load_digits(return_X_y=True)
+    network = SparseMLPClassifier((100,), epsilon=3, max_iter=5)
+    methods: list[str | Evolution] = ["cte", Evolution(schedule=Constant(drop_fraction=0.2))]
+    ensemble = SparseMLPEnsembleClassifier(network, evolution=methods, n_folds=2, random_state=0)
+    ensemble.fit(X / 16, y)
+    weights: NDArray[np.floating] = ensemble.weights_
+    assert len(ensemble.estimators_) == weights.size
+    print(ensemble.summary())
+    return ensemble.oof_score_
+
+
 if __name__ == "__main__":
     print(f"truesparse {truesparse.__version__}: accuracy {classify():.3f} on digits, R² {regress():.2f} on diabetes")
+    print(f"an ensemble: {average():.3f}")

@@ -3,7 +3,8 @@
 import multiprocessing
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from truesparse.network.mlp import MLP
@@ -73,6 +74,28 @@ class EpochBar:
         """Stop drawing."""
         if self._bar is not None:
             self._bar.stop()
+
+
+@contextmanager
+def members_display(verbose: int, n_members: int) -> Iterator[Callable[[str], None]]:
+    """Return ``show(text)``, called for each member of an ensemble: it advances a bar, or prints a line.
+
+    `verbose` is that of the estimators: 0 is silent, 1 a bar where one is possible, 2 lines.
+    """
+    numbers = iter(range(1, n_members + 1))
+    if verbose == 1 and n_members > 1 and _bar_possible():
+        from rich.progress import Progress
+
+        with Progress() as bar:
+            task = bar.add_task(f"0 of {n_members} members", total=n_members)
+            yield lambda text: bar.update(task, advance=1, description=f"{next(numbers)} of {n_members} members")
+        return
+
+    def show(text):
+        if verbose:
+            print(f"member {next(numbers):>{len(str(n_members))}} of {n_members}: {text}", flush=True)
+
+    yield show
 
 
 def _losses(record):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencoder
 from truesparse.estimators.classifier import SparseMLPClassifier
+from truesparse.estimators.ensemble_classifier import SparseMLPEnsembleClassifier
+from truesparse.estimators.ensemble_regressor import SparseMLPEnsembleRegressor
 from truesparse.estimators.persistence import load, save
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.warmup import warmup
@@ -21,6 +23,8 @@ __all__ = [
     "GaussianNoise",
     "SparseFeatureSelector",
     "SparseMLPClassifier",
+    "SparseMLPEnsembleClassifier",
+    "SparseMLPEnsembleRegressor",
     "SparseMLPRegressor",
     "denoising_autoencoder",
     "load",

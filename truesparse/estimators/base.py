@@ -12,15 +12,12 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 
 from truesparse.callbacks.progress import displays
-from truesparse.data.source import Source
 from truesparse.estimators.checkpoints import checkpoint_writer, read_checkpoint
 from truesparse.estimators.fitted import FittedSparseMLP
 from truesparse.estimators.recipes import hidden_sizes, make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
-from truesparse.estimators.samples import Samples, Score, checked_weights, fingerprint, scorer_of
+from truesparse.estimators.samples import Score, check_together, fingerprint, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
-from truesparse.network.losses import values_and_weights
-from truesparse.runtime.checks import refuse_masked, refuse_sparse
 from truesparse.runtime.interrupts import stop_on_interrupt
 from truesparse.runtime.threads import threads
 from truesparse.runtime.warnings import warn
@@ -34,10 +31,6 @@ _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     """Base of the classifier and the regressor, which add the methods below."""
-
-    @abstractmethod
-    def _encode(self, y, weights, classes, *, first):
-        """Check the targets and encode them for the loss; if `first`, learn classes or scales from them."""
 
     @abstractmethod
     def _make_loss(self):
@@ -58,6 +51,9 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def _class_weights(self, samples):
         """Return factors of the weights of training samples, (n_samples,), or None."""
         return None
+
+    def _check_in_parts(self):
+        """Refuse parameters that need all samples."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
@@ -95,9 +91,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         epoch. The second raises a KeyboardInterrupt. This holds in the main thread, where Python's own handler is in
         charge of Ctrl-C.
         """
-        has_targets = isinstance(X_val, Source) or y_val is not None
-        if (X_val is None) == has_targets or (X_val is None and sample_weight_val is not None):
-            raise ValueError("X_val and y_val go together, and sample_weight_val needs both.")
+        check_together(X_val, y_val, sample_weight_val)
         validation = None if X_val is None else (X_val, y_val, sample_weight_val)
         start = Start.RESUMED if resume_from is not None else Start.WARM if self.warm_start else Start.NEW
         return self._train(X, y, sample_weight, validation, start=start, resume_from=resume_from)
@@ -159,21 +153,6 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             delattr(self, name)
         self.__dict__.update(fitted)
         return data
-
-    def _samples(self, suffix, X, y, sample_weight, classes=None, *, first):
-        """Check the arguments X, y and sample_weight of `fit`, or those with that suffix, and return the samples."""
-        if isinstance(X, Source):
-            if y is not None or sample_weight is not None:
-                raise ValueError(f"y{suffix} and sample_weight{suffix} must be None where X{suffix} is a Source.")
-            y, sample_weight = values_and_weights(X.target) if X.target is not None else (None, None)
-        refuse_sparse(f"y{suffix}", y)
-        refuse_masked(f"y{suffix}", y)
-        with _naming(suffix):
-            source, y = self._checked_source(X, y, first=first)
-        weights = checked_weights(f"sample_weight{suffix}", sample_weight, source.n_samples)
-        with _naming(suffix):  # classes are there even if all their samples have weight 0, as in scikit-learn
-            samples = Samples(source, y, self._encode(y, weights, classes, first=first), weights)
-        return samples if weights is None or weights.all() else samples[np.flatnonzero(weights)]
 
     def _check_objects(self, goes_on):
         """Refuse classes in place of instances, and callbacks without methods, which the constraints let pass."""
@@ -285,14 +264,3 @@ def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
     except BaseException:
         estimator.__dict__ = before | managed(estimator)
         raise
-
-
-@contextmanager
-def _naming(suffix):
-    """Let errors of a ``with`` block say that they are about the validation data."""
-    try:
-        yield
-    except ValueError as error:
-        if not suffix:
-            raise
-        raise ValueError(f"X{suffix}, y{suffix}: {error}") from error

@@ -17,7 +17,8 @@ from truesparse.runtime.warnings import warn
 from truesparse.storage import encode, naming, read_archive, write_archive
 from truesparse.training.trainer import Trainer
 
-_FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")  # they change no byte of the network
+FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")
+"""The parameters that change no byte of the network."""
 
 
 def checkpoint_writer(
@@ -48,19 +49,34 @@ def read_checkpoint(path: str | os.PathLike, estimator: BaseEstimator) -> tuple[
             "partial_fit or warm_start=True go on from there."
         )
     parameters = estimator.get_params(deep=False)
-    for name in [name for name in parameters if name not in _FREE_TO_CHANGE]:
+    for name in [name for name in parameters if name not in FREE_TO_CHANGE]:
         found, value = getattr(saved, name), parameters[name]
         if _comparable(encode(found, name)) != _comparable(encode(value, name)):
             raise ValueError(
                 f"resume_from={str(path)!r} is a checkpoint of a fit with {name}={found!r}, not "
-                f"{value!r}; only {', '.join(_FREE_TO_CHANGE)} can change."
+                f"{value!r}; only {', '.join(FREE_TO_CHANGE)} can change."
             )
+    warn_if_other_libraries(f"resume_from={str(path)!r}", libraries)
+    return {name: value for name, value in vars(saved).items() if name not in parameters}, data
+
+
+def changed_parameter(stored: Any, parameters: dict[str, Any]) -> str | None:
+    """Return the first difference between parameters as JSON, those of a file and others, in words; None if equal."""
+    if not isinstance(stored, dict) or stored.keys() != parameters.keys():
+        return "other parameters"
+    for name in parameters:
+        if _comparable(stored[name]) != _comparable(parameters[name]):
+            return f"{name}={stored[name]!r:.200}, not {parameters[name]!r:.200}"
+    return None
+
+
+def warn_if_other_libraries(what: str, libraries: Any) -> None:
+    """Warn if a checkpoint was written with other versions."""
     if libraries != versions():
         warn(
-            f"resume_from={str(path)!r} was written with {libraries!r:.300}, not {versions()}: the result may differ "
-            "by rounding from that of a fit that never stopped."
+            f"{what} was written with {libraries!r:.300}, not {versions()}: the result may differ by rounding from "
+            "that of a fit that never stopped."
         )
-    return {name: value for name, value in vars(saved).items() if name not in parameters}, data
 
 
 def _comparable(content):

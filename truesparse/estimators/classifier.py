@@ -247,11 +247,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         """
         if classes is None and not self.__sklearn_is_fitted__():
             raise ValueError("classes=None: the first call of partial_fit needs all labels that will ever occur.")
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' needs all samples, and partial_fit sees a part; a dict is allowed, such as "
-                "sklearn.utils.class_weight.compute_class_weight makes."
-            )
+        self._check_in_parts()
         return self._train(X, y, sample_weight, start=Start.PART, classes=classes)
 
     def predict(self, X):
@@ -264,12 +260,19 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     def predict_proba(self, X):
         """Return probabilities of the classes, which add up to 1, or of each label: (n_samples, n_classes)."""
         check_is_fitted(self)
-        return np.ascontiguousarray(self._forward(X, self._make_loss().predictions).T)
+        return np.ascontiguousarray(self._forward(X, self._outputs).T)
 
     def predict_log_proba(self, X):
         """Return logarithms of `predict_proba`, (n_samples, n_classes); −inf where a probability rounds to 0."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
+
+    def _check_in_parts(self):
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all samples, and partial_fit sees a part; a dict is allowed, such as "
+                "sklearn.utils.class_weight.compute_class_weight makes."
+            )
 
     def _encode(self, y, weights, classes, *, first):
         check_classification_targets(y)
@@ -300,6 +303,9 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
     def _make_loss(self):
         return BinaryCrossEntropy() if self._multilabel else SoftmaxCrossEntropy()
+
+    def _outputs(self, z):
+        return self._make_loss().predictions(z)
 
     def _head(self):
         return Head(self._make_loss().out_activation, classes=self._store_learnt()[1]["classes"])

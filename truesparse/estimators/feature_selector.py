@@ -14,6 +14,7 @@ from truesparse.data.checks import sound_features
 from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencoder, standardised
 from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
 from truesparse.estimators.classifier import SparseMLPClassifier
+from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import Confirmed, Evolution, neuron_evolution
@@ -36,7 +37,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         ``"neuron_evolution"`` removes the weakest features during training until about as many as wanted are left
         (NeuroFS, see `truesparse.evolution.input_removal`). It needs `y` and replaces the estimator's ``evolution``.
         Removed features have a score of 0.
-    estimator : SparseMLPClassifier or SparseMLPRegressor, default=None
+    estimator : SparseMLPClassifier, SparseMLPRegressor or an ensemble of them, default=None
         The estimator to clone and train. None takes a regressor if `y` is continuous and a classifier otherwise (counts
         are classes), both with 100 epochs and `truesparse.evolution.Confirmed` growth between them.
         Without `y`, None takes `truesparse.estimators.denoising_autoencoder`; a given regressor learns all features,
@@ -46,7 +47,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
 
     Attributes
     ----------
-    estimator_, scores_ : SparseMLPClassifier or SparseMLPRegressor, (n_features,)
+    estimator_, scores_ : as `estimator`, (n_features,)
         The trained estimator, and its ``feature_importances_``: strengths, which add up to 1.
     ranking_ : (n_features,) int
         1 for the highest score; equal scores are ranked in the features' order.
@@ -85,7 +86,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
             Interval(RealNotInt, 0, 1, closed="right"),
         ],
         "strategy": [StrOptions({"strength", "neuron_evolution"})],
-        "estimator": [BaseSparseMLP, None],
+        "estimator": [BaseSparseMLP, BaseSparseMLPEnsemble, None],
         "random_state": ["random_state"],
         "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
     }
@@ -111,7 +112,9 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
             X, y = self._checked(X, y, estimator)
             n_selected = self._count(X.shape[1])
             if self.strategy == "neuron_evolution":
-                estimator.set_params(evolution=neuron_evolution(n_selected))
+                rule = neuron_evolution(n_selected)
+                is_ensemble = isinstance(estimator, BaseSparseMLPEnsemble)
+                estimator.set_params(evolution=(rule,) if is_ensemble else rule)
             self.estimator_ = estimator.fit(X, y)
             self.scores_ = self.estimator_.feature_importances_
             self.ranking_ = np.empty(X.shape[1], dtype=np.int64)
@@ -146,8 +149,7 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
             return X, X
         refuse_masked("y", y)
         refuse_sparse("y", y)
-        numeric = isinstance(estimator, SparseMLPRegressor)
-        return validate_data(self, X, y, multi_output=True, y_numeric=numeric, **options)
+        return validate_data(self, X, y, multi_output=True, y_numeric=estimator._y_numeric, **options)
 
     def _count(self, n_features):
         n = self.n_features_to_select

@@ -1,6 +1,5 @@
 """Fitted estimators: predictions, fitted attributes, exports, and checks of data."""
 
-import math
 import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING
@@ -8,17 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from joblib import effective_n_jobs
 from scipy.sparse import csc_array
-from sklearn.utils import assert_all_finite, check_array
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from truesparse.data.checks import sound_features
-from truesparse.data.source import Source, array_source
+from truesparse.data.source import array_source
 from truesparse.estimators.display import as_html, as_text, layer_rows
+from truesparse.estimators.inputs import InputChecks
 from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.run import Run
-from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import input_strength
-from truesparse.runtime.memory import MappedRows
 from truesparse.runtime.threads import threads
 from truesparse.storage import numpy_export
 from truesparse.training.inference import forward_all
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 _LITTLE_WORK = 2**20  # samples times weights of a prediction that takes less time on one thread than on several
 
 
-class FittedSparseMLP(Parameters):
+class FittedSparseMLP(InputChecks, Parameters):
     """Predictions and fitted attributes; once it is fitted, ``_run`` holds the network and its training."""
 
     _run: Run
@@ -38,6 +34,10 @@ class FittedSparseMLP(Parameters):
     @abstractmethod
     def _head(self):
         """Return the `truesparse.storage.head.Head` that turns the last layer's sums into predictions."""
+
+    @abstractmethod
+    def _outputs(self, z):
+        """Return probabilities, or predictions in units of the targets, of sums (n_outputs, batch), same shape."""
 
     @abstractmethod
     def _store_learnt(self):
@@ -48,6 +48,10 @@ class FittedSparseMLP(Parameters):
         """Set the attributes that `_store_learnt` stored, checked."""
 
     @property
+    def _dtype(self):
+        return self.dtype
+
+    @property
     def _network(self):
         """The network of a fitted estimator, for `truesparse.inspection`."""
         return self._fitted("_network").network
@@ -56,7 +60,7 @@ class FittedSparseMLP(Parameters):
         """Apply `of` to the last layer's sums, (n_outputs, batch), and return the results (…, n_samples)."""
         check_is_fitted(self)
         network = self._run.network
-        X = self._checked_to_predict(X)
+        X = self._checked_to_predict(X, network.dtype)
 
         def of_finite(z):
             made = of(z)
@@ -85,7 +89,7 @@ class FittedSparseMLP(Parameters):
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
 
-        They are ``predictor.py``, fewer than 60 lines that begin with how to use them, and ``weights.npz``, plain
+        They are ``predictor.py``, fewer than 70 lines that begin with how to use them, and ``weights.npz``, plain
         arrays (see `truesparse.storage.numpy_export`). Predictions are those of the estimator up to rounding.
 
         `path` is a new directory in an existing one, an empty directory, or an earlier export, whose files are
@@ -115,7 +119,7 @@ class FittedSparseMLP(Parameters):
         True
         """
         check_is_fitted(self)
-        numpy_export.write(path, self._run.network, self._head())
+        numpy_export.write(path, numpy_export.arrays_of(self._run.network, self._head()))
 
     def to_torch(self) -> "torch.nn.Sequential":
         """Return a copy of the network as a module of PyTorch in eval mode, in which the weights stay sparse.
@@ -191,69 +195,3 @@ class FittedSparseMLP(Parameters):
         if not self.__sklearn_is_fitted__():
             raise AttributeError(f"{type(self).__name__} has no attribute {attribute!r} before it is fitted.")
         return self._run
-
-    def _checked_to_predict(self, X):
-        """Return X as `_checked` does, which takes longer than one sample's forward pass.
-
-        So an array in which that would find nothing to refuse, to warn of or to name is only converted.
-        """
-        dtype = self._run.network.dtype
-        is_plain = type(X) is np.ndarray and X.dtype.kind == "f" and X.shape[1:] == (self.n_features_in_,)
-        if is_plain and len(X) > 0 and not hasattr(self, "feature_names_in_"):
-            with np.errstate(over="ignore", invalid="ignore"):
-                converted = np.ascontiguousarray(X, dtype=dtype)
-                if math.isfinite(converted.sum()):  # no sum of infinite numbers or NaN is finite
-                    return converted
-        (X,) = self._checked(X, dtype=dtype, reset=False)
-        return X
-
-    def _checked(self, X, *y, dtype, **options):
-        """Return data as C-contiguous arrays, or CSR with sound indices, in the dtype of the network."""
-        refuse_source(X)
-        X = sound_features("X", X)
-        with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused as infinite
-            try:
-                checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
-            except OverflowError as error:  # Python's integers have no largest
-                raise ValueError(f"X or y holds an integer that dtype={dtype!s} cannot: {error}.") from error
-        return checked if y else (checked,)
-
-    def _checked_source(self, X, y, *, first):
-        """Return the samples of a fit as a source without targets, and the user's targets."""
-        if isinstance(X, Source):
-            return self._checked_given_source(X, y, first)
-        options = {"dtype": self.dtype, "reset": first, "multi_output": True, "y_numeric": self._y_numeric}
-        fits = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype == self.dtype and X.flags.c_contiguous
-        if fits and MappedRows(X).is_mapped:
-            X, y = self._checked(X, y, **options, ensure_all_finite=False)
-            mapped, step = MappedRows(X), max(1, 2**24 // max(1, X[:1].nbytes))
-            for start in range(0, len(X), step):  # not all at once, which would make the whole file resident
-                assert_all_finite(X[start : start + step], input_name="X")
-                mapped.give_back(np.arange(start, min(start + step, len(X))))
-        else:
-            X, y = self._checked(X, y, **options)
-        return array_source(X), y
-
-    def _checked_given_source(self, source, y, first):
-        """Check a user's source and its targets, which scikit-learn cannot."""
-        if source.dtype != self.dtype:
-            raise ValueError(
-                f"The source X has dtype {source.dtype}, but the estimator has dtype={self.dtype!r}; both must be "
-                "equal."
-            )
-        if first:
-            self.n_features_in_ = source.n_features
-            self.__dict__.pop("feature_names_in_", None)
-        elif source.n_features != self.n_features_in_:
-            raise ValueError(
-                f"X has {source.n_features} features, but {type(self).__name__} is expecting {self.n_features_in_} "
-                "features as input."
-            )
-        if y is None:
-            raise ValueError(f"The source X has no targets, which {type(self).__name__} needs.")
-        if source.n_samples == 0:
-            raise ValueError("The source X has no samples.")
-        y = check_array(y, ensure_2d=False, dtype="numeric" if self._y_numeric else None, input_name="y")
-        if y.shape[:1] != (source.n_samples,):
-            raise ValueError(f"The source X has {source.n_samples} samples, but targets of shape {y.shape}.")
-        return source.with_target(None), y

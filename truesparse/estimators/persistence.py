@@ -9,6 +9,10 @@ from typing import BinaryIO
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.classifier import SparseMLPClassifier
+from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
+from truesparse.estimators.ensemble_classifier import SparseMLPEnsembleClassifier
+from truesparse.estimators.ensemble_regressor import SparseMLPEnsembleRegressor
+from truesparse.estimators.ensemble_storing import restore_ensemble, store_ensemble
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.storing import restore, store
 from truesparse.runtime.warnings import warn
@@ -17,9 +21,12 @@ from truesparse.storage import ModelFormatError, missing_in, naming, read_archiv
 __all__ = ["ModelFormatError", "load", "save"]
 
 _CLASSES = {cls.__name__: cls for cls in (SparseMLPClassifier, SparseMLPRegressor)}
+_ENSEMBLES = {cls.__name__: cls for cls in (SparseMLPEnsembleClassifier, SparseMLPEnsembleRegressor)}
+
+Model = BaseSparseMLP | BaseSparseMLPEnsemble
 
 
-def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: bool = True) -> None:
+def save(model: Model, file: str | os.PathLike | BinaryIO, *, training: bool = True) -> None:
     """Store a model, fitted or not, in a file.
 
     Code (a `batch_transform`, a scorer, a rule of your own) is only named. The loaded model predicts without it, but
@@ -28,7 +35,7 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
 
     Parameters
     ----------
-    model : SparseMLPClassifier or SparseMLPRegressor
+    model : SparseMLPClassifier, SparseMLPRegressor or an ensemble of them
     file : path or binary file object
         A path afterwards holds the old file or the new one, whatever fails.
     training : bool, default=True
@@ -47,14 +54,18 @@ def save(model: BaseSparseMLP, file: str | os.PathLike | BinaryIO, *, training: 
     >>> bool((truesparse.load(file).predict_proba(X) == model.predict_proba(X)).all())
     True
     """
-    if _CLASSES.get(type(model).__name__) is not type(model):
-        raise ModelFormatError(f"model={model!r:.200} is of {type(model)}; one of {sorted(_CLASSES)} is allowed.")
-    model._validate_params()
-    write_archive(file, *store(model, training=training))
+    allowed = _CLASSES | _ENSEMBLES
+    members = [*getattr(model, "estimators_", []), *filter(None, [getattr(model, "estimator", None)])]
+    for part in (model, *members):
+        if allowed.get(type(part).__name__) is not type(part):
+            raise ModelFormatError(f"model={part!r:.200} is of {type(part)}; one of {sorted(allowed)} is allowed.")
+        part._validate_params()
+    write_model = store_ensemble if isinstance(model, BaseSparseMLPEnsemble) else store
+    write_archive(file, *write_model(model, training=training))
 
 
-def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
-    """Return the model, classifier or regressor, that `save` or a `truesparse.callbacks.Checkpoint` wrote to a file.
+def load(file: str | os.PathLike | BinaryIO) -> Model:
+    """Return the estimator or ensemble that `save` or a `truesparse.callbacks.Checkpoint` wrote to a file.
 
     A ModelFormatError is raised if the file is damaged, no model, or of a newer major version, or if the network's
     activation or loss is a plug-in that is not registered. Nothing in the file is executed; its size bounds the memory
@@ -62,8 +73,13 @@ def load(file: str | os.PathLike | BinaryIO) -> BaseSparseMLP:
     not registered. The model predicts and can be saved again; before more training, set them by ``set_params``.
     """
     with naming(file):
-        model, _ = restore(*read_archive(file), _CLASSES)
-    needed = {name: ", ".join(missing_in(value)) for name, value in model.get_params(deep=False).items()}
+        metadata, arrays = read_archive(file)
+        model: Model
+        if (ensemble := _ENSEMBLES.get(str(metadata.get("class")))) is not None:
+            model = restore_ensemble(metadata, arrays, ensemble, _CLASSES)
+        else:
+            model, _ = restore(metadata, arrays, _CLASSES)
+    needed = {name: ", ".join(missing_in(value)) for name, value in model.get_params().items()}
     missing = [f"{name} ({names:.300})" for name, names in needed.items() if names]
     if missing:
         warn(f"The file could only name {', '.join(missing)}: the model predicts, and needs that for more training.")

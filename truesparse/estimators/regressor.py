@@ -236,10 +236,10 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
 
     def predict(self, X):
         """Return the outputs in float64, (n_samples,), or (n_samples, n_outputs) if there are several."""
-        predictions = self._forward(X, self._unscaled)
+        predictions = self._forward(X, self._outputs)
         return predictions[0] if self._single_output else np.ascontiguousarray(predictions.T)
 
-    def _unscaled(self, z):
+    def _outputs(self, z):
         return self._loss.predictions(z) * self.target_scale_[:, None] + self.target_mean_[:, None]
 
     def _encode(self, y, weights, classes, *, first):

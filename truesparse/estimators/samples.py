@@ -33,6 +33,11 @@ class Samples:
         """Number of samples."""
         return self.source.n_samples
 
+    @property
+    def weighted(self) -> IndexArray | None:
+        """Numbers of the samples whose weight is above 0; None if all are."""
+        return None if self.weights is None or self.weights.all() else np.flatnonzero(self.weights)
+
     def __getitem__(self, chosen: IndexArray) -> "Samples":
         """Return the chosen samples; features are not copied."""
         weights = None if self.weights is None else self.weights[chosen]
@@ -90,6 +95,13 @@ def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | Non
     if weights.max() == 0:
         raise ValueError(f"{name} must hold a number above 0, got only zeros: no sample has a weight.")
     return None if (weights == 1).all() else weights
+
+
+def check_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:
+    """Refuse validation data that are incomplete."""
+    has_targets = isinstance(X_val, Source) or y_val is not None
+    if (X_val is None) == has_targets or (X_val is None and sample_weight_val is not None):
+        raise ValueError("X_val and y_val go together, and sample_weight_val needs both.")
 
 
 def refuse_source(X: Any) -> None:

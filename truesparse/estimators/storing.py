@@ -80,7 +80,7 @@ def restore(
         raise ModelFormatError(f"class={name!r:.100} is none of {sorted(classes)}.")
     section.take("libraries", dict)
     data = section.take("data", str, type(None))
-    estimator = _make(classes[name], section.take("parameters", dict))
+    estimator = make(classes[name], section.take("parameters", dict))
     if not section.is_null("fitted"):
         with np.errstate(over="ignore"):  # a slope may be beyond float32; overflows of sums are refused later
             _restore_fitted(estimator, section.section("fitted"), arrays)
@@ -96,17 +96,18 @@ def versions() -> dict[str, str]:
     return {"truesparse": __version__, "python": platform.python_version()} | found
 
 
-def _make(cls, parameters):
-    unknown = parameters.keys() - (cls().get_params(deep=False).keys() - set(_NOT_STORED))
+def make(cls: Any, parameters: dict[str, Any], not_stored: tuple[str, ...] = _NOT_STORED) -> BaseEstimator:
+    """Return an estimator with the parameters of a file, as JSON; others have their defaults."""
+    unknown = parameters.keys() - (cls().get_params(deep=False).keys() - set(not_stored))
     if unknown:
         raise ModelFormatError(f"{cls.__name__} has no parameters {sorted(unknown)!r:.200} that a file could hold.")
-    parameters = {name: decode(content, name, may_miss=name not in _NEEDED) for name, content in parameters.items()}
-    for name, value in parameters.items():
+    values = {name: decode(content, name, may_miss=name not in _NEEDED) for name, content in parameters.items()}
+    for name, value in values.items():
         named = [constraint for constraint in cls._parameter_constraints[name] if isinstance(constraint, Named)]
         if isinstance(value, str) and not all(constraint.is_satisfied_by(value) for constraint in named):
-            parameters[name] = Missing(value, content=value)
-    estimator = cls(**parameters)
-    if any(callable(getattr(estimator, name)) for name in _CODE):
+            values[name] = Missing(value, content=value)
+    estimator = cls(**values)
+    if any(callable(values.get(name)) for name in _CODE):
         raise ModelFormatError(f"{' and '.join(_CODE)} cannot be code in a file.")
     try:
         estimator._validate_params()

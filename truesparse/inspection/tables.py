@@ -22,7 +22,7 @@ def network_of(model: Any) -> MLP:
     if hasattr(model, "fit"):
         raise NotFittedError(
             f"model={model!r} holds no network: call 'fit' first, and of a pipeline or a search pass the fitted "
-            "SparseMLPClassifier or SparseMLPRegressor itself."
+            "SparseMLPClassifier or SparseMLPRegressor itself, of an ensemble one of its estimators_."
         )
     raise TypeError(f"model must be an MLP or a fitted estimator of truesparse, got {type(model).__name__}.")
 

@@ -47,6 +47,22 @@ def stop_on_interrupt(stop: Callable[[], None], owner: Any) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextmanager
+def raise_on_interrupt() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` at the first Ctrl-C within the ``with`` block, also while an estimator is fitted."""
+
+    def handle(number, frame):
+        raise KeyboardInterrupt
+
+    if not _take_over(handle):
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _take_over(handler):
     """Install a handler; return whether that is possible."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

@@ -69,6 +69,9 @@ class MappedRows:
             self._row_bytes = math.prod(array.shape[1:]) * array.itemsize
             self._at_a_time = max(1, _MOST_RESIDENT // (_MOST_AROUND + self._row_bytes))
 
+    def __reduce__(self):  # a map itself cannot be pickled
+        return type(self), (self._array,)
+
     @property
     def is_mapped(self) -> bool:
         """Whether the array lies in a memory map."""

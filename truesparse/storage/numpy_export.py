@@ -1,4 +1,4 @@
-"""A network as two files: its arrays, and a short program that predicts with them.
+"""A network or an ensemble as two files: arrays, and a short program that predicts with them.
 
 ``predictor.py`` is a copy of `truesparse.storage.predictor`. ``weights.npz`` has the following arrays, where i is the
 number of a layer, from 0. Weights, biases and parameters have the network's dtype.
@@ -13,10 +13,16 @@ number of a layer, from 0. Weights, biases and parameters have the network's dty
 | ``activation_i`` | () | name of a function in ``predictor.py``; of the last layer the identity |
 | ``activation_params_i`` | (n_params, …) | a slope; or thresholds and outer slopes of every unit, (4, fan_out, 1) |
 | ``out_activation``, ``scale``, ``shift``, ``single_output``, ``classes`` | | see `truesparse.storage.head` |
+
+An ensemble has all of this for each of its members, whose number and a dot precede the names, and
+
+| name | shape | |
+|---|---|---|
+| ``mix`` | (n_members,) | weights of the members' predictions |
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -33,14 +39,13 @@ from truesparse.storage.predictor import FUNCTIONS
 FORMAT = 1  # predictor.py names it, too
 
 
-def write(path: str | os.PathLike, network: MLP, head: Head) -> None:
-    """Write both files; see `truesparse.SparseMLPClassifier.export_numpy`."""
+def write(path: str | os.PathLike, arrays: Mapping[str, Any]) -> None:
+    """Write the program, and the arrays of `arrays_of` or `mixed`; see `SparseMLPClassifier.export_numpy`."""
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path={path!r:.200} must be a path.")
     directory = Path(path)
     program = resources.files("truesparse.storage").joinpath("predictor.py").read_bytes()
     _refuse_others(directory, program.splitlines()[0])
-    arrays = arrays_of(network, head)
     directory.mkdir(exist_ok=True)
     # The weights come last: without them there is no model, and a program for another format refuses them.
     with replaced_when_whole(directory / "predictor.py") as file:
@@ -73,6 +78,12 @@ def arrays_of(network: MLP, head: Head) -> dict[str, Any]:
         parts |= {"bias": layer.bias, "activation": name, "activation_params": np.asarray(params, dtype=network.dtype)}
         arrays |= {f"{part}_{i}": array for part, array in parts.items()}
     return {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def mixed(members: Sequence[Mapping[str, np.ndarray]], weights: FloatArray) -> dict[str, np.ndarray]:
+    """Return the arrays of an ensemble, whose members have these arrays and weights (n_members,)."""
+    named = {f"{i}.{name}": array for i, arrays in enumerate(members) for name, array in arrays.items()}
+    return named | {"mix": weights, "format": np.asarray(FORMAT)}
 
 
 def exported(activation: Activation, params: FloatArray, functions: Collection[str]) -> tuple[str, FloatArray]:

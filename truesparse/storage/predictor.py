@@ -26,16 +26,21 @@ def load(directory="."):
 
 
 class Predictor:
-    """The network in the arrays of weights.npz."""
+    """The network in the arrays of weights.npz, or the ensemble, whose predictions are a weighted mean."""
 
     def __init__(self, arrays):
-        self.arrays, self.classes_ = arrays, arrays.get("classes")
+        self.mix = arrays.get("mix", np.ones(1))
+        prefixes = [f"{i}." for i in range(len(self.mix))] if "mix" in arrays else [""]
+        self.members = [{key[len(p) :]: a for key, a in arrays.items() if key.startswith(p)} for p in prefixes]
+        self.arrays, self.classes_ = self.members[0], self.members[0].get("classes")
         if arrays["format"] != 1:
             raise ValueError(f"weights.npz has format {arrays['format']}, but this predictor.py reads 1 only.")
 
     def predict(self, X):
         """Return classes, (n_samples,), labels as 0 or 1, or a regression, (n_samples,) or (n_samples, n_outputs)."""
         z, p = self._forward(X)
+        if len(self.members) > 1:
+            z = p - 0.5 if self.arrays["out_activation"] == "logistic" else p
         if self.classes_ is None:
             return p[:, 0] if self.arrays["single_output"] else p
         return np.int64(z > 0) if self.arrays["out_activation"] == "logistic" else self.classes_[z.argmax(axis=1)]
@@ -47,7 +52,12 @@ class Predictor:
         return self._forward(X)[1]
 
     def _forward(self, X):
-        a, n_features = self.arrays, self.arrays["shapes"][0, 1]
+        """Return the sums and the predictions; those of an ensemble are weighted means."""
+        parts = [[float(w) * part for part in self._of(a, X)] for w, a in zip(self.mix, self.members, strict=True)]
+        return tuple(map(sum, zip(*parts, strict=True)))
+
+    def _of(self, a, X):
+        n_features = a["shapes"][0, 1]
         X = (csr_array if issparse(X) else np.asarray)(X, dtype=a["bias_0"].dtype)
         if X.ndim != 2 or X.shape[1] != n_features or not np.isfinite(X.data if issparse(X) else X).all():
             raise ValueError(f"X must hold finite numbers, (n_samples, {n_features}); its shape is {X.shape}.")

@@ -11,6 +11,8 @@ try:
 except ImportError as error:
     raise ImportError("to_torch needs PyTorch, the package torch, which cannot be imported.") from error
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import Tensor, nn
 
@@ -80,6 +82,20 @@ class Outputs(nn.Module):
         """Return the predictions, (n,) or (n, n_outputs)."""
         p = {"identity": torch.clone, "exp": torch.exp}[self.out_activation](z) * self.scale + self.shift
         return p[:, 0] if self.single_output else p
+
+
+class Mean(nn.Module):
+    """Weighted mean of the outputs of an ensemble's members."""
+
+    def __init__(self, members: Sequence[nn.Module], weights: np.ndarray):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.register_buffer("weights", _tensor(weights))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the predictions, shaped as a member's."""
+        weighted = [weight * member(x) for weight, member in zip(self.weights, self.members, strict=True)]
+        return torch.stack(weighted).sum(dim=0)
 
 
 def as_module(network: MLP, head: Head) -> nn.Sequential:

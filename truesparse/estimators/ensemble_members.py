@@ -1,0 +1,162 @@
+"""Members of an ensemble: each is trained alone, side by side with others, and can be kept in a folder of checkpoints.
+
+A member that is done is a file of its own in the folder, so a fit that is killed goes on with those that are there.
+``ensemble.npz`` holds the parameters, the seeds, and a fingerprint of the data.
+"""
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import _fit_context
+from sklearn.utils.parallel import Parallel, delayed
+
+from truesparse._typing import FloatArray
+from truesparse.data.source import Source
+from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.checkpoints import changed_parameter, warn_if_other_libraries
+from truesparse.estimators.samples import Samples
+from truesparse.estimators.storing import restore, store, versions
+from truesparse.network.losses import Weighted
+from truesparse.runtime.checks import check_path
+from truesparse.runtime.interrupts import raise_on_interrupt
+from truesparse.runtime.threads import threads
+from truesparse.storage import naming, read_archive, write_archive
+from truesparse.training.inference import forward_all
+from truesparse.training.trainer import Start
+
+_PRIVATE = "c"  # joblib's maps of arrays that are in memory are read as memory
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A member to train."""
+
+    member: BaseSparseMLP
+    train: Source  # with the user's targets
+    held_out: Source | None  # samples that end the training early, and that the member predicts
+    classes: np.ndarray | None = None  # of the whole ensemble: a fold may lack one
+    file: Path | None = None  # of a checkpoint
+    data: str | None = None  # fingerprint for the file
+
+
+def given_source(samples: Samples) -> Source:
+    """Return samples as ``fit`` takes them in place of X and y: with the user's targets and weights."""
+    y = samples.y[:, 0] if samples.y.ndim == 2 and samples.y.shape[1] == 1 else samples.y
+    return samples.source.with_target(y if samples.weights is None else Weighted(y, samples.weights))
+
+
+def train_member(task: Task) -> tuple[BaseSparseMLP, FloatArray | None]:
+    """Return the trained member, or the one in the file, and its predictions for the held-out samples.
+
+    They are (n_outputs, n_samples). Ctrl-C raises KeyboardInterrupt at once: a member that it stopped is not done.
+    """
+    member, held_out = task.member, task.held_out
+    if task.file is not None and task.file.exists():
+        _restore_into(member, task.file, task.data)
+    else:
+        with raise_on_interrupt():
+            _fit(member, task)
+        if task.file is not None:
+            write_archive(task.file, *store(member, data=task.data))
+    if held_out is None:
+        return member, None
+    with threads(1):
+        return member, forward_all(member._run.network, held_out.with_target(None), member._outputs)
+
+
+@_fit_context(prefer_skip_nested_validation=True)  # for callbacks of scikit-learn
+def _fit(member, task):
+    validation = None if task.held_out is None else (task.held_out, None, None)
+    member._train(task.train, None, None, validation, start=Start.NEW, classes=task.classes)
+
+
+def continue_member(task: Task) -> BaseSparseMLP:
+    """Return the member after an epoch of ``partial_fit``; the one that was given stays as it is."""
+    member = copy.copy(task.member)  # its network is copied before it is trained
+    with raise_on_interrupt():
+        member._train(task.train, None, None, start=Start.PART, classes=task.classes)
+    return member
+
+
+def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
+    """Yield the results of a function for each task, in order, as they come from joblib's backend.
+
+    They come all at once from a backend that cannot give them one by one.
+    """
+    if effective_n_jobs(n_jobs) == 1:
+        yield from map(function, tasks)
+        return
+    calls = (delayed(function)(task) for task in tasks)
+    try:
+        parallel = Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE, return_as="generator")
+    except (TypeError, ValueError):  # joblib before 1.3, or "multiprocessing"
+        yield from Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE)(calls)
+        return
+    with closing(parallel(calls)) as results:
+        yield from results
+
+
+class CheckpointFolder:
+    """A folder with the members of a fit that are done.
+
+    Raises ValueError if it is of a fit with other parameters or data, and names what differs.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        check_path("checkpoint", path)
+        self._folder = Path(path)
+        self._head = self._folder / "ensemble.npz"
+        self.data = ""
+        if self._folder.exists() and not self._folder.is_dir():
+            raise ValueError(f"checkpoint={str(path)!r} is a file; a folder is allowed, or a path where none is.")
+        if not self._folder.parent.is_dir():
+            raise ValueError(f"checkpoint={str(path)!r} is in a folder that does not exist.")
+
+    def seeds(self, drawn: np.ndarray) -> np.ndarray:
+        """Return the seeds of the fit that began here, or those drawn for a new one; both are (1 + n_members,)."""
+        if not self._head.exists():
+            return drawn
+        with naming(self._head):
+            seeds = read_archive(self._head)[1].get("seeds")
+        if seeds is None or seeds.shape != drawn.shape or seeds.dtype != drawn.dtype or seeds.min() < 0:
+            return drawn  # which `begin` refuses
+        return seeds
+
+    def begin(self, parameters: dict[str, Any], seeds: np.ndarray, data: str) -> None:
+        """Note parameters, as JSON, seeds and the fingerprint of the data of a new fit; compare those of an old one."""
+        self.data = data
+        if not self._head.exists():
+            self._folder.mkdir(exist_ok=True)
+            metadata = {"class": "checkpoint", "parameters": parameters, "data": data, "libraries": versions()}
+            write_archive(self._head, metadata, {"seeds": seeds})
+            return
+        with naming(self._head):
+            stored, arrays = read_archive(self._head)
+        of = f"checkpoint={str(self._folder)!r} is of a fit"
+        remedy = "Choose another folder, or the parameters and data of that fit."
+        if (difference := changed_parameter(stored.get("parameters"), parameters)) is not None:
+            raise ValueError(f"{of} with {difference}. {remedy}")
+        if stored.get("data") != data or arrays.get("seeds", np.empty(0)).tolist() != seeds.tolist():
+            raise ValueError(f"{of} with other data (X, y, weights, groups or validation data). {remedy}")
+        warn_if_other_libraries(f"checkpoint={str(self._folder)!r}", stored.get("libraries"))
+
+    def file(self, number: int) -> Path:
+        """Return the path of a member."""
+        return self._folder / f"member_{number:03}.npz"
+
+
+def _restore_into(member, file, data):
+    """Take over what the member in a file has learnt; parameters and code stay those of `member`."""
+    with naming(file):
+        saved, of_data = restore(*read_archive(file), {type(member).__name__: type(member)})
+    if of_data != data or not hasattr(saved, "_run"):
+        raise ValueError(f"{str(file)!r} is no member of a fit with these data; remove it to train that member again.")
+    parameters = member.get_params(deep=False)
+    vars(member).update({name: value for name, value in vars(saved).items() if name not in parameters})
