@@ -100,6 +100,7 @@ def test_the_faster_number_of_threads_is_chosen_and_the_other_tried_now_and_then
         chosen.append(pace.n_threads())
         pace.note(chosen[-1], with_one if chosen[-1] == 1 else with_four)
     assert chosen[:6] == [4, 4, 4, 1, 1, 1]
+    assert not Pace(1).is_trial
     assert chosen[6:].count(faster) == 800 - 6 - 3  # at 200, 400 and 600
 
 

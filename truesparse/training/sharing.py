@@ -24,6 +24,7 @@ _LEAST_WORK_BY_ROWS = 2**22
 _MOST_COPIED = 2**22  # parameters
 _TRIALS = 3  # of each number of threads before the first choice
 _EVERY = 200  # parts of an epoch after which the slower number of threads is tried again
+STEPS_OF_TRIAL = 5
 
 
 def useful_threads(n_params: int, batch_size: int, most: int) -> int:
@@ -60,6 +61,13 @@ class Pace:
                 return n
         by_seconds = sorted(self._seconds, key=lambda n: median(self._seconds[n]))
         return by_seconds[-1 if self._parts % _EVERY == 0 else 0]
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether the next part is for measuring, and should be short."""
+        return len(self._seconds) > 1 and (
+            self._parts % _EVERY == 0 or any(len(seconds) < _TRIALS for seconds in self._seconds.values())
+        )
 
     def note(self, n_threads: int, seconds_per_step: float) -> None:
         """Note what a part has taken."""

@@ -33,7 +33,7 @@ from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
-from truesparse.training.sharing import Pace, shares_rows, useful_threads
+from truesparse.training.sharing import STEPS_OF_TRIAL, Pace, shares_rows, useful_threads
 from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
 
 
@@ -237,7 +237,9 @@ class Trainer:
             return
         for samples in self._inputs.batches(self._batch_size * self._compiled.most, rng):
             while samples.size:
-                most = 1 if self.stop_requested else -(-samples.size // self._batch_size)
+                most = -(-samples.size // self._batch_size)
+                if self.stop_requested or self._pace.is_trial:
+                    most = min(most, 1 if self.stop_requested else STEPS_OF_TRIAL)
                 n = self._batch_size * self._steps_to_update(most)
                 yield samples[:n]
                 samples = samples[n:]
