@@ -4,6 +4,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 
 from truesparse.callbacks.progress import displays
+from truesparse.data.source import Source
+from truesparse.estimators import epochs
 from truesparse.estimators.checkpoints import checkpoint_writer, read_checkpoint
+from truesparse.estimators.epochs import Trainings
 from truesparse.estimators.fitted import FittedSparseMLP
 from truesparse.estimators.recipes import hidden_sizes, make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
@@ -120,18 +124,23 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             if aside is None and self.early_stopping and not in_parts:
                 samples, aside = self._split(samples, seed)
             source = samples.with_target(self._class_weights(samples), relative=not in_parts)
-            with threads(effective_n_jobs(self.n_jobs)):
+            trainings = Trainings()
+            with threads(effective_n_jobs(self.n_jobs)), stop_on_interrupt(trainings.stop, self):
+                if self.max_iter is None and aside is None and not (goes_on or in_parts or isinstance(X, Source)):
+                    recipe = replace(recipe, n_epochs=self._chosen_epochs(samples, recipe, seed, trainings))
                 if goes_on:
                     before = self._run.copy()
                     network, state = before.network, before.state
+                    if self.max_iter is None and start is Start.RESUMED:
+                        recipe = replace(recipe, n_epochs=state.progress.planned_epochs)
                 else:
                     network, state = new_network(recipe, source, self._n_outputs(), seed=seed), None
-                trainer = Trainer(network, recipe, source, seed=seed, state=state)
+                trainer = trainings.begin(Trainer(network, recipe, source, seed=seed, state=state))
                 run = Run(network, trainer.state, seed, shape)
-                trainer.validation = self._validation(aside, run)
+                trainer.validation = self._validation(aside, run, decides=self.early_stopping)
                 trainer.callbacks, done = self._watchers(trainer, run, (X, y, sample_weight), start)
                 write_checkpoint = checkpoint_writer(self, run, trainer, data) if writes else None
-                with stop_on_interrupt(trainer.stop, self), watching(trainer.callbacks, write_checkpoint):
+                with watching(trainer.callbacks, write_checkpoint):
                     trainer.train(start)
             self._run = run
         self._warn_after(trainer, trainer.state.history[done:], in_parts)
@@ -140,7 +149,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def _watchers(self, trainer, run, data, start):
         """Return the callbacks of a fit, and how many epochs the network had when its plan began."""
         progress = trainer.state.progress
-        n_epochs = 1 if start is Start.PART else self.max_iter
+        n_epochs = 1 if start is Start.PART else trainer.recipe.n_epochs
         done = progress.plan_epoch if start is Start.RESUMED else progress.epoch
         left = n_epochs - (progress.epoch - done)
         bridge = [CallbackBridge(self, data, run, left)] if hasattr(self, "_skl_callbacks") else []
@@ -185,11 +194,12 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                     )
         return shape
 
-    def _warn_after(self, trainer, epochs, in_parts):
+    def _warn_after(self, trainer, records, in_parts):
         """Warn of a training that was interrupted or in which something had no effect."""
         if trainer.stop_requested:
+            n_epochs = 1 if in_parts else trainer.recipe.n_epochs
             warn(
-                f"Interrupted with {len(epochs)} of {1 if in_parts else self.max_iter} epochs done: the estimator is "
+                f"Interrupted with {len(records)} of {n_epochs} epochs done: the estimator is "
                 f"fitted with the network as it is{', or was in its best epoch' if self.early_stopping else ''}."
             )
             return
@@ -198,41 +208,33 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 f"The layers {empty} (counted from 0) have no connection, so that the predictions do not "
                 "depend on X. Raise epsilon or density; of SNIP, choose per_layer=True."
             )
-        if in_parts and epochs[-1].learning_rate == 0:
+        if in_parts and records[-1].learning_rate == 0:
             warn(
-                f"The learning rate has fallen to 0, because it was planned for max_iter={self.max_iter} calls of "
-                "partial_fit: nothing was learnt. Raise max_iter, or choose learning_rate='constant'."
+                f"The learning rate has fallen to 0, because it was planned for {trainer.recipe.n_epochs} calls of "
+                "partial_fit (max_iter): nothing was learnt. Raise max_iter, or choose learning_rate='constant'."
             )
         if not in_parts:
-            self._warn_if_topology_never_changed(trainer, epochs)
+            self._warn_if_topology_never_changed(trainer, records)
 
-    def _warn_if_topology_never_changed(self, trainer, epochs):
+    def _warn_if_topology_never_changed(self, trainer, records):
         evolution = trainer.recipe.evolution
         evolves = evolution is not None and getattr(evolution.schedule, "drop_fraction", 1) != 0
         can_change = evolves and any(layer.can_change for layer in trainer.network.layers)
-        if can_change and not any(sum(record.edges_replaced) for record in epochs):
+        if can_change and not any(sum(record.edges_replaced) for record in records):
             warn(
                 f"The topology never changed: no update fell into the {trainer.state.progress.steps_of_plan} steps of "
                 "this training. Lower update_every, raise max_iter, or choose evolution='static'."
             )
 
     def _split(self, samples, seed):
-        from sklearn.model_selection import train_test_split
-
         n_samples = samples.size
         try:
-            kept, aside = train_test_split(
-                np.arange(n_samples),
-                test_size=self.validation_fraction,
-                random_state=seed,
-                stratify=self._stratify(samples.values),
-            )
+            samples, aside = self._divide(samples, self.validation_fraction, seed)
         except ValueError as error:
             raise ValueError(
                 f"early_stopping=True cannot set validation_fraction={self.validation_fraction!r} of {n_samples} "
                 f"samples aside: {error}"
             ) from error
-        samples, aside = samples[kept], samples[aside]
         sets = f"validation_fraction={self.validation_fraction!r} sets {aside.size} of {n_samples} samples aside"
         self._check_enough_to_score(sets, aside)
         return samples, aside
@@ -241,7 +243,31 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         if samples.size < self._fewest_to_score:
             raise ValueError(f"{what}; a score needs at least {self._fewest_to_score}.")
 
-    def _validation(self, samples, run):
+    def _chosen_epochs(self, samples, recipe, seed, trainings):
+        """Return the number of epochs that suits the samples, see `truesparse.estimators.epochs`."""
+        classes = self._stratify(samples.values)
+        if not epochs.can_be_chosen(samples.size, classes):
+            return recipe.n_epochs
+        halves, curves = self._divide(samples, 0.5, seed), []
+        for half, other in (halves, halves[::-1]):
+            source = half.with_target(self._class_weights(half), relative=True)
+            network = new_network(recipe, source, self._n_outputs(), seed=seed)
+            trainer = trainings.begin(Trainer(network, recipe, source, seed=seed))
+            validation = self._validation(other, Run(network, trainer.state, seed, {}), decides=True)
+            trainer.validation = validation
+            trainer.train()
+            curves.append([validation.value(record) for record in trainer.state.history] or [0.0])
+        return epochs.chosen(curves)
+
+    def _divide(self, samples, share, seed):
+        """Return two parts of the samples, the second with this share, in both the classes in equal shares."""
+        from sklearn.model_selection import train_test_split
+
+        numbers, classes = np.arange(samples.size), self._stratify(samples.values)
+        kept, aside = train_test_split(numbers, test_size=share, random_state=seed, stratify=classes)
+        return samples[kept], samples[aside]
+
+    def _validation(self, samples, run, *, decides):
         if samples is None:
             return None
         score: Score | None = self._score_predictions
@@ -252,7 +278,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             in_training._run = run
             in_training.__dict__.pop("feature_names_in_", None)  # the samples have lost their names
             score = scorer_of(self.scoring, in_training, samples)
-        return Validation(samples.with_target(), score, decides=self.early_stopping)
+        return Validation(samples.with_target(), score, decides=decides, by_loss=self.scoring is None)
 
 
 @contextmanager

@@ -73,8 +73,12 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features). It gets a copy,
         dense or CSR like the data, which it may change, and a `numpy.random.Generator`. Neither validation data nor the
         samples that rules of evolution look at are transformed.
-    max_iter : int, default=200
-        Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``.
+    max_iter : int or None, default=None
+        Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``. None
+        means at most 200: of 50 to 10,000 samples, two halves that judge each other first tell how many epochs suit
+        them (see `truesparse.estimators.epochs`), which takes about as long as the training itself. It means 200 for
+        other numbers of samples, a source, a class with a single sample, `early_stopping`, ``partial_fit``, and a
+        `warm_start` of a fitted network.
     shuffle : bool, default=True
         Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None
@@ -90,11 +94,12 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         `hidden_layer_sizes`, `epsilon`, `density`, `topology_init`, `activation` and `dtype` cannot change.
     early_stopping : bool, default=False
         If True, set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their
-        score has not improved by more than `tol` for `n_iter_no_change` epochs, and keep the network of the best epoch.
+        loss has not improved by more than `tol` for `n_iter_no_change` epochs, and keep the network of the best epoch.
         Not used by ``partial_fit``. If False, stop when the training loss has not improved by more than `tol` for
         `n_iter_no_change` epochs in which no connection was replaced.
     scoring : str, callable or None, default=None
-        Scorer of the validation data or its name, or ``"loss"`` for minus their loss. None means accuracy or R².
+        Scorer of the validation data or its name, or ``"loss"`` for minus their loss, which decides when to stop and is
+        in `history_`. None means that the loss decides, and that accuracy or R² is in `history_`.
     validation_fraction : float in (0, 1), default=0.1
         Share of the training data that `early_stopping` sets aside.
     n_iter_no_change : int or inf, default=20
@@ -184,7 +189,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         learning_rate="cosine",
         learning_rate_init=0.006,
         batch_transform=None,
-        max_iter=200,
+        max_iter=None,
         shuffle=True,
         random_state=None,
         tol=1e-4,

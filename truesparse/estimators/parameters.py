@@ -69,7 +69,7 @@ class Parameters(BaseEstimator):
         "learning_rate": [Named("learning_rate"), HasMethods("factor")],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "batch_transform": [callable, None],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left"), None],
         "shuffle": ["boolean"],
         "random_state": ["random_state"],
         "tol": [Interval(Real, 0, None, closed="left")],

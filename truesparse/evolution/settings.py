@@ -79,6 +79,7 @@ def paper_settings(name: str) -> dict[str, Any]:
         "learning_rate_init": 0.01,
         "dropout": 0.0,
         "early_stopping": True,
+        "scoring": "accuracy",
         "validation_fraction": 0.1,
         "n_iter_no_change": np.inf,
     }

@@ -39,6 +39,12 @@ class Progress:
         """Steps done since the plan began."""
         return self.step - self.plan_step
 
+    @property
+    def planned_epochs(self) -> int:
+        """Epochs of the plan, at the end of one of them."""
+        done = self.epoch - self.plan_epoch
+        return round(self.planned_steps * done / self.steps_of_plan)
+
     def begin_plan(self, *, in_parts: bool) -> None:
         """Let the schedules begin anew, and reset the best value."""
         self.plan_step, self.plan_epoch, self.in_parts = self.step, self.epoch, in_parts

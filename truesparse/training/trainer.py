@@ -62,6 +62,11 @@ class Validation:
     source: Source
     score: Callable[[FloatArray, Target], float] | None = None
     decides: bool = True
+    by_loss: bool = False  # the loss decides, whatever the score is
+
+    def value(self, record: EpochRecord) -> float:
+        """Return what is better the higher it is."""
+        return -record.validation_loss if self.by_loss else record.validation_score
 
 
 class Trainer:
@@ -364,8 +369,11 @@ class Trainer:
         """Record an epoch, and keep its network if it has the best validation score so far."""
         state, progress = self.state, self.state.progress
         state.history.append(record)
-        value = record.validation_score if self._decided_by_validation else -record.train_loss
-        if self._decided_by_validation and value > progress.best:
+        if self.validation is None or not self.validation.decides:
+            progress.observe(-record.train_loss, self.recipe.tol)
+            return
+        value = self.validation.value(record)
+        if value > progress.best:
             state.best = BestEpoch(*self.network.snapshot(*state.optimizer_state.values()), state.optimizer_steps)
         progress.observe(value, self.recipe.tol)
 
