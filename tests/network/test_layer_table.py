@@ -2,6 +2,7 @@ import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 from helpers import forward, make
@@ -78,6 +79,16 @@ def test_a_batch_without_inputs_is_refused(rng):
         workspace.set_inputs(np.zeros((6, 4)))
 
 
+@numba.njit  # parts of kernels cannot be called from Python
+def rows_and_slots(layer, index, indptr):
+    entries, indptr_t = fields.transposed_of(layer, index)
+    found = np.empty((2, entries.size), dtype=np.int64)
+    for place in range(entries.size):
+        row, slot = fields.row_and_slot(entries[place], indptr, np.uintp(layer[fields.SHIFT]))
+        found[0, place], found[1, place] = row, slot
+    return found[0], found[1], indptr_t.copy()
+
+
 def test_entries_of_a_hub_take_64_bits(rng):
     """Row and place in the row do not fit into 31 bits if one of 70,000 rows has more than 2^15 entries."""
     n_hub, columns = 2**15 + 1, np.arange(2**15 + 1)
@@ -90,9 +101,6 @@ def test_entries_of_a_hub_take_64_bits(rng):
     for layer in layers:
         table = LayerTable.of([layer], [0], 0)
         assert table.index.dtype == np.int64
-        rows = table.rows[0]
-        entries, indptr_t = fields.transposed_of(rows, table.index)
-        found = [fields.row_and_slot(entry, layer.pattern.indptr, np.uint64(rows[fields.SHIFT])) for entry in entries]
-        of_row, slots = np.array(found, dtype=np.int64).T
+        of_row, slots, indptr_t = rows_and_slots(table.rows[0], table.index, layer.pattern.indptr)
         assert_array_equal(layer.pattern.rows[slots], of_row)
         assert_array_equal(layer.pattern.indices[slots], np.repeat(np.arange(n_hub + 1), np.diff(indptr_t)))

@@ -26,7 +26,9 @@ def softmax_cross_entropy(z, target, probabilities, losses):
     losses : (batch,) float64, overwritten, of size 0 together with `target`
     """
     n_classes, batch = z.shape
-    largest, total = z[0].copy(), np.zeros(batch, dtype=z.dtype)
+    largest, total = np.empty((2, batch), dtype=z.dtype)
+    for s in range(batch):
+        largest[s], total[s] = z[0, s], 0
     for k in range(1, n_classes):
         for s in range(batch):
             largest[s] = max(largest[s], z[k, s])

@@ -75,7 +75,7 @@ class CompiledSteps:
         workspace.set_dropout(network.dropout, draws)
         batch = network.passes.batch_for_backward(workspace)
         values, weights = values_and_weights(self._target)
-        classes, values = (values, _NOTHING) if recipe.loss.kind == SOFTMAX else (_NO_CLASSES, values)
+        classes, values = (values[samples], _NOTHING) if recipe.loss.kind == SOFTMAX else (_NO_CLASSES, values[samples])
         numbers = np.zeros((len(learning_rates), 4), dtype=network.dtype)
         for step, learning_rate in enumerate(learning_rates):
             of_step = self._optimizer.numbers(learning_rate, state.optimizer_steps + step + 1)
@@ -86,8 +86,8 @@ class CompiledSteps:
             train_steps(
                 batch.table.rows, network.passes.slopes, batch.slopes, network.params, self._buffers(batch.table),
                 *batch.arrays, (np.uint64(draws.key), *workspace.dropout[1:]), draws.step, workspace.shape.stride,
-                batch.table.index, *batch.tiles, X, rows, samples, n, recipe.loss.kind, float(recipe.loss.delta),
-                classes, values, _NOTHING[0] if weights is None else weights, moments, squares, numbers,
+                batch.table.index, *batch.tiles, X, rows, n, recipe.loss.kind, float(recipe.loss.delta),
+                classes, values, _NOTHING[0] if weights is None else weights[samples], moments, squares, numbers,
                 network.dtype.type(recipe.alpha), network.n_weights, smallest_normal(network.dtype), losses,
                 n_parts,
             )  # fmt: skip
