@@ -64,7 +64,7 @@ def test_together_with_the_parameter_the_best_network_is_kept():
     options = SMALL | {"early_stopping": True, "learning_rate": "constant"}
     model = SparseMLPClassifier(**options, callbacks=[EarlyStopping("validation_loss", patience=2)]).fit(X, y)
     assert model.n_iter_ < 30
-    best = int(np.argmax(model.history_["validation_score"])) + 1
+    best = int(np.argmin(model.history_["validation_loss"])) + 1
     until_then = SparseMLPClassifier(**options, callbacks=[Stop(best)]).fit(X, y)
     assert until_then._network.params.tobytes() == model._network.params.tobytes()
 

@@ -250,11 +250,11 @@ def test_warm_start_goes_on(digits):
 def test_early_stopping_restores_the_best_epoch(digits):
     X, _, y, _ = digits
     model = small(early_stopping=True, max_iter=60, n_iter_no_change=5, learning_rate_init=0.03).fit(X, y)
-    scores = model.history_["validation_score"]
-    assert len(scores) == model.n_iter_ < 60
-    assert max(scores[-5:]) <= max(scores)
+    losses, scores = model.history_["validation_loss"], model.history_["validation_score"]
+    assert len(losses) == model.n_iter_ < 60
+    assert min(losses[-5:]) >= min(losses)
     _, X_val, _, y_val = train_test_split(X, y, test_size=0.1, random_state=model._run.seed, stratify=y)
-    assert model.score(X_val, y_val) == pytest.approx(max(scores))
+    assert model.score(X_val, y_val) == pytest.approx(scores[np.argmin(losses)])
 
 
 def test_ctre_seq_turns_random_after_its_patience(digits):

@@ -122,7 +122,7 @@ def test_members_stop_by_the_loss_of_their_fold_and_keep_the_best_epoch():
     ensemble = SparseMLPEnsembleClassifier(estimator, n_folds=3, evolution=("set",), random_state=0).fit(X, y)
     stopped = 0
     for member, history in zip(ensemble.estimators_, ensemble.history_, strict=True):
-        assert (member.scoring, member.early_stopping, member.n_jobs, member.evolution) == ("loss", True, 1, "set")
+        assert (member.scoring, member.early_stopping, member.n_jobs, member.evolution) == (None, True, 1, "set")
         assert history == member.history_
         losses = np.array(history["validation_loss"])
         stopped += len(losses) < 100

@@ -57,7 +57,7 @@ def test_l2_shrinks(friedman):
     X_train, _, y_train, _ = friedman
     norms = [
         sum((coef.data**2).sum() for coef in model.fit(X_train, y_train).coefs_)
-        for model in (SparseMLPRegressor((50,), alpha=alpha, random_state=0) for alpha in (0, 0.03))
+        for model in (SparseMLPRegressor((50,), alpha=alpha, max_iter=200, random_state=0) for alpha in (0, 0.03))
     ]
     assert norms[1] < 0.5 * norms[0]
 

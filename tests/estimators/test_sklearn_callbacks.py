@@ -100,7 +100,7 @@ def test_the_fitted_estimator_of_every_epoch_is_what_it_would_be():
 def test_with_early_stopping_the_last_one_has_the_best_network():
     record = Record()
     model = SparseMLPClassifier(**SMALL | {"max_iter": 8}, early_stopping=True).set_callbacks(record).fit(X, y)
-    best = int(np.argmax(model.history_["validation_score"]))
+    best = int(np.argmin(model.history_["validation_loss"]))
     params = [fitted._network.params.tobytes() for fitted in record.fitted]
     assert params[-1] == params[best] == model._network.params.tobytes()
 

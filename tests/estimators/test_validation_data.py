@@ -54,9 +54,9 @@ def test_without_early_stopping_they_are_only_watched(kind):
 def test_the_best_epoch_comes_back(kind):
     model = kind(**SMALL, early_stopping=True, learning_rate_init=0.05)
     model.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=WEIGHTS)
-    scores = model.history_["validation_score"]
-    assert max(scores) > scores[-1]
-    assert_allclose(model.score(X_val, y_val, WEIGHTS), max(scores), rtol=1e-6)
+    losses, scores = model.history_["validation_loss"], model.history_["validation_score"]
+    assert min(losses) < losses[-1]
+    assert_allclose(model.score(X_val, y_val, WEIGHTS), scores[np.argmin(losses)], rtol=1e-6)
 
 
 def test_the_loss_as_score():

@@ -181,8 +181,8 @@ def test_with_early_stopping_the_best_network_is_kept():
             self.network, self.best = network, -1
 
         def on_epoch_end(self, network, record):
-            if record.validation_score > self.best:
-                self.best, self.params = record.validation_score, network.params.tobytes()
+            if -record.validation_loss > self.best:
+                self.best, self.params = -record.validation_loss, network.params.tobytes()
 
     best = Best()
     model = interrupted([14], early_stopping=True, callbacks=[best])

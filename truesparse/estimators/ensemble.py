@@ -198,7 +198,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             evolution=self.evolution[number // self.n_folds], random_state=seed, n_jobs=1
         )
         if stops:
-            member.set_params(early_stopping=True, scoring="loss" if member.scoring is None else member.scoring)
+            member.set_params(early_stopping=True)
         if self.callbacks:
             member.set_params(callbacks=[*(member.callbacks or ()), *copy.deepcopy(list(self.callbacks))])
         member._check_objects(goes_on=False)
