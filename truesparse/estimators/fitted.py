@@ -17,13 +17,12 @@ from truesparse.estimators.run import Run
 from truesparse.evolution import input_strength
 from truesparse.runtime.threads import threads
 from truesparse.storage import numpy_export
-from truesparse.training.inference import forward_all
-from truesparse.training.sharing import least_batch
+from truesparse.training.inference import BATCH, forward_all
+from truesparse.training.sharing import least_batch, useful_threads
 
 if TYPE_CHECKING:
     import torch
 
-_LITTLE_WORK = 2**20  # samples times weights of a prediction that takes less time on one thread than on several
 
 
 class FittedSparseMLP(InputChecks, Parameters):
@@ -71,7 +70,8 @@ class FittedSparseMLP(InputChecks, Parameters):
                 )
             return made
 
-        n_threads = 1 if X.shape[0] * network.n_weights < _LITTLE_WORK else effective_n_jobs(self.n_jobs)
+        gain = useful_threads(network.n_weights, min(X.shape[0], BATCH), most=2) > 1
+        n_threads = effective_n_jobs(self.n_jobs) if gain else 1
         with threads(n_threads, uses_blas=not network.is_batch_invariant):
             return forward_all(network, array_source(X), of_finite)
 

@@ -8,6 +8,7 @@ from truesparse._typing import FloatArray
 from truesparse.data.source import Source
 from truesparse.network.protocol import Network
 
+BATCH = 112  # samples of a batch, if there are many
 _MANY = 2**12  # samples from which on it is worth the compilation of kernels for larger batches
 _LARGE = 2**24  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
 
@@ -24,7 +25,7 @@ def forward_all(network: Network, source: Source, of: Callable[[FloatArray], np.
     batches of one size, and the last one is filled up with its last sample.
     """
     n_samples, dense_inputs, invariant = source.n_samples, not source.is_sparse, network.is_batch_invariant
-    batch_size = 32 if invariant and n_samples < _MANY else 112
+    batch_size = 32 if invariant and n_samples < _MANY else BATCH
     if invariant and n_samples < batch_size and network.bytes_needed(batch_size, dense_inputs=dense_inputs) > _LARGE:
         batch_size = n_samples
     out = None

@@ -20,7 +20,7 @@ class Truesparse(Peer):
             batch_size=task.batch,
             n_jobs=task.threads,
             random_state=task.seed,
-            **self.settings(task),
+            **{"max_iter": 200} | self.settings(task),
         )
 
     def settings(self, task):
