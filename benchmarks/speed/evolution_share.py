@@ -2,8 +2,8 @@
 
 Two tables:
 
-- Whole fits of `SparseMLPClassifier(max_iter=200)` with nothing else set, on MNIST and Madelon (noise if they are not there): their
-  seconds, and the share of them that updates take.
+- Whole fits of `SparseMLPClassifier(max_iter=200)` with nothing else set, on MNIST and Madelon (noise if they are not
+  there): their seconds, and the share of them that updates take.
 - 784-1000-1000-1000-10, epsilon 20, 60,000 samples (MNIST or noise), batch 128: seconds of an epoch and the share of it
   that updates take, with one update per epoch, as published, with one every 150 steps, and with one every 50. The
   estimator has each method's defaults but for the columns, and the share of connections that an update replaces is not

