@@ -178,7 +178,7 @@ def test_the_second_one_interrupts_at_once_and_changes_nothing(steps):
 def test_with_early_stopping_the_best_network_is_kept():
     class Best:
         def on_train_begin(self, network):
-            self.network, self.best = network, -1
+            self.network, self.best = network, -np.inf
 
         def on_epoch_end(self, network, record):
             if -record.validation_loss > self.best:

@@ -55,6 +55,7 @@ def test_predictions_of_several_threads_at_a_time_agree_and_leave_blas_as_it_was
     assert blas_threads() == before
 
 
+@pytest.mark.usefixtures("share_all_work")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 def test_a_fit_that_fails_in_the_middle_restores_both(error, n_jobs, digits):

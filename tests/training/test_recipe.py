@@ -164,7 +164,7 @@ def test_validation(early_stopping, data):
     def accuracy(predictions, target):
         return accuracy_score(target, predictions.argmax(axis=0))
 
-    validation = Validation(array_source(X[aside], y[aside]), accuracy, decides=early_stopping)
+    validation = Validation(array_source(X[aside], y[aside]), accuracy, decides=early_stopping, by_loss=True)
     source = array_source(X[train], y[train])
     assert_same(trained(recipe_of("cte"), source, 2, model._run.seed, validation=validation), model)
 

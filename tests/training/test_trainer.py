@@ -21,7 +21,8 @@ from truesparse.training.lr_schedules import Constant, Cosine
 from truesparse.training.optimizers import SGD, Adam
 from truesparse.training.recipe import Recipe
 from truesparse.training.state import Progress, TrainingState
-from truesparse.training.trainer import Start, Trainer, Validation
+from truesparse.training.trainer import Start, Trainer
+from truesparse.training.validation import Validation
 
 
 def trainer_for(network, source, *, state=None, validation=None, callbacks=(), **changes):

@@ -28,7 +28,8 @@ from truesparse.runtime.warnings import warn
 from truesparse.storage import refuse_missing
 from truesparse.training.events import Callback, watching
 from truesparse.training.recipe import new_network
-from truesparse.training.trainer import Start, Trainer, Validation
+from truesparse.training.trainer import Start, Trainer
+from truesparse.training.validation import Validation
 
 _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 

@@ -115,7 +115,7 @@ class SparseMLPEnsembleClassifier(ClassifierMixin, BaseSparseMLPEnsemble):
 
     def predict_proba(self, X):
         """Return the mean probabilities of the classes, or of each label: (n_samples, n_classes)."""
-        return self._in_shape(self._mean(X))
+        return self._in_shape(np.minimum(self._mean(X), 1))  # a mean of ones may round to more
 
     def predict_log_proba(self, X):
         """Return logarithms of `predict_proba`, (n_samples, n_classes); −inf where a probability rounds to 0."""

@@ -34,8 +34,8 @@ def chosen(curves: Sequence[Sequence[float]]) -> int:
     Examples
     --------
     >>> from truesparse.estimators.epochs import chosen
-    >>> chosen([[-3, -2, -1, -2, -3, -4], [-3, -2, -1, -2, -3]])  # best in epoch 3
-    8
+    >>> chosen([[-9, -5, -1, -1, -1, -5, -9, -9], [-9, -5, -1, -1, -1, -5, -9]])  # best around epoch 4
+    10
     """
     n = min(map(len, curves))
     mean = np.mean([curve[:n] for curve in curves], axis=0)

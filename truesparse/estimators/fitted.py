@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import torch
 
 
-
 class FittedSparseMLP(InputChecks, Parameters):
     """Predictions and fitted attributes; once it is fitted, ``_run`` holds the network and its training."""
 

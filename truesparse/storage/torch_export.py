@@ -2,8 +2,8 @@
 
 A sparse layer is an ``embedding_bag``: every unit is a bag of inputs, rows of xᵀ, each times its weight. That is the
 product with a CSR matrix, and the gradients of weights and inputs need no more memory than the weights and inputs.
-Tensors of ``torch.sparse_csr`` would be two to eight times faster in the forward pass, but the gradient of their
-weights is made dense on the way, and ``torch.export`` does not support them (pytorch/pytorch, issue 123345).
+Tensors of ``torch.sparse_csr`` would be two to eight times faster in the forward pass, but in ``F.linear`` the gradient
+of their weights is dense, and ``torch.export`` does not support them (pytorch/pytorch, issue 123345).
 """
 
 try:

@@ -3,6 +3,7 @@
 from truesparse.training.optimizers import SGD, Adam
 from truesparse.training.recipe import Recipe, new_network
 from truesparse.training.state import TrainingState
-from truesparse.training.trainer import Start, Trainer, Validation
+from truesparse.training.trainer import Start, Trainer
+from truesparse.training.validation import Validation
 
 __all__ = ["SGD", "Adam", "Recipe", "Start", "Trainer", "TrainingState", "Validation", "new_network"]

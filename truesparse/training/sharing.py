@@ -14,9 +14,13 @@ On a machine whose cores are busy with something else, threads wait for each oth
 long as on one thread. So a training also measures which is faster, and keeps measuring (`Pace`).
 """
 
+import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
+from truesparse.kernels.jit import threads
 from truesparse.kernels.lanes import PART
 
 _LEAST_WORK = 2**21
@@ -68,6 +72,14 @@ class Pace:
         return len(self._seconds) > 1 and (
             self._parts % _EVERY == 0 or any(len(seconds) < _TRIALS for seconds in self._seconds.values())
         )
+
+    @contextmanager
+    def timed(self, n_steps: int) -> Iterator[None]:
+        """Give a ``with`` block, the next part, its number of threads, and note its time."""
+        n_threads, started = self.n_threads(), time.perf_counter()
+        with threads(n_threads):
+            yield
+        self.note(n_threads, (time.perf_counter() - started) / n_steps)
 
     def note(self, n_threads: int, seconds_per_step: float) -> None:
         """Note what a part has taken."""

@@ -7,16 +7,14 @@ untrained connections.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from truesparse._typing import FloatArray, IndexArray
+from truesparse._typing import IndexArray
 from truesparse.data.source import Source
 from truesparse.data.transformed import Transformed
 from truesparse.evolution.evolve import due_fraction, evolve
@@ -24,7 +22,6 @@ from truesparse.evolution.signals import Reduce, Signals, alone
 from truesparse.kernels.jit import current_threads, threads
 from truesparse.kernels.update import all_finite
 from truesparse.network.initial_weights import draw
-from truesparse.network.losses import Target
 from truesparse.network.mlp import MLP
 from truesparse.network.workspace import BatchShape
 from truesparse.runtime.memory import available_bytes
@@ -35,6 +32,7 @@ from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
 from truesparse.training.sharing import STEPS_OF_TRIAL, Pace, shares_rows, useful_threads
 from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
+from truesparse.training.validation import Validation
 
 
 class Start(Enum):
@@ -49,24 +47,6 @@ class Start(Enum):
     WARM = "warm"
     PART = "part"
     RESUMED = "resumed"
-
-
-@dataclass(frozen=True, eq=False)
-class Validation:
-    """Validation data and their score, which decides when training stops and which epoch's network is kept.
-
-    ``score(predictions, target)`` takes arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None means
-    minus the loss. Without `decides`, it is only recorded.
-    """
-
-    source: Source
-    score: Callable[[FloatArray, Target], float] | None = None
-    decides: bool = True
-    by_loss: bool = False  # the loss decides, whatever the score is
-
-    def value(self, record: EpochRecord) -> float:
-        """Return what is better the higher it is."""
-        return -record.validation_loss if self.by_loss else record.validation_score
 
 
 class Trainer:
@@ -195,7 +175,7 @@ class Trainer:
             if self.stop_requested and progress.epoch_step:
                 break
             replaced += self._evolve()
-            with self._timed(samples.size):
+            with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
                 if self._compiled is None:
                     n = min(self._batch_size, n_total - n_seen)  # samples of the batch, over all processes
                     summed_loss += self._forward_backward(samples, n)
@@ -225,15 +205,6 @@ class Trainer:
             edges_replaced=replaced.tolist(),
             seconds=time.perf_counter() - started,
         )
-
-    @contextmanager
-    def _timed(self, n_samples: int) -> Iterator[None]:
-        """Make steps on the number of threads that has been the fastest, and note their time."""
-        n_threads, started = self._pace.n_threads(), time.perf_counter()
-        with threads(n_threads):
-            yield
-        n_steps = max(1, -(-n_samples // self._batch_size))
-        self._pace.note(n_threads, (time.perf_counter() - started) / n_steps)
 
     def _parts(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield the samples of an epoch: those of a step, or of all compiled steps up to an update of the topology."""

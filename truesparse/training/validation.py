@@ -1,0 +1,27 @@
+"""Validation data of a training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from truesparse._typing import FloatArray
+from truesparse.data.source import Source
+from truesparse.network.losses import Target
+from truesparse.training.state import EpochRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Validation data and their score, which decides when training stops and which epoch's network is kept.
+
+    ``score(predictions, target)`` takes arrays (n_outputs, n_samples) and (n_samples, …); higher is better. None means
+    minus the loss. Without `decides`, it is only recorded.
+    """
+
+    source: Source
+    score: Callable[[FloatArray, Target], float] | None = None
+    decides: bool = True
+    by_loss: bool = False  # the loss decides, whatever the score is
+
+    def value(self, record: EpochRecord) -> float:
+        """Return what is better the higher it is."""
+        return -record.validation_loss if self.by_loss else record.validation_score
