@@ -160,3 +160,15 @@ def benchmark_modules(room, *names):
         return [import_module(name) for name in names]
     finally:
         sys.path[:] = before
+
+
+def set_entry(*path_and_value):
+    """A function that replaces one entry of nested metadata."""
+    *path, last, value = path_and_value
+
+    def change(metadata):
+        for key in path:
+            metadata = metadata[key]
+        metadata[last] = value
+
+    return change

@@ -47,7 +47,7 @@ def step_row(table, sizes, spread, batch, arguments):
     X, y = data((10 if arguments.quick else 150) * batch, sizes[0])
     task = task_of(sizes, spread, batch, arguments.threads, X, y)
     peers = installed([OURS, CTE, MASKED, DENSE])
-    contenders = {name: per_step(peer(task), 5 if peer.topology == "updated" else 1) for name, peer in peers.items()}
+    contenders = {name: per_step(peer(task)) for name, peer in peers.items()}
     take_turns(contenders, 1)  # compiles
     times = take_turns(contenders, arguments.rounds)
     ours, cte, masked, dense = (times[name] * 1e3 for name in (OURS, CTE, MASKED, DENSE))

@@ -88,9 +88,7 @@ def share_of_fits(arguments):
             updates = Updates()
             evolution = replace(preset("cte"), schedule=Clocked(CosineAnnealing(), updates))
             model = SparseMLPClassifier(evolution=evolution, n_jobs=n_threads, callbacks=[updates], random_state=0)
-            model.set_params(max_iter=200)
-            if arguments.quick:
-                model.set_params(max_iter=5)
+            model.set_params(max_iter=5 if arguments.quick else 200)
             for _ in range(2):  # the first fit compiles
                 updates.seconds.clear()
                 model.fit(X, y)

@@ -118,9 +118,7 @@ def compare_steps(arguments, path):
     for sizes, spread, batch in arguments.networks:
         X, y = samples((10 if arguments.quick else N_STEPS) * batch)
         task = task_of(sizes, spread, batch, arguments.threads, X, y)
-        contenders = {
-            name: per_step(peer(task), 5 if peer.topology == "updated" else 1) for name, peer in arguments.peers.items()
-        }
+        contenders = {name: per_step(peer(task)) for name, peer in arguments.peers.items()}
         take_turns(contenders, 1)  # compiles
         times = take_turns(contenders, arguments.rounds)
         for name, peer in arguments.peers.items():

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from helpers import assert_same_run
+from helpers import assert_same_run, set_entry
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
@@ -150,41 +150,30 @@ def changed(honest, change):
     return file
 
 
-def at(*path_and_value):
-    *path, last, value = path_and_value
-
-    def change(metadata):
-        for key in path:
-            metadata = metadata[key]
-        metadata[last] = value
-
-    return change
-
-
 REFUSED = [
-    at("class", "SparseMLPEnsembleRegressor"),
-    at("unknown", 1),
-    at("estimator", 3),
-    at("estimator", "class", "SparseMLPRegressor"),
-    at("estimator", "class", "SparseMLPEnsembleClassifier"),
-    at("parameters", "estimator", {}),
-    at("parameters", "n_folds", 0),
-    at("parameters", "evolution", "cte"),
-    at("fitted", "members", []),
-    at("fitted", "members", {}),
-    at("fitted", "members", 0, 3),
-    at("fitted", "members", 0, "fitted", None),
-    at("fitted", "members", 0, "class", "SparseMLPRegressor"),
-    at("fitted", "members", 0, "fitted", "learnt", "multilabel", True),
-    at("fitted", "standings", []),
-    at("fitted", "standings", 0, "n_members", -1),
-    at("fitted", "standings", 0, "n_members", 1),
-    at("fitted", "standings", 0, "weight", []),
-    at("fitted", "standings", 0, "more", 1),
-    at("fitted", "out_of_fold", [1.0]),
-    at("fitted", "out_of_fold", ["a", "b"]),
-    at("fitted", "more", 1),
-    at("fitted", None),
+    set_entry("class", "SparseMLPEnsembleRegressor"),
+    set_entry("unknown", 1),
+    set_entry("estimator", 3),
+    set_entry("estimator", "class", "SparseMLPRegressor"),
+    set_entry("estimator", "class", "SparseMLPEnsembleClassifier"),
+    set_entry("parameters", "estimator", {}),
+    set_entry("parameters", "n_folds", 0),
+    set_entry("parameters", "evolution", "cte"),
+    set_entry("fitted", "members", []),
+    set_entry("fitted", "members", {}),
+    set_entry("fitted", "members", 0, 3),
+    set_entry("fitted", "members", 0, "fitted", None),
+    set_entry("fitted", "members", 0, "class", "SparseMLPRegressor"),
+    set_entry("fitted", "members", 0, "fitted", "learnt", "multilabel", True),
+    set_entry("fitted", "standings", []),
+    set_entry("fitted", "standings", 0, "n_members", -1),
+    set_entry("fitted", "standings", 0, "n_members", 1),
+    set_entry("fitted", "standings", 0, "weight", []),
+    set_entry("fitted", "standings", 0, "more", 1),
+    set_entry("fitted", "out_of_fold", [1.0]),
+    set_entry("fitted", "out_of_fold", ["a", "b"]),
+    set_entry("fitted", "more", 1),
+    set_entry("fitted", None),
     lambda metadata: metadata["fitted"]["members"].pop(),
     lambda metadata: metadata["fitted"]["members"].append(metadata["fitted"]["members"][0]),
 ]

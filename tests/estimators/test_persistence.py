@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import METHODS, assert_same_run
+from helpers import METHODS, assert_same_run, set_entry
 from scipy.sparse import csr_array
 from sklearn.datasets import make_classification, make_regression
 from sklearn.metrics import accuracy_score, make_scorer
@@ -214,17 +214,6 @@ def test_models_of_other_classes_are_refused(tmp_path):
         truesparse.save(Own(), tmp_path / "model.npz")
     with pytest.raises(ModelFormatError, match="Random"):
         truesparse.save(Random(), tmp_path / "model.npz")
-
-
-def set_entry(*path_and_value):
-    *path, last, value = path_and_value
-
-    def change(metadata):
-        for key in path:
-            metadata = metadata[key]
-        metadata[last] = value
-
-    return change
 
 
 @pytest.mark.parametrize(

@@ -213,10 +213,8 @@ class Trainer:
             return
         for samples in self._inputs.batches(self._batch_size * self._compiled.most, rng):
             while samples.size:
-                most = -(-samples.size // self._batch_size)
-                if self.stop_requested or self._pace.is_trial:
-                    most = min(most, 1 if self.stop_requested else STEPS_OF_TRIAL)
-                n = self._batch_size * self._steps_to_update(most)
+                most = 1 if self.stop_requested else STEPS_OF_TRIAL if self._pace.is_trial else self._compiled.most
+                n = self._batch_size * self._steps_to_update(min(most, -(-samples.size // self._batch_size)))
                 yield samples[:n]
                 samples = samples[n:]
 
