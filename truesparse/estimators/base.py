@@ -27,6 +27,7 @@ from truesparse.runtime.threads import threads
 from truesparse.runtime.warnings import warn
 from truesparse.storage import refuse_missing
 from truesparse.training.events import Callback, watching
+from truesparse.training.inference import forward_all
 from truesparse.training.recipe import new_network
 from truesparse.training.trainer import Start, Trainer
 from truesparse.training.validation import Validation
@@ -128,7 +129,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             trainings = Trainings()
             with threads(effective_n_jobs(self.n_jobs)), stop_on_interrupt(trainings.stop, self):
                 if self.max_iter is None and aside is None and not (goes_on or in_parts or isinstance(X, Source)):
-                    recipe = replace(recipe, n_epochs=self._chosen_epochs(samples, recipe, seed, trainings))
+                    recipe = self._with_epochs(recipe, samples, seed, trainings)
                 if goes_on:
                     before = self._run.copy()
                     network, state = before.network, before.state
@@ -244,21 +245,27 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         if samples.size < self._fewest_to_score:
             raise ValueError(f"{what}; a score needs at least {self._fewest_to_score}.")
 
-    def _chosen_epochs(self, samples, recipe, seed, trainings):
-        """Return the number of epochs that suits the samples, see `truesparse.estimators.epochs`."""
-        classes = self._stratify(samples.values)
-        if not epochs.can_be_chosen(samples.size, classes):
-            return recipe.n_epochs
-        halves, curves = self._divide(samples, 0.5, seed), []
-        for half, other in (halves, halves[::-1]):
-            source = half.with_target(self._class_weights(half), relative=True)
-            network = new_network(recipe, source, self._n_outputs(), seed=seed)
-            trainer = trainings.begin(Trainer(network, recipe, source, seed=seed))
-            validation = self._validation(other, Run(network, trainer.state, seed, {}), decides=True)
-            trainer.validation = validation
-            trainer.train()
-            curves.append([validation.value(record) for record in trainer.state.history] or [0.0])
-        return epochs.chosen(curves)
+    def _with_epochs(self, recipe, samples, seed, trainings):
+        """Return the recipe with the epochs and the temperature that suit the samples, see `epochs`."""
+        if not epochs.can_be_chosen(samples.size, self._stratify(samples.values)):
+            return recipe
+        halves = self._divide(samples, 0.5, seed)
+
+        def judged(n_epochs):
+            return [
+                self._judge(other, half, replace(recipe, n_epochs=n_epochs), seed, trainings)
+                for half, other in (halves, halves[::-1])
+            ]
+
+        n_epochs, temperature = epochs.choose(judged, recipe.loss)
+        return replace(recipe, n_epochs=n_epochs, temperature=temperature)
+
+    def _judge(self, judges, samples, recipe, seed, trainings):
+        """Train a network on some samples; return its sums for others, and their targets."""
+        source, aside = samples.with_target(self._class_weights(samples), relative=True), judges.with_target()
+        network = new_network(recipe, source, self._n_outputs(), seed=seed)
+        trainings.begin(Trainer(network, recipe, source, seed=seed)).train()
+        return forward_all(network, aside), aside.target
 
     def _divide(self, samples, share, seed):
         """Return two parts of the samples, the second with this share, in both the classes in equal shares."""

@@ -75,10 +75,11 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         samples that rules of evolution look at are transformed.
     max_iter : int or None, default=None
         Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``. None
-        means at most 200: of 50 to 10,000 samples, two halves that judge each other first tell how many epochs suit
-        them (see `truesparse.estimators.epochs`), which takes about as long as the training itself. It means 200 for
-        other numbers of samples, a source, a class with a single sample, `early_stopping`, ``partial_fit``, and a
-        `warm_start` of a fitted network.
+        means 25, 50, 100 or 200, whichever suits the data: of 50 to 10,000 samples, networks of two halves judge each
+        other first. For classification, they also tell by which temperature probabilities must be softened (see
+        `truesparse.estimators.epochs`). That takes up to twice as long as the training itself. None means 200, without
+        a temperature, for other numbers of samples, a source, a class with a single sample, `early_stopping`,
+        ``partial_fit``, and a `warm_start` of a fitted network.
     shuffle : bool, default=True
         Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None

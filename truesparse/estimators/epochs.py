@@ -1,24 +1,34 @@
-"""How many epochs a fit has if `max_iter` is None.
+"""How many epochs a fit has if `max_iter` is None, and how sure its probabilities are.
 
-The samples are divided into halves. A network is trained on each, with schedules planned for 200 epochs, and judged by
-the other half after every epoch, until it has not improved for `n_iter_no_change` epochs. The mean of the two curves,
-smoothed over five epochs, is best in epoch e*. The network of the fit is then trained on all samples for
+The samples are divided into halves. A network is trained on each, for 25, 50, 100 and 200 epochs, and judged by the
+other half, until more epochs no longer help. The network of the fit is then trained on all samples for the number of
+epochs that was best.
 
-    n_epochs = min(200, 2.5 · e*)
+The measure is the loss. That of classes depends on two things: how well a network tells them apart, which often still
+improves when its probabilities have long become too sure. So the sums z of the last layer are divided by a temperature
+T ≥ 1 before they are judged, that with the lowest loss (Guo et al., "On calibration of modern neural networks", 2017):
 
-epochs, for which its schedules are planned. It takes more epochs than the halves, because its learning rate falls all
-the way, while theirs had hardly begun to. benchmarks/study/README.md has the trials.
+    T = argmin_T mean loss(z / T, t)    over both halves.
+
+The trained network's last layer is divided by the same T. Its predicted classes do not change by that.
+benchmarks/study/README.md has the trials.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from truesparse._typing import FloatArray
+from truesparse.network.losses import Loss, Target
 from truesparse.training.trainer import Trainer
 
-MOST = 200
+CANDIDATES = (25, 50, 100, 200)
 _FEWEST_SAMPLES, _MOST_SAMPLES = 50, 10_000  # for which the number of epochs is chosen
-_SMOOTHED, _LONGER = 5, 2.5
+_HIGHEST_TEMPERATURE = 50.0
+
+Judged = Sequence[tuple[FloatArray, Target]]
+"""Sums of the last layer (n_outputs, n_samples) and targets of each half, from the network of the other half."""
 
 
 def can_be_chosen(n_samples: int, classes: np.ndarray | None) -> bool:
@@ -28,20 +38,40 @@ def can_be_chosen(n_samples: int, classes: np.ndarray | None) -> bool:
     return classes is None or np.unique(classes, return_counts=True)[1].min() >= 2
 
 
-def chosen(curves: Sequence[Sequence[float]]) -> int:
-    """Return the number of epochs that follows from two curves of validation values, of which higher ones are better.
+def choose(judged: Callable[[int], Judged], loss: Loss) -> tuple[int, float]:
+    """Return the number of epochs with the lowest loss of the halves, and the temperature of its network.
 
     Examples
     --------
-    >>> from truesparse.estimators.epochs import chosen
-    >>> chosen([[-9, -5, -1, -1, -1, -5, -9, -9], [-9, -5, -1, -1, -1, -5, -9]])  # best around epoch 4
-    10
+    >>> import numpy as np
+    >>> from truesparse.estimators.epochs import choose
+    >>> from truesparse.network.losses import SquaredError
+    >>> errors = {25: 3.0, 50: 2.0, 100: 2.5, 200: 1.0}
+    >>> choose(lambda n: [(np.full((1, 4), errors[n]), np.zeros((4, 1)))], SquaredError())  # 100 are worse than 50
+    (50, 1.0)
     """
-    n = min(map(len, curves))
-    mean = np.mean([curve[:n] for curve in curves], axis=0)
-    side = _SMOOTHED // 2
-    smoothed = [mean[max(0, epoch - side) : epoch + side + 1].mean() for epoch in range(n)]
-    return min(MOST, round(_LONGER * (int(np.argmax(smoothed)) + 1)))
+    best = math.inf, CANDIDATES[0], 1.0
+    for n_epochs in CANDIDATES:
+        value, temperature = _lowest_loss(judged(n_epochs), loss)
+        if value >= best[0]:
+            break
+        best = value, n_epochs, temperature
+    return best[1:]
+
+
+def _lowest_loss(judged, loss):
+    """Return the mean loss of the halves at the best temperature, and this temperature."""
+
+    def mean_loss(log_temperature):
+        scaled = [(z / z.dtype.type(math.exp(log_temperature)), target) for z, target in judged]
+        return float(np.mean([loss(z, target, z) for z, target in scaled]))
+
+    if not loss.of_classes:
+        return mean_loss(0.0), 1.0
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(mean_loss, bounds=(0.0, math.log(_HIGHEST_TEMPERATURE)), method="bounded")
+    return min((mean_loss(0.0), 1.0), (found.fun, math.exp(found.x)))
 
 
 class Trainings:

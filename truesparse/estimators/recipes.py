@@ -48,7 +48,7 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
         optimizer=given["solver"],
         learning_rate=float(given["learning_rate_init"]),  # a NumPy scalar would bring its precision along
         lr_schedule=given["learning_rate"],
-        n_epochs=epochs.MOST if given["max_iter"] is None else given["max_iter"],
+        n_epochs=epochs.CANDIDATES[-1] if given["max_iter"] is None else given["max_iter"],
         patience=given["n_iter_no_change"],
         **{name: given[name] for name in _SAME_NAMES},
     )

@@ -34,6 +34,8 @@ class Recipe:
     alpha : float
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of each batch.
         Biases are not penalised. (scikit-learn's MLPs divide the penalty by the batch size.)
+    temperature : float
+        Number by which the last layer is divided when the training ends, to make probabilities less sure.
     """
 
     loss: Loss
@@ -54,6 +56,7 @@ class Recipe:
     shuffle: bool = True
     batch_transform: BatchTransform | None = None
     n_epochs: int = 200
+    temperature: float = 1.0
     patience: float = 20
     tol: float = 1e-4
 

@@ -17,6 +17,7 @@ class Progress:
     - ``step``, ``epoch``, ``epoch_step``: steps and epochs done over all calls of `Trainer.train`; steps in this epoch.
     - ``plan_step``, ``plan_epoch``, ``planned_steps``: steps and epochs done when the plan of the schedules began, and
       steps of that plan, which goes on over several calls of `Trainer.train` if ``in_parts``.
+    - ``temperature``: number by which the last layer is divided at the end of the plan.
     - ``best``: best validation score, or minus the best training loss.
     - ``stall``, ``longest_stall``: epochs since ``best`` improved, now and at most.
     - ``settled``: epochs since a connection was last replaced.
@@ -29,6 +30,7 @@ class Progress:
     plan_epoch: int = 0
     planned_steps: int = 1
     in_parts: bool = False
+    temperature: float = 1.0
     best: float = -math.inf
     stall: int = 0
     longest_stall: int = 0
@@ -45,8 +47,9 @@ class Progress:
         done = self.epoch - self.plan_epoch
         return round(self.planned_steps * done / self.steps_of_plan)
 
-    def begin_plan(self, *, in_parts: bool) -> None:
+    def begin_plan(self, *, in_parts: bool, temperature: float = 1.0) -> None:
         """Let the schedules begin anew, and reset the best value."""
+        self.temperature = temperature
         self.plan_step, self.plan_epoch, self.in_parts = self.step, self.epoch, in_parts
         self.best, self.stall, self.longest_stall = -math.inf, 0, 0
 

@@ -134,7 +134,7 @@ class Trainer:
         progress, recipe = self.state.progress, self.recipe
         in_parts, resumed = start is Start.PART, start is Start.RESUMED
         if not resumed and not (in_parts and progress.in_parts):
-            progress.begin_plan(in_parts=in_parts)
+            progress.begin_plan(in_parts=in_parts, temperature=recipe.temperature)
             self.state.best = None
         progress.plan(recipe.n_epochs, steps_per_epoch=-(-self.source.n_total // self._batch_size))
         n_left = 1 if in_parts else recipe.n_epochs - (progress.epoch - progress.plan_epoch)
@@ -160,6 +160,10 @@ class Trainer:
         if best is not None:
             self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
             self.state.optimizer_steps = best.optimizer_steps
+        if progress.temperature != 1 and not self.stop_requested:
+            last = self.network.layers[-1]
+            last.data /= progress.temperature
+            last.bias /= progress.temperature
         self._notify("on_train_end")
 
     def _epoch(self) -> EpochRecord | None:
