@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix, issparse
 from scipy.special import log_softmax
 from sklearn.base import clone
-from sklearn.datasets import make_multilabel_classification
+from sklearn.datasets import make_classification, make_multilabel_classification
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info
 
 import truesparse
-from truesparse import Evolution, SparseMLPClassifier, preset
+from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, preset
 from truesparse.evolution import Constant, CosineAnnealing, ImportancePruning, Random
 from truesparse.kernels import reference
 from truesparse.network.activations import AllReLU, PiecewiseLinear, SReLU
@@ -89,6 +89,57 @@ def test_probabilities_are_those_of_the_coefficients(digits):
     assert_allclose(model.predict_proba(X), p, rtol=1e-9, atol=1e-12)
     assert_allclose(model.predict_log_proba(X), np.log(p), rtol=1e-9, atol=1e-9)
     assert_array_equal(model.predict(X), p.argmax(axis=1))
+
+
+def test_decisions_and_logarithms_are_those_of_the_sums(digits):
+    X, _, y, _ = digits
+    model = small().fit(X, y)
+    z = model.decision_function(X)
+    assert z.shape == (len(X), 10)
+    assert_allclose(model.predict_log_proba(X), log_softmax(z.astype(np.float64), axis=1), rtol=1e-12)
+    assert_array_equal(model.predict(X), model.classes_[z.argmax(axis=1)])
+    labels = np.column_stack([y > 4, y % 2, y == 3]).astype(int)
+    model = small().fit(X, labels)
+    z = model.decision_function(X)
+    assert_array_equal(model.predict(X), z > 0)
+    assert_allclose(model.predict_log_proba(X), -np.log1p(np.exp(-z.astype(np.float64))), rtol=1e-12)
+
+
+def test_the_decision_between_two_classes_is_the_log_odds_of_the_second():
+    X, y = make_classification(200, random_state=0)
+    model = small(max_iter=30).fit(X, y)
+    decision = model.decision_function(X)
+    assert decision.shape == (200,)
+    assert_array_equal(model.predict(X), decision > 0)
+    log_p = model.predict_log_proba(X)
+    assert_allclose(log_p[:, 1] - log_p[:, 0], decision, rtol=1e-5, atol=1e-6)
+
+
+def test_logarithms_of_probabilities_that_round_to_0_and_1():
+    X, y = make_classification(200, random_state=0)
+    model = small(max_iter=30).fit(X, y)
+    far = 1000 * X
+    p, log_p = model.predict_proba(far), model.predict_log_proba(far)
+    assert (p == 0).any()
+    assert (p == 1).any()
+    assert np.isfinite(log_p).all()
+    assert log_p.max() <= 0
+    assert_allclose(log_p.min(axis=1), -np.abs(model.decision_function(far)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [SparseMLPClassifier, SparseMLPRegressor])
+def test_parameters_that_are_set_after_a_fit_change_nothing_of_it(kind):
+    X, y = make_classification(100, random_state=0)
+    model = kind((20,), epsilon=3, max_iter=3, random_state=0).fit(X, y)
+    predictions, summary, importances = model.predict(X), model.summary(), model.feature_importances_
+    for name, value in model.get_params(deep=False).items():
+        others = {"dtype": "float64", "hidden_layer_sizes": (7, 3), "loss": "huber", "activation": "tanh", "n_jobs": 2}
+        model.set_params(**{name: others.get(name, "anything")})
+        assert_array_equal(model.predict(X), predictions)
+        assert model.summary() == summary
+        assert_array_equal(model.feature_importances_, importances)
+        assert model.n_iter_ == 3
+        model.set_params(**{name: value})
 
 
 def test_coefs_are_copies_that_do_not_change_the_model(digits):

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 
 from truesparse.callbacks.progress import displays
 from truesparse.data.source import Source
-from truesparse.estimators import epochs
+from truesparse.estimators import diagnosis, epochs
 from truesparse.estimators.checkpoints import checkpoint_writer, read_checkpoint
 from truesparse.estimators.epochs import Trainings
 from truesparse.estimators.fitted import FittedSparseMLP
@@ -215,8 +215,13 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 f"The learning rate has fallen to 0, because it was planned for {trainer.recipe.n_epochs} calls of "
                 "partial_fit (max_iter): nothing was learnt. Raise max_iter, or choose learning_rate='constant'."
             )
-        if not in_parts:
+        if not in_parts and records:
             self._warn_if_topology_never_changed(trainer, records)
+            decides = trainer.validation is not None and trainer.validation.decides
+            kept = max(records, key=trainer.validation.value) if decides else records[-1]
+            names = getattr(self, "feature_names_in_", None)
+            if (failure := diagnosis.failure(trainer, kept, names)) is not None:
+                warn(failure)
 
     def _warn_if_topology_never_changed(self, trainer, records):
         evolution = trainer.recipe.evolution

@@ -1,8 +1,10 @@
 """A sparse multilayer perceptron for classification, also with several labels."""
 
+import functools
 from typing import ClassVar
 
 import numpy as np
+from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
@@ -269,9 +271,20 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         return np.ascontiguousarray(self._forward(X, self._outputs).T)
 
     def predict_log_proba(self, X):
-        """Return logarithms of `predict_proba`, (n_samples, n_classes); −inf where a probability rounds to 0."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        """Return logarithms of `predict_proba` in float64, accurate also where a probability rounds to 0 or 1."""
+        check_is_fitted(self)
+        made = log_expit if self._multilabel else functools.partial(log_softmax, axis=0)
+        return np.ascontiguousarray(self._forward(X, lambda z: made(z.astype(np.float64))).T)
+
+    def decision_function(self, X):
+        """Return the last layer's sums z, of which `predict_proba` is the softmax, or for labels the logistic function.
+
+        Of two classes, (n_samples,) has their difference, the log-odds of the second one. More classes have
+        (n_samples, n_classes), labels (n_samples, n_labels).
+        """
+        check_is_fitted(self)
+        z = self._forward(X, lambda z: z)
+        return z[1] - z[0] if len(z) == 2 and not self._multilabel else np.ascontiguousarray(z.T)
 
     def _check_in_parts(self):
         if self.class_weight == "balanced":
