@@ -61,7 +61,7 @@ TABLES = CHOSEN_ON | CONFIRMED_ON
 
 @dataclass(frozen=True)
 class Split:
-    """Standardised features, text as columns of zeros and ones, gaps filled with the median of the training part."""
+    """Features, text as columns of zeros and ones, gaps filled with the median of the training part."""
 
     X_train: np.ndarray
     y_train: Any
@@ -70,7 +70,7 @@ class Split:
     classes: bool
 
 
-def load(name: str, seed: int) -> Split:
+def load(name: str, seed: int, *, standardised: bool = True) -> Split:
     """Return a table with 70 % of its rows for training."""
     source = TABLES[name]
     frame = _frame(name, source)
@@ -88,7 +88,7 @@ def load(name: str, seed: int) -> Split:
                 make_column_selector(dtype_exclude="number"),
             ),
         ),
-        StandardScaler(),
+        StandardScaler() if standardised else "passthrough",
     )
     return Split(prepared.fit_transform(X_train), y_train, prepared.transform(X_test), y_test, source.classes)
 

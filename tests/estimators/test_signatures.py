@@ -14,7 +14,7 @@ from truesparse import (
 
 PAIRS = [(SparseMLPClassifier, SparseMLPRegressor), (SparseMLPEnsembleClassifier, SparseMLPEnsembleRegressor)]
 KINDS = [kind for pair in PAIRS for kind in pair]
-OWN = {"class_weight", "loss", "estimator"}
+OWN = {"class_weight", "label_smoothing", "loss", "estimator"}
 OWN_RESULTS = {"classes_", "target_mean_, target_scale_", "estimators_", "oof_score_, oof_loss_", "oof_predictions_"}
 
 

@@ -16,20 +16,21 @@ from truesparse.kernels.losses import (
 )
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("shape", [(2, 1), (3, 16), (10, 100), (300, 7)])
-def test_against_the_reference(shape, dtype, rng):
+def test_against_the_reference(shape, smoothing, dtype, rng):
     z = (5 * rng.standard_normal(shape)).astype(dtype)
     target = rng.integers(shape[0], size=shape[1])
-    expected, expected_losses = reference.softmax_cross_entropy(z.astype(np.float64), target)
+    expected, expected_losses = reference.softmax_cross_entropy(z.astype(np.float64), target, smoothing)
     out, losses = np.full(shape, np.nan, dtype), np.empty(shape[1])
-    softmax_cross_entropy(z, target, out, losses)
+    softmax_cross_entropy(z, target, smoothing, out, losses)
     close = {"rtol": 1e-4, "atol": 1e-6} if dtype == np.float32 else {"rtol": 1e-12, "atol": 1e-14}
     assert_allclose(out, expected, **close)
     assert_allclose(losses, expected_losses, rtol=1e-5, atol=1e-6)
     in_place = z.copy()
-    softmax_cross_entropy(in_place, target, in_place, losses)
+    softmax_cross_entropy(in_place, target, smoothing, in_place, losses)
     assert_array_equal(in_place, out)
-    softmax_cross_entropy(z, target[:0], out, losses[:0])
+    softmax_cross_entropy(z, target[:0], smoothing, out, losses[:0])
     assert_allclose(out.sum(axis=0), 1, rtol=1e-5)
 
 
@@ -38,9 +39,9 @@ def test_a_sample_has_the_same_bytes_wherever_it_stands(rng):
     none, no_losses = np.empty(0, dtype=np.int64), np.empty(0)
     whole, alone = np.empty_like(z), np.empty((7, 1), dtype=np.float32)
     with threads(2):
-        softmax_cross_entropy(z, none, whole, no_losses)
+        softmax_cross_entropy(z, none, 0.0, whole, no_losses)
     for s in (0, 17, 49):
-        softmax_cross_entropy(np.ascontiguousarray(z[:, s : s + 1]), none, alone, no_losses)
+        softmax_cross_entropy(np.ascontiguousarray(z[:, s : s + 1]), none, 0.0, alone, no_losses)
         assert_array_equal(alone[:, 0], whole[:, s])
 
 

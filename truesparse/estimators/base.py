@@ -128,14 +128,18 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             trainings = Trainings()
             with threads(effective_n_jobs(self.n_jobs)), stop_on_interrupt(trainings.stop, self):
-                if self.max_iter is None and aside is None and not (goes_on or in_parts or isinstance(X, Source)):
-                    recipe = self._with_epochs(recipe, samples, seed, trainings)
+                finds_epochs = self.max_iter is None and aside is None and not (in_parts or isinstance(X, Source))
+                finds_epochs = finds_epochs and epochs.can_be_found(samples.size, self._stratify(samples.values))
                 if goes_on:
                     before = self._run.copy()
                     network, state = before.network, before.state
                     if self.max_iter is None and start is Start.RESUMED:
                         recipe = replace(recipe, n_epochs=state.progress.planned_epochs)
+                        if finds_epochs and state.progress.plan_epoch == 0:
+                            recipe = replace(recipe, loss=self._smoothed(recipe.loss))
                 else:
+                    if finds_epochs:
+                        recipe = self._with_epochs(recipe, samples, seed, trainings)
                     network, state = new_network(recipe, source, self._n_outputs(), seed=seed), None
                 trainer = trainings.begin(Trainer(network, recipe, source, seed=seed, state=state))
                 run = Run(network, trainer.state, seed, shape)
@@ -252,9 +256,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _with_epochs(self, recipe, samples, seed, trainings):
         """Return the recipe with the epochs and the temperature that suit the samples, see `epochs`."""
-        if not epochs.can_be_chosen(samples.size, self._stratify(samples.values)):
-            return recipe
-        halves = self._divide(samples, 0.5, seed)
+        recipe, halves = replace(recipe, loss=self._smoothed(recipe.loss)), self._divide(samples, 0.5, seed)
 
         def judged(n_epochs):
             return [
@@ -262,8 +264,12 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 for half, other in (halves, halves[::-1])
             ]
 
-        n_epochs, temperature = epochs.choose(judged, recipe.loss)
+        n_epochs, temperature = epochs.find(judged, recipe.loss)
         return replace(recipe, n_epochs=n_epochs, temperature=temperature)
+
+    def _smoothed(self, loss):
+        """Return the loss with the label smoothing that suits it if a temperature is found."""
+        return loss
 
     def _judge(self, judges, samples, recipe, seed, trainings):
         """Train a network on some samples; return its sums for others, and their targets."""

@@ -1,12 +1,14 @@
 """A sparse multilayer perceptron for classification, also with several labels."""
 
 import functools
+from dataclasses import replace
+from numbers import Real
 from typing import ClassVar
 
 import numpy as np
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
@@ -16,6 +18,8 @@ from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, v
 from truesparse.storage import ModelFormatError
 from truesparse.storage.head import Head
 from truesparse.training.trainer import Start
+
+_SMOOTHING = 0.1
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
@@ -121,6 +125,10 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Factors by which the weights of training samples are multiplied, by class; 1 for classes that a dict leaves out.
         ``"balanced"`` gives all classes that occur the same total weight. Validation loss and score are not weighted by
         class: choose a `scoring` such as ``"balanced_accuracy"``. Not allowed for multilabel `y`.
+    label_smoothing : float in [0, 1), default=None
+        Share of each training label that is spread evenly over the classes, or moved towards ½ for labels. It often
+        makes more predictions right, and probabilities less sure than they should be, which a temperature corrects.
+        None means 0.1 for classes where `max_iter` None finds a temperature, and 0 otherwise. Losses are given without.
 
     Attributes
     ----------
@@ -171,6 +179,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     _parameter_constraints: ClassVar[dict] = {
         **BaseSparseMLP._parameter_constraints,
         "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left"), None],
     }
 
     def __init__(
@@ -206,6 +215,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         dtype="float32",
         callbacks=None,
         class_weight=None,
+        label_smoothing=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.evolution = evolution
@@ -237,6 +247,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         self.dtype = dtype
         self.callbacks = callbacks
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -321,7 +332,12 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         return y.astype(self.dtype) if multilabel else np.searchsorted(self.classes_, y)
 
     def _make_loss(self):
-        return BinaryCrossEntropy() if self._multilabel else SoftmaxCrossEntropy()
+        kind = BinaryCrossEntropy if self._multilabel else SoftmaxCrossEntropy
+        return kind(0.0 if self.label_smoothing is None else float(self.label_smoothing))
+
+    def _smoothed(self, loss):
+        is_none = self.label_smoothing is None and not self._multilabel
+        return replace(loss, smoothing=_SMOOTHING) if is_none else loss
 
     def _outputs(self, z):
         return self._make_loss().predictions(z)

@@ -42,7 +42,7 @@ def failure(trainer: Trainer, kept: EpochRecord, names: Sequence[str] | None) ->
         or _unscaled_features(source, names)
         or _too_large_steps(trainer, constant)
         or _too_few_epochs(trainer)
-        or "A lower learning_rate_init, more weights (epsilon) or other features may help."
+        or "More epochs (max_iter), a lower learning_rate_init, more weights (epsilon) or other features may help."
     )
     return (
         f"The network predicts the training data no better than a constant: its loss is {reached:.4g}, that of the "

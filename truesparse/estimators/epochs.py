@@ -6,12 +6,13 @@ epochs that was best.
 
 The measure is the loss. That of classes depends on two things: how well a network tells them apart, which often still
 improves when its probabilities have long become too sure. So the sums z of the last layer are divided by a temperature
-T ≥ 1 before they are judged, that with the lowest loss (Guo et al., "On calibration of modern neural networks", 2017):
+T before they are judged, that with the lowest loss (Guo et al., "On calibration of modern neural networks", 2017):
 
-    T = argmin_T mean loss(z / T, t)    over both halves.
+    T = argmin_T mean loss(z / T, t)    over both halves, ½ ≤ T ≤ 50.
 
-The trained network's last layer is divided by the same T. Its predicted classes do not change by that.
-benchmarks/study/README.md has the trials.
+The trained network's last layer is divided by the same T, which changes none of the classes that it predicts. Because
+T also corrects probabilities that are not sure enough, these networks can be trained with label smoothing, which makes
+more of their predictions right. benchmarks/study/README.md has the trials.
 """
 
 import math
@@ -24,30 +25,30 @@ from truesparse.network.losses import Loss, Target
 from truesparse.training.trainer import Trainer
 
 CANDIDATES = (25, 50, 100, 200)
-_FEWEST_SAMPLES, _MOST_SAMPLES = 50, 10_000  # for which the number of epochs is chosen
-_HIGHEST_TEMPERATURE = 50.0
+_FEWEST_SAMPLES, _MOST_SAMPLES = 50, 10_000  # for which the number of epochs is found
+_TEMPERATURES = 0.5, 50.0  # the lowest and the highest
 
 Judged = Sequence[tuple[FloatArray, Target]]
 """Sums of the last layer (n_outputs, n_samples) and targets of each half, from the network of the other half."""
 
 
-def can_be_chosen(n_samples: int, classes: np.ndarray | None) -> bool:
+def can_be_found(n_samples: int, classes: np.ndarray | None) -> bool:
     """Return whether halves can tell how many epochs suit so many samples; more samples hardly overfit."""
     if not _FEWEST_SAMPLES <= n_samples <= _MOST_SAMPLES:
         return False
     return classes is None or np.unique(classes, return_counts=True)[1].min() >= 2
 
 
-def choose(judged: Callable[[int], Judged], loss: Loss) -> tuple[int, float]:
+def find(judged: Callable[[int], Judged], loss: Loss) -> tuple[int, float]:
     """Return the number of epochs with the lowest loss of the halves, and the temperature of its network.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from truesparse.estimators.epochs import choose
+    >>> from truesparse.estimators.epochs import find
     >>> from truesparse.network.losses import SquaredError
     >>> errors = {25: 3.0, 50: 2.0, 100: 2.5, 200: 1.0}
-    >>> choose(lambda n: [(np.full((1, 4), errors[n]), np.zeros((4, 1)))], SquaredError())  # 100 are worse than 50
+    >>> find(lambda n: [(np.full((1, 4), errors[n]), np.zeros((4, 1)))], SquaredError())  # 100 are worse than 50
     (50, 1.0)
     """
     best = math.inf, CANDIDATES[0], 1.0
@@ -70,8 +71,8 @@ def _lowest_loss(judged, loss):
         return mean_loss(0.0), 1.0
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(mean_loss, bounds=(0.0, math.log(_HIGHEST_TEMPERATURE)), method="bounded")
-    return min((mean_loss(0.0), 1.0), (found.fun, math.exp(found.x)))
+    found = minimize_scalar(mean_loss, bounds=np.log(_TEMPERATURES), method="bounded")
+    return found.fun, math.exp(found.x)
 
 
 class Trainings:

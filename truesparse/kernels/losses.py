@@ -15,13 +15,14 @@ SOFTMAX, BINARY, SQUARED, ABSOLUTE, HUBER, POISSON = range(6)
 
 
 @serial
-def softmax_cross_entropy(z, target, probabilities, losses):
-    """probabilities = softmax z, minus one at the target; losses = −log p_target.
+def softmax_cross_entropy(z, target, smoothing, probabilities, losses):
+    """probabilities = softmax z, minus smoothed targets; losses = −log p_target.
 
     Parameters
     ----------
     z : (n_classes, batch)
     target : (batch,) integers in range(n_classes), or of size 0: then the probabilities are those of the softmax
+    smoothing : float, share of each target that is spread evenly over the classes
     probabilities : (n_classes, batch), overwritten; may be `z`
     losses : (batch,) float64, overwritten, of size 0 together with `target`
     """
@@ -44,16 +45,20 @@ def softmax_cross_entropy(z, target, probabilities, losses):
             probabilities[k, s] /= total[s]
     for s in range(target.size):
         losses[s] += np.log(np.float64(total[s]))
-        probabilities[target[s], s] -= z.dtype.type(1)
+        probabilities[target[s], s] -= z.dtype.type(1 - smoothing)
+        if smoothing > 0:
+            for k in range(n_classes):
+                probabilities[k, s] -= z.dtype.type(smoothing / n_classes)
 
 
 @inner
-def _of_one_output(kind, delta, z, t):
+def _of_one_output(kind, parameter, z, t):
     """Return the loss of one output and its derivative with respect to z, float64."""
     if kind == BINARY:
         e = np.exp(-abs(z))
         # log(1 + exp(z)) − t · z is the cross-entropy in a form that cannot overflow.
-        return max(z, 0.0) + np.log1p(e) - t * z, (1 / (1 + e) if z > 0 else e / (1 + e)) - t
+        smoothed = t + parameter * (0.5 - t)
+        return max(z, 0.0) + np.log1p(e) - t * z, (1 / (1 + e) if z > 0 else e / (1 + e)) - smoothed
     if kind == POISSON:
         p = np.exp(z)
         return p - t + (t * np.log(t) if t > 0 else 0.0) - t * z, p - t
@@ -63,34 +68,34 @@ def _of_one_output(kind, delta, z, t):
         return 0.5 * difference * difference, difference
     if kind == ABSOLUTE:
         return size, np.sign(difference)
-    within = min(size, delta)
+    within = min(size, parameter)
     return within * (size - 0.5 * within), np.sign(difference) * within
 
 
 @inner
-def losses_of_outputs_part(kind, delta, z, values, gradient, losses):
+def losses_of_outputs_part(kind, parameter, z, values, gradient, losses):
     """Do what `losses_of_outputs` does."""
     losses[:] = 0
     for k in range(z.shape[0]):
         for s in range(z.shape[1]):
-            loss, slope = _of_one_output(kind, delta, np.float64(z[k, s]), np.float64(values[s, k]))
+            loss, slope = _of_one_output(kind, parameter, np.float64(z[k, s]), np.float64(values[s, k]))
             losses[s] += loss
             gradient[k, s] = slope
 
 
 @serial
-def losses_of_outputs(kind, delta, z, values, gradient, losses):
+def losses_of_outputs(kind, parameter, z, values, gradient, losses):
     """Write each sample's loss, added up over the outputs, and its gradient with respect to z.
 
     Parameters
     ----------
     kind : int, one of the above but `SOFTMAX`
-    delta : float, of `HUBER`
+    parameter : float, the threshold of `HUBER`, the smoothing of `BINARY`
     z, values : (n_outputs, batch); (batch, n_outputs)
     gradient : (n_outputs, batch), overwritten; may be `z`
     losses : (batch,) float64, overwritten
     """
-    losses_of_outputs_part(kind, delta, z, values, gradient, losses)
+    losses_of_outputs_part(kind, parameter, z, values, gradient, losses)
 
 
 @inner

@@ -219,24 +219,24 @@ def carry(values, source):
 
 
 # losses.py
-def softmax_cross_entropy(z, target):
-    """Return probabilities minus one at the target, and −log p of the target, for outputs (n_classes, batch)."""
+def softmax_cross_entropy(z, target, smoothing):
+    """Return probabilities minus smoothed targets, and −log p of the target, for outputs (n_classes, batch)."""
     p = np.exp(z - z.max(axis=0))
     p /= p.sum(axis=0)
     batch = np.arange(z.shape[1])
     losses = -np.log(p[target, batch])
-    p[target, batch] -= 1
-    return p, losses
+    p[target, batch] -= 1 - smoothing
+    return p - smoothing / len(z), losses
 
 
-def losses_of_outputs(kind, delta, z, values):
+def losses_of_outputs(kind, parameter, z, values):
     """Return the loss of each sample and the gradient with respect to z, (n_outputs, batch), in float64."""
     z, t = np.asarray(z, dtype=np.float64), np.asarray(values, dtype=np.float64).T
     if kind == BINARY:
-        return (np.logaddexp(0, z) - t * z).sum(axis=0), expit(z) - t
+        return (np.logaddexp(0, z) - t * z).sum(axis=0), expit(z) - (1 - parameter) * t - parameter / 2
     if kind == POISSON:
         return (np.exp(z) - t + xlogy(t, t) - t * z).sum(axis=0), np.exp(z) - t
-    size, within = np.abs(z - t), np.clip(z - t, -delta, delta)
+    size, within = np.abs(z - t), np.clip(z - t, -parameter, parameter)
     losses, gradient = {
         SQUARED: (size**2 / 2, z - t),
         ABSOLUTE: (size, np.sign(z - t)),

@@ -24,7 +24,7 @@ from truesparse.kernels.update import BLOCK, adam_block, sgd_block
 
 
 @inner
-def _loss_of_tile(outputs, a, stride, column, n_lanes, batch, kind, delta, classes, values, weights, losses):
+def _loss_of_tile(outputs, a, stride, column, n_lanes, batch, kind, parameter, classes, values, weights, losses):
     """Replace the sums of a tile by the gradient of the loss, and write the losses of its samples."""
     stop = max(column, min(batch, column + n_lanes))
     first = outputs[fields.OUTPUTS]
@@ -32,16 +32,16 @@ def _loss_of_tile(outputs, a, stride, column, n_lanes, batch, kind, delta, class
     rows[:, stop : column + n_lanes] = a.dtype.type(0)  # errors of lanes without a sample
     z, losses = rows[:, column:stop], losses[column:stop]
     if kind == SOFTMAX:
-        softmax_cross_entropy(z, classes[column:stop], z, losses)
+        softmax_cross_entropy(z, classes[column:stop], parameter, z, losses)
     else:
-        losses_of_outputs_part(kind, delta, z, values[column:stop], z, losses)
+        losses_of_outputs_part(kind, parameter, z, values[column:stop], z, losses)
     weigh_part(z, losses, weights[column:stop], batch)
 
 
 @inner
 def _passes_of_tile(
     table, slopes, backward_slopes, params, gradient, a, masks, kept, dropout, stride, index, width, column, adds,
-    x, rows, kind, delta, classes, values, weights, losses,
+    x, rows, kind, parameter, classes, values, weights, losses,
 ):  # fmt: skip
     """Read the samples of one tile, and compute their losses and their share of the gradient."""
     n_layers, n_lanes = table.shape[0], len(width) * CHUNK
@@ -50,7 +50,7 @@ def _passes_of_tile(
     for i in range(n_layers):
         forward_part(table[i], slopes[i], params, a, masks, kept, dropout, stride, True, index, width, column, 0, 1)
     outputs = table[n_layers - 1]
-    _loss_of_tile(outputs, a, stride, column, n_lanes, rows.size, kind, delta, classes, values, weights, losses)
+    _loss_of_tile(outputs, a, stride, column, n_lanes, rows.size, kind, parameter, classes, values, weights, losses)
     bias_gradient_part(outputs, gradient, a, stride, width, column, adds, 0, 1)
     for i in range(n_layers - 1, -1, -1):
         backward_part(
@@ -62,7 +62,7 @@ def _passes_of_tile(
 @parallel
 def train_steps(
     table, slopes, backward_slopes, params, gradients, a, masks, kept, dropout, first_step, stride, index, width,
-    n_tiles, x, rows, batch_size, kind, delta, classes, values, weights, moments, squares, numbers, alpha,
+    n_tiles, x, rows, batch_size, kind, parameter, classes, values, weights, moments, squares, numbers, alpha,
     n_penalised, tiny, losses, n_parts,
 ):  # fmt: skip
     """Make a step for every row of `numbers`; `params`, `moments` and `squares` are updated in place.
@@ -76,7 +76,7 @@ def train_steps(
     first_step : int, number of the first step, from which the draws of dropout follow
     x : (n_samples, n_features), C-contiguous
     rows : (at most n_steps · batch_size,) int64, in range: the rows of x of one step after the other
-    kind, delta : of the loss, see `truesparse.kernels.losses`
+    kind, parameter : of the loss, see `truesparse.kernels.losses`
     classes, values : (rows.size,) integers for `SOFTMAX`, else (rows.size, n_outputs); the other one is of size 0
     weights : (rows.size,) float64, or of size 0
     moments, squares : (n_params,), of SGD the velocity and of size 0; of Adam the two moments
@@ -97,7 +97,7 @@ def train_steps(
                 _passes_of_tile(
                     table, slopes, backward_slopes, params, gradients[min(tile, n_buffers - 1)], a,
                     fields.of_tile(masks, tile, n_tiles), fields.of_tile(kept, tile, n_tiles), drawn,
-                    stride, index, width, tile * n_lanes, tile > 0 and n_buffers == 1, x, own_rows, kind, delta,
+                    stride, index, width, tile * n_lanes, tile > 0 and n_buffers == 1, x, own_rows, kind, parameter,
                     own_classes, own_values, own_weights, losses[step],
                 )  # fmt: skip
         for block in prange((params.size + BLOCK - 1) // BLOCK):

@@ -55,7 +55,11 @@ class Loss(ABC):
     of_classes = False  # whether targets are classes or labels
     not_below_0 = False  # whether targets must not be negative, and are scaled by their mean alone
     kind: ClassVar[int | None] = None  # of losses that kernels know, see `truesparse.kernels.losses`
-    delta: float = 1.0  # of `Huber`
+
+    @property
+    def parameter(self) -> float:
+        """The number that its kernel takes, such as a threshold."""
+        return 0.0
 
     def predictions(self, z: FloatArray) -> FloatArray:
         """Return the predictions p, same shape as `z`: the sums themselves, unless a subclass has another function."""
@@ -81,39 +85,56 @@ class _LossOfOutputs(Loss):
     def of_samples(self, z, values, gradient):
         """Return the losses, and write their gradient."""
         losses = np.empty(z.shape[1])
-        kernels.losses_of_outputs(self.kind, float(self.delta), z, values, gradient, losses)
+        kernels.losses_of_outputs(self.kind, float(self.parameter), z, values, gradient, losses)
         return losses
 
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropy(Loss):
-    """Cross-entropy of exactly one of several classes."""
+    """Cross-entropy of exactly one of several classes.
+
+    With label smoothing, the gradient is that for targets in which this share is spread evenly over the classes
+    (Szegedy et al., "Rethinking the inception architecture for computer vision", 2016, §7). The loss is that without,
+    so that losses can be compared.
+    """
 
     out_activation = "softmax"
     of_classes = True
     kind: ClassVar[int] = kernels.SOFTMAX
+    smoothing: float = 0.0
+
+    @property
+    def parameter(self):
+        """The smoothing, for the kernels."""
+        return self.smoothing
 
     def predictions(self, z):
         """Return the probabilities of the classes, same shape as `z`."""
         # Rows with gaps between them, as a workspace has, so that training and this share a compiled kernel.
         probabilities = np.empty((len(z), z.shape[1] + 1), dtype=z.dtype)[:, :-1]
-        kernels.softmax_cross_entropy(z, np.empty(0, dtype=np.int64), probabilities, np.empty(0))
+        kernels.softmax_cross_entropy(z, np.empty(0, dtype=np.int64), 0.0, probabilities, np.empty(0))
         return probabilities
 
     def of_samples(self, z, values, gradient):
         """Return the losses, and write their gradient."""
         losses = np.empty(z.shape[1])
-        kernels.softmax_cross_entropy(z, values, gradient, losses)
+        kernels.softmax_cross_entropy(z, values, float(self.smoothing), gradient, losses)
         return losses
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(_LossOfOutputs):
-    """Cross-entropy of any number of labels, summed over the labels."""
+    """Cross-entropy of any number of labels, summed over the labels; smoothed towards ½ for the gradient."""
 
     kind: ClassVar[int] = kernels.BINARY
     out_activation = "logistic"
     of_classes = True
+    smoothing: float = 0.0
+
+    @property
+    def parameter(self):
+        """The smoothing, for the kernels."""
+        return self.smoothing
 
     def predictions(self, z):
         """Return the probability of each label, same shape as `z`."""
@@ -146,6 +167,11 @@ class Huber(_LossOfOutputs):
 
     kind: ClassVar[int] = kernels.HUBER
     delta: float = 1.0
+
+    @property
+    def parameter(self):
+        """The threshold, for the kernels."""
+        return self.delta
 
     def __post_init__(self):
         check_number("delta", self.delta, 0, without=0)

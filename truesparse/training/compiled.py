@@ -86,7 +86,7 @@ class CompiledSteps:
             train_steps(
                 batch.table.rows, network.passes.slopes, batch.slopes, network.params, self._buffers(batch.table),
                 *batch.arrays, (np.uint64(draws.key), *workspace.dropout[1:]), draws.step, workspace.shape.stride,
-                batch.table.index, *batch.tiles, X, rows, n, recipe.loss.kind, float(recipe.loss.delta),
+                batch.table.index, *batch.tiles, X, rows, n, recipe.loss.kind, float(recipe.loss.parameter),
                 classes, values, _NOTHING[0] if weights is None else weights[samples], moments, squares, numbers,
                 network.dtype.type(recipe.alpha), network.n_weights, smallest_normal(network.dtype), losses,
                 n_parts,
