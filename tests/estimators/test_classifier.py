@@ -115,6 +115,19 @@ def test_the_decision_between_two_classes_is_the_log_odds_of_the_second():
     assert_allclose(log_p[:, 1] - log_p[:, 0], decision, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("labels", [False, True])
+def test_label_smoothing_bounds_how_sure_a_network_becomes(labels):
+    """Of two classes, the best answer to a target of which a fifth is spread evenly is 0.9."""
+    X = np.repeat(np.eye(2), 100, axis=0)
+    y = X[:, [0]].astype(int).repeat(2, axis=1) if labels else X[:, 0]
+    options = {"max_iter": 300, "n_iter_no_change": np.inf, "alpha": 0.0, "dropout": 0.0, "random_state": 0}
+    model = SparseMLPClassifier((20,), epsilon=5, label_smoothing=0.2, **options).fit(X, y)
+    p = model.predict_proba(X)[:, 1]
+    assert_allclose(p, np.where(X[:, 0] == 1, 0.9, 0.1), atol=0.003)
+    loss = -np.log(0.9) * (2 if labels else 1)  # without smoothing, so that losses can be compared
+    assert model.loss_curve_[-1] == pytest.approx(loss, rel=0.01)
+
+
 def test_logarithms_of_probabilities_that_round_to_0_and_1():
     X, y = make_classification(200, random_state=0)
     model = small(max_iter=30).fit(X, y)

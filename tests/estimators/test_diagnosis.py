@@ -23,7 +23,7 @@ from truesparse.network.losses import (
     Weighted,
 )  # fmt: skip
 
-NO_BETTER = "no better than a constant"
+NO_BETTER = "better than a constant"
 rng = np.random.default_rng(0)
 X = rng.standard_normal((300, 5))
 y = (X[:, 0] + X[:, 1] > 0).astype(int)
@@ -73,6 +73,14 @@ def test_features_that_are_not_scaled_are_named(names):
     assert ("'d' (mean 1.7e+09, deviation" if names else "3 (mean 1.7e+09, deviation") in message
     assert "StandardScaler()" in message
     assert "more" not in message
+
+
+def test_hardly_better_because_features_are_not_scaled():
+    """Only with this cause: targets may hardly depend on any feature."""
+    weak = (X[:, 0] + 6 * rng.standard_normal(300) > 0).astype(int)
+    model = SparseMLPClassifier(**SMALL | {"max_iter": 3}, learning_rate_init=1e-3)
+    assert not warnings_of(model, X / 5, weak)
+    assert "hardly better" in the_warning(model, np.column_stack([X / 5, rng.normal(0, 1e-4, 300)]), weak)
 
 
 def test_three_features_are_named_the_worst_first():

@@ -7,6 +7,7 @@ import sklearn
 from helpers import assert_same_run
 from numpy.testing import assert_allclose
 from scipy.sparse import csr_array
+from scipy.special import softmax
 from sklearn.datasets import make_classification
 from sklearn.metrics import get_scorer, log_loss, make_scorer, max_error, median_absolute_error
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -59,13 +60,25 @@ def test_the_best_epoch_comes_back(kind):
     assert_allclose(model.score(X_val, y_val, WEIGHTS), scores[np.argmin(losses)], rtol=1e-6)
 
 
-def test_the_loss_as_score():
+@pytest.mark.parametrize("n_samples", [49, 60])
+def test_the_loss_as_score(n_samples):
+    """From 50 samples on, a temperature lowers the loss of the best epoch as far as it can."""
+    aside, of_aside, weights = X_val[:n_samples], y_val[:n_samples], WEIGHTS[:n_samples]
     model = SparseMLPClassifier(**SMALL, early_stopping=True, scoring="loss", learning_rate_init=0.05)
-    model.fit(X, y, X_val=X_val, y_val=y_val, sample_weight_val=WEIGHTS)
+    model.fit(X, y, X_val=aside, y_val=of_aside, sample_weight_val=weights)
     losses = model.history_["validation_loss"]
     assert model.history_["validation_score"] == [-loss for loss in losses]
     assert min(losses) < losses[-1]
-    assert_allclose(log_loss(y_val, model.predict_proba(X_val), sample_weight=WEIGHTS), min(losses), rtol=1e-5)
+
+    def loss(temperature):
+        proba = softmax(model.predict_log_proba(aside) / temperature, axis=1)
+        return log_loss(of_aside, proba, sample_weight=weights)
+
+    if n_samples < 50:
+        assert_allclose(loss(1), min(losses), rtol=1e-5)
+    else:
+        assert loss(1) < min(losses)
+        assert loss(1) <= min(map(loss, np.geomspace(0.8, 1.25, 20))) + 1e-6
 
 
 @pytest.mark.parametrize("scoring", ["balanced_accuracy", "neg_log_loss", get_scorer("f1_macro")])

@@ -18,6 +18,7 @@ CASES = {
     "classes, adam": (SparseMLPClassifier, CLASSES, {}),
     "labels, sgd, set": (SparseMLPClassifier, LABELS, {"solver": "sgd", "evolution": "set"}),
     "squared error, float64": (SparseMLPRegressor, NUMBERS, {"dtype": "float64", "evolution": "rigl"}),
+    "smoothed labels": (SparseMLPClassifier, CLASSES, {"label_smoothing": 0.1}),
     "huber, no dropout": (SparseMLPRegressor, NUMBERS, {"loss": "huber", "dropout": 0.0}),
     "absolute error": (SparseMLPRegressor, NUMBERS, {"loss": "absolute_error"}),
     "poisson": (SparseMLPRegressor, NUMBERS, {"loss": "poisson", "activation": "all_relu"}),

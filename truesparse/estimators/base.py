@@ -29,6 +29,7 @@ from truesparse.storage import refuse_missing
 from truesparse.training.events import Callback, watching
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import new_network
+from truesparse.training.temperature import FEWEST_SAMPLES
 from truesparse.training.trainer import Start, Trainer
 from truesparse.training.validation import Validation
 
@@ -128,22 +129,26 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             trainings = Trainings()
             with threads(effective_n_jobs(self.n_jobs)), stop_on_interrupt(trainings.stop, self):
-                finds_epochs = self.max_iter is None and aside is None and not (in_parts or isinstance(X, Source))
+                calibrates = self.early_stopping and aside is not None and aside.size >= FEWEST_SAMPLES
+                calibrates = calibrates and self.scoring in (None, "loss")  # other scores decide by themselves
+                begins = not goes_on or (start is Start.RESUMED and self._run.state.progress.plan_epoch == 0)
+                finds_epochs = begins and self.max_iter is None and aside is None and not isinstance(X, Source)
+                finds_epochs = finds_epochs and not in_parts
                 finds_epochs = finds_epochs and epochs.can_be_found(samples.size, self._stratify(samples.values))
+                if calibrates or finds_epochs:
+                    recipe = replace(recipe, loss=self._smoothed(recipe.loss))
                 if goes_on:
                     before = self._run.copy()
                     network, state = before.network, before.state
                     if self.max_iter is None and start is Start.RESUMED:
                         recipe = replace(recipe, n_epochs=state.progress.planned_epochs)
-                        if finds_epochs and state.progress.plan_epoch == 0:
-                            recipe = replace(recipe, loss=self._smoothed(recipe.loss))
                 else:
                     if finds_epochs:
                         recipe = self._with_epochs(recipe, samples, seed, trainings)
                     network, state = new_network(recipe, source, self._n_outputs(), seed=seed), None
                 trainer = trainings.begin(Trainer(network, recipe, source, seed=seed, state=state))
                 run = Run(network, trainer.state, seed, shape)
-                trainer.validation = self._validation(aside, run, decides=self.early_stopping)
+                trainer.validation = self._validation(aside, run, calibrates=calibrates)
                 trainer.callbacks, done = self._watchers(trainer, run, (X, y, sample_weight), start)
                 write_checkpoint = checkpoint_writer(self, run, trainer, data) if writes else None
                 with watching(trainer.callbacks, write_checkpoint):
@@ -256,7 +261,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _with_epochs(self, recipe, samples, seed, trainings):
         """Return the recipe with the epochs and the temperature that suit the samples, see `epochs`."""
-        recipe, halves = replace(recipe, loss=self._smoothed(recipe.loss)), self._divide(samples, 0.5, seed)
+        halves = self._divide(samples, 0.5, seed)
 
         def judged(n_epochs):
             return [
@@ -286,7 +291,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         kept, aside = train_test_split(numbers, test_size=share, random_state=seed, stratify=classes)
         return samples[kept], samples[aside]
 
-    def _validation(self, samples, run, *, decides):
+    def _validation(self, samples, run, *, calibrates):
         if samples is None:
             return None
         score: Score | None = self._score_predictions
@@ -297,7 +302,10 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             in_training._run = run
             in_training.__dict__.pop("feature_names_in_", None)  # the samples have lost their names
             score = scorer_of(self.scoring, in_training, samples)
-        return Validation(samples.with_target(), score, decides=decides, by_loss=self.scoring is None)
+        return Validation(
+            samples.with_target(), score,
+            decides=self.early_stopping, by_loss=self.scoring is None, calibrates=calibrates,
+        )  # fmt: skip
 
 
 @contextmanager

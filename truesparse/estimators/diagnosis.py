@@ -1,4 +1,4 @@
-"""Networks that predict no better than a constant, and why as far as it can be seen."""
+"""Networks that predict hardly better than a constant, and why as far as it can be seen."""
 
 from collections.abc import Sequence
 
@@ -14,15 +14,17 @@ from truesparse.training.state import EpochRecord
 from truesparse.training.trainer import Trainer
 
 _N_SAMPLES = 1000  # that are looked at, at most
-_SUSPICIOUS = 0.8  # training loss in multiples of the constant's; below, the network itself is not looked at
+_SUSPICIOUS = 0.8  # loss, in multiples of the constant's, that has to be explained by features that are not scaled
 _CONSTANT = 1e-6  # loss below which the targets count as constant, so that nothing else can be learnt
-_SMALLEST_DEVIATION, _LARGEST_DEVIATION, _FARTHEST_MEAN = 0.01, 100.0, 10.0  # the last one in deviations
+_SMALLEST_DEVIATION, _LARGEST_DEVIATION, _FARTHEST_MEAN = 0.01, 10.0, 10.0  # the last one in deviations
 _MOST_NAMED = 3
 _OVERSHOT = 10.0  # training loss, in multiples of the constant's, that too large steps alone explain
 
 
 def failure(trainer: Trainer, kept: EpochRecord, names: Sequence[str] | None) -> str | None:
     """Return a warning if the network predicts its training samples no better than a constant, otherwise None.
+
+    If features are not scaled, a little better is not enough. (Some targets hardly depend on any feature.)
 
     `kept` is the record of the epoch that the network is from; `names` are those of the features.
     """
@@ -35,17 +37,19 @@ def failure(trainer: Trainer, kept: EpochRecord, names: Sequence[str] | None) ->
     source = source.subset(samples)
     z = forward_all(network, source)
     reached = loss(z, target, z)
-    if reached < constant:
+    unscaled = _unscaled_features(source, names)
+    if reached < constant * (1 if unscaled is None else _SUSPICIOUS):
         return None
     cause = (
         _no_path(network)
-        or _unscaled_features(source, names)
+        or unscaled
         or _too_large_steps(trainer, constant)
         or _too_few_epochs(trainer)
         or "More epochs (max_iter), a lower learning_rate_init, more weights (epsilon) or other features may help."
     )
+    degree = "no" if reached >= constant else "hardly"
     return (
-        f"The network predicts the training data no better than a constant: its loss is {reached:.4g}, that of the "
+        f"The network predicts the training data {degree} better than a constant: its loss is {reached:.4g}, that of the "
         f"best constant {constant:.4g}. {cause}"
     )
 

@@ -75,10 +75,10 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     max_iter : int or None, default=None
         Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``. None
         means 25, 50, 100 or 200, whichever suits the data: of 50 to 10,000 samples, networks of two halves judge each
-        other first. For classification, they also tell by which temperature probabilities must be softened (see
-        `truesparse.estimators.epochs`). That takes up to twice as long as the training itself. None means 200, without
-        a temperature, for other numbers of samples, a source, a class with a single sample, `early_stopping`,
-        ``partial_fit``, and a `warm_start` of a fitted network.
+        other first (see `truesparse.estimators.epochs`). For classification, they also tell the temperature that makes
+        probabilities as sure as they should be. That takes up to twice as long as the training itself. None means 200
+        for other numbers of samples, a source, a class with a single sample, `early_stopping`, ``partial_fit``, and a
+        `warm_start` of a fitted network.
     shuffle : bool, default=True
         Whether every epoch takes the samples in a new order.
     random_state : int, RandomState instance or None, default=None
@@ -95,7 +95,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     early_stopping : bool, default=False
         If True, set `validation_fraction` of the data aside, unless ``fit`` is given validation data; stop when their
         loss has not improved by more than `tol` for `n_iter_no_change` epochs, and keep the network of the best epoch.
-        Not used by ``partial_fit``. If False, stop when the training loss has not improved by more than `tol` for
+        For classification, 50 or more of these samples also tell the temperature, unless `scoring` is another than the
+        loss. Not used by ``partial_fit``. If False, stop when the training loss has not improved by more than `tol` for
         `n_iter_no_change` epochs in which no connection was replaced.
     scoring : str, callable or None, default=None
         Scorer of the validation data or its name, or ``"loss"`` for minus their loss, which decides when to stop and is

@@ -21,6 +21,7 @@ class Validation:
     score: Callable[[FloatArray, Target], float] | None = None
     decides: bool = True
     by_loss: bool = False  # the loss decides, whatever the score is
+    calibrates: bool = False  # it gives the trained network its temperature
 
     def value(self, record: EpochRecord) -> float:
         """Return what is better the higher it is."""
