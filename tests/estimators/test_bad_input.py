@@ -49,7 +49,7 @@ PARAMETERS = {
     "dtype": ["float16", "int"],
     "callbacks": ["print", 3, [None], [EpochPrinter]],
 }
-OF_CLASSIFIER = {"class_weight": ["even", [1, 2], 2.0]}
+OF_CLASSIFIER = {"class_weight": ["even", [1, 2], 2.0], "label_smoothing": [-0.1, 1.0, "some", np.nan]}
 OF_REGRESSOR = {"loss": ["deviance", 3, None, SquaredError, SoftmaxCrossEntropy()]}
 
 

@@ -229,7 +229,9 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             decides = trainer.validation is not None and trainer.validation.decides
             kept = max(records, key=trainer.validation.value) if decides else records[-1]
             names = getattr(self, "feature_names_in_", None)
-            if (failure := diagnosis.failure(trainer, kept, names)) is not None:
+            with threads(1):
+                failure = diagnosis.failure(trainer, kept, names)
+            if failure is not None:
                 warn(failure)
 
     def _warn_if_topology_never_changed(self, trainer, records):
