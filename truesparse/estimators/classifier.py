@@ -6,12 +6,12 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.labels import class_weights, distinct, restored, shown, stored
+from truesparse.estimators.parameters import Choice, explained
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
 from truesparse.storage import ModelFormatError
 from truesparse.storage.head import Head
@@ -138,6 +138,19 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         the thresholds and right slope. Other activations have none.
     n_iter_, loss_curve_ : int, list of float
         Epochs that have been trained, and the mean training loss of each.
+    loss_, best_loss_ : float
+        Mean training loss of the last epoch, and the lowest of all epochs.
+    validation_scores_, best_validation_score_ : list of float, float
+        Validation score of every epoch, and the highest one. Only with validation data, also those that
+        `early_stopping` sets aside.
+    best_epoch_ : int
+        Epoch of the last ``fit``, counted from 1 over all fits, with the lowest validation loss, or with the best score
+        if `scoring` is given. With `early_stopping`, the network is that of this epoch, unless units were removed
+        later. Only with validation data.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Layers of units, the inputs and the outputs included; output units; their activation.
+    n_weights_ : int
+        Stored weights, without biases.
     history_ : dict of list
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation
@@ -170,9 +183,10 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseSparseMLP._parameter_constraints,
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_weight": [dict, Choice("balanced"), None],
     }
 
+    @explained
     def __init__(
         self,
         hidden_layer_sizes=(1000, 1000, 1000),

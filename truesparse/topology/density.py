@@ -42,7 +42,8 @@ def erdos_renyi(shapes, epsilon):
         smallest = 0.5 / min(sum(shape) for shape in shapes)
         raise ValueError(
             f"epsilon={epsilon!r} leaves a layer without a single connection; for the layer shapes "
-            f"(fan_out, fan_in) {shapes} it must be at least {smallest!r}."
+            f"(fan_out, fan_in) {shapes} it must be at least {smallest!r}. MLPClassifier's epsilon is another thing: "
+            "here, that is solver=truesparse.training.Adam(eps=1e-8)."
         )
     return counts
 
