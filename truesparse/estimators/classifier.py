@@ -36,7 +36,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         `truesparse.Evolution` has other values, or rules of your own.
     epsilon, density : float, default=None
         A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
-        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1.
+        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1. (Adam's
+        constant, which MLPClassifier calls epsilon, is ``solver=truesparse.training.Adam(eps=1e-8)``.)
     drop_fraction : float in [0, 1], default=None
         Share of each layer's connections that an update replaces. None means the method's own: 0.3 (0.5 for
         ``"ctre_sim"``), annealed to 0 at three quarters of the training.

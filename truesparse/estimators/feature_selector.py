@@ -124,8 +124,8 @@ class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
             if self.strategy == "neuron_evolution" and n_selected < X.shape[1] and self.scores_.all():
                 warn(
                     f"strategy='neuron_evolution' removed none of the {X.shape[1]} features: the first layer has so "
-                    "many weights that they need all features, or the training was too short. Lower epsilon or density, "
-                    "choose a topology_init other than 'full', or raise max_iter."
+                    "many weights that they need all features, or the training was too short. Lower epsilon or "
+                    "density, choose a topology_init other than 'full', or raise max_iter."
                 )
             self.ranking_ = np.empty(X.shape[1], dtype=np.int64)
             self.ranking_[np.argsort(-self.scores_, kind="stable")] = np.arange(1, X.shape[1] + 1)
