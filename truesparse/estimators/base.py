@@ -18,6 +18,7 @@ from truesparse.estimators import diagnosis, epochs
 from truesparse.estimators.checkpoints import checkpoint_writer, read_checkpoint
 from truesparse.estimators.epochs import Trainings
 from truesparse.estimators.fitted import FittedSparseMLP
+from truesparse.estimators.labels import shown
 from truesparse.estimators.parameters import TIMING
 from truesparse.estimators.recipes import hidden_sizes, make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
@@ -242,11 +243,15 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         try:
             samples, aside = self._divide(samples, self.validation_fraction, seed)
         except ValueError:
-            of_each = "" if self._stratify(samples.values) is None else " of each class"
+            of_each = ""
+            if (classes := self._stratify(samples.values)) is not None:
+                labels, counts = np.unique(classes, return_counts=True)
+                single = f" (there is a single one of {shown(labels[counts == 1])})" if counts.min() == 1 else ""
+                of_each = f" of each class{single}"
             raise ValueError(
-                f"early_stopping=True cannot set {asked} of {n_samples} samples aside: at least one sample"
-                f"{of_each} must be aside, and one in the rest. Raise validation_fraction, give fit more samples or "
-                "X_val and y_val, or choose early_stopping=False."
+                f"early_stopping=True cannot set {asked} of {n_samples} samples aside: at least one sample{of_each} "
+                "must be aside, and one in the rest. Raise validation_fraction, give fit more samples or X_val and "
+                "y_val, or choose early_stopping=False."
             ) from None
         self._check_enough_to_score(f"{asked} sets {aside.size} of {n_samples} samples aside", aside)
         return samples, aside
