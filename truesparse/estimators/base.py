@@ -78,7 +78,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             activations looks at all other samples alike.
         X_val, y_val, sample_weight_val : as `X`, `y` and `sample_weight`, default=None
             Validation data in place of a part of `X`. Their loss and score are recorded in `history_`. A
-            ``Pipeline(transform_input=["X_val"])`` transforms them like `X`.
+            ``Pipeline(transform_input=["X_val"])`` transforms them like `X`. Searches cut them like `X` if they have as
+            many rows.
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and data. The
             rest of that fit is done, with the same bytes as if it had never stopped. `n_jobs`, `verbose` and

@@ -120,6 +120,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Objects that watch the training, see `truesparse.callbacks`; those of scikit-learn go into ``set_callbacks``.
     class_weight : dict or "balanced", default=None
         Factors by which the weights of training samples are multiplied, by class; 1 for classes that a dict leaves out.
+        Classes of weight 0 are left out of the training and of the part that `early_stopping` sets aside.
         ``"balanced"`` gives all classes that occur the same total weight. Validation loss and score are not weighted by
         class: choose a `scoring` such as ``"balanced_accuracy"``. Not allowed for multilabel `y`.
 
