@@ -45,7 +45,7 @@ encoded = make_column_transformer(
 model = make_pipeline(encoded, SparseMLPClassifier((100, 100), max_iter=40, random_state=0))
 search = GridSearchCV(model, {"sparsemlpclassifier__epsilon": [1, 5, 20]}, cv=3).fit(X_train, y_train)
 network = search.best_estimator_[-1]
-print(f"{search.best_params_}: accuracy {search.score(X_test, y_test):.3f}, {network.n_weights_:,} weights")
+print(f"{search.best_params_}: accuracy {search.score(X_test, y_test):.3f}, {network.n_parameters_:,} numbers")
 
 # %%
 # Plot the training loss, which `loss_curve_` has for every epoch.

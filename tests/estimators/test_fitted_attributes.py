@@ -15,7 +15,7 @@ SMALL = {"hidden_layer_sizes": (30, 20), "epsilon": 3, "max_iter": 12, "update_e
 PAIRS = [(SparseMLPClassifier, MLPClassifier), (SparseMLPRegressor, MLPRegressor)]
 NAMES = [
     "loss_", "best_loss_", "validation_scores_", "best_validation_score_", "best_epoch_", "n_layers_", "n_outputs_",
-    "out_activation_", "n_weights_",
+    "out_activation_", "n_parameters_",
 ]  # fmt: skip
 
 
@@ -41,7 +41,9 @@ def test_they_mean_the_same(kind, of_scikit_learn):
                 assert model.best_loss_ == min(model.loss_curve_)
         assert ours.out_activation_ == theirs.out_activation_
     assert ours.best_loss_ == min(ours.loss_curve_)
-    assert ours.n_weights_ == sum(coef.nnz for coef in ours.coefs_)
+    assert ours.n_parameters_ == sum(coef.nnz for coef in ours.coefs_) + 30 + 20 + ours.n_outputs_
+    srelu = kind(**SMALL, activation="srelu").fit(X, y)
+    assert srelu.n_parameters_ == ours.n_parameters_ + sum(params.size for params in srelu.activation_params_)
 
 
 def test_before_a_fit_and_without_validation_data_some_are_not_there(kind):

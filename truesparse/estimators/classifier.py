@@ -151,8 +151,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         later. Only with validation data.
     n_layers_, n_outputs_, out_activation_ : int, int, str
         Layers of units, the inputs and the outputs included; output units; their activation.
-    n_weights_ : int
-        Stored weights, without biases.
+    n_parameters_ : int
+        Stored numbers that are trained: weights, biases and what activations learn.
     history_ : dict of list
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation

@@ -225,9 +225,9 @@ class FittedSparseMLP(InputChecks, Parameters):
         return self._make_loss().out_activation
 
     @property
-    def n_weights_(self):
-        """Stored weights, without biases."""
-        return self._fitted("n_weights_").network.n_weights
+    def n_parameters_(self):
+        """Stored numbers that are trained: weights, biases and what activations learn."""
+        return self._fitted("n_parameters_").network.params.size
 
     @property
     def history_(self):
