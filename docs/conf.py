@@ -76,6 +76,7 @@ PAGES = {
     "stress/README.md": "benchmarks/stress.md",
     "benchmarks/results/methods/report.md": "study.md",
     "CONTRIBUTING.md": "contributing.md",
+    "docs/guide/mlpclassifier.md": "guide/mlpclassifier.md",  # from README.md
     "SECURITY.md": "security.md",
 }
 

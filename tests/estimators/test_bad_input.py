@@ -358,5 +358,6 @@ def test_a_validation_part_without_a_score(data):
 def test_validation_part_too_small_for_its_classes(data):
     X, y = data
     rare = np.where(np.arange(40) == 0, 3, y)
-    with pytest.raises(ValueError, match="least populated class"):
+    message = r"sample of each class \(there is a single one of \[3\]\) must be .* or X_val and y_val"
+    with pytest.raises(ValueError, match=message):
         SparseMLPClassifier((10,), epsilon=5, early_stopping=True).fit(X, rare)

@@ -196,3 +196,11 @@ def test_what_is_not_allowed_is_named_and_changes_nothing(selector, y, message, 
 def test_not_fitted(data):
     with pytest.raises(NotFittedError):
         SparseFeatureSelector().transform(data[0])
+
+
+def test_neuron_evolution_with_a_full_first_layer_warns_that_it_removed_nothing():
+    X, y = np.random.default_rng(0).standard_normal((60, 8)), np.arange(60) % 2
+    for settings in ({"topology_init": "full"}, {"density": 1.0}):
+        network = SparseMLPClassifier((10,), **settings, max_iter=5)
+        with pytest.warns(UserWarning, match="strategy='neuron_evolution' removed none of the 8 features: the first"):
+            SparseFeatureSelector(2, strategy="neuron_evolution", estimator=network, random_state=0).fit(X, y)

@@ -9,10 +9,17 @@ import pytest
 from helpers import METHODS, assert_same_run
 from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import truesparse
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import (
+    SparseMLPClassifier,
+    SparseMLPEnsembleClassifier,
+    SparseMLPEnsembleRegressor,
+    SparseMLPRegressor,
+)
 from truesparse.callbacks import Checkpoint
+from truesparse.estimators import SparseFeatureSelector
 from truesparse.training import SGD, Adam
 
 X, y = make_classification(90, 12, n_informative=6, n_classes=3, random_state=0)
@@ -75,6 +82,84 @@ def test_a_first_topology_as_evolution_says_what_to_write_instead(kind, name, tm
 def test_another_name_is_refused_with_those_there_are(kind):
     with pytest.raises(ValueError, match=r"'evolution' parameter .*'cte'.*Got 'snap'"):
         kind(**SMALL, evolution="snap").fit(X, y)
+
+
+# Names and values of other libraries.
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("batch_size", "auto", "Write batch_size=200"),
+        ("learning_rate", "adaptive", "Write learning_rate='step'"),
+        ("learning_rate", "invscaling", "Write learning_rate='step'"),
+        ("learning_rate", 0.01, "Write learning_rate_init=0.01."),
+        ("solver", "lbfgs", "Write solver='adam'"),
+        ("activation", "sigmoid", "Write activation='logistic'."),
+        ("activation", "logistc", "Did you mean 'logistic'?"),
+        ("evolution", "ctr", "Did you mean 'cte'?"),
+        ("scoring", "acuracy", "Did you mean 'accuracy'?"),
+        ("update_every", "epochs", "Did you mean 'epoch'?"),
+        ("dtype", "double", "a str among ['float32', 'float64']. Got 'double' instead."),
+    ],
+)
+def test_a_value_that_is_not_allowed_says_what_to_write(kind, name, value, hint):
+    model = kind(**SMALL).set_params(**{name: value})
+    for call in (lambda: model.fit(X, y), lambda: model.partial_fit(X, y, **classes(kind))):
+        with pytest.raises(ValueError, match=rf"'{name}' parameter of {kind.__name__} must .*{re.escape(hint)}"):
+            call()
+
+
+@pytest.mark.parametrize(("loss", "meant"), [("mse", "squared_error"), ("mae", "absolute_error")])
+def test_other_names_of_losses(loss, meant):
+    with pytest.raises(ValueError, match=rf"'poisson', 'squared_error'\].* Write loss='{meant}'"):
+        SparseMLPRegressor(**SMALL, loss=loss).fit(X, y)
+
+
+def test_all_parameters_of_scikit_learns_networks_are_taken_or_say_what_to_write(kind):
+    of_scikit_learn = MLPClassifier if kind is SparseMLPClassifier else MLPRegressor
+    missing = of_scikit_learn().get_params().keys() - kind().get_params().keys()
+    assert {"beta_1", "momentum", "power_t", "max_fun"} <= missing
+    for name in missing:
+        with pytest.raises(TypeError, match=rf"{kind.__name__} has no parameter '{name}'\. Write "):
+            kind(**{name: 0.5})
+        with pytest.raises(ValueError, match=rf"{kind.__name__} has no parameter '{name}'\. Write "):
+            kind().set_params(**{name: 0.5})
+
+
+@pytest.mark.parametrize(
+    "cls", [SparseMLPClassifier, SparseMLPRegressor, SparseMLPEnsembleClassifier, SparseMLPEnsembleRegressor,
+            SparseFeatureSelector]
+)  # fmt: skip
+def test_an_unknown_name_is_refused_with_the_class_and_the_names_there_are(cls):
+    names = sorted(cls().get_params(deep=False))
+    message = f"{cls.__name__} has no parameter 'randomstate'. Did you mean 'random_state'? Its parameters are {names}."
+    with pytest.raises(TypeError, match=rf"^{re.escape(message)}$"):
+        cls(randomstate=3)
+    with pytest.raises(ValueError, match=rf"^{re.escape(message)}$"):
+        cls().set_params(randomstate=3)
+
+
+def test_parameters_of_the_network_in_the_place_of_an_ensembles():
+    with pytest.raises(TypeError, match=r"has no parameter 'epsilon'\. It is a parameter of the network: estimator="):
+        SparseMLPEnsembleClassifier(epsilon=3)
+    ensemble = SparseMLPEnsembleClassifier(SparseMLPClassifier())
+    assert ensemble.set_params(estimator__epsilon=3).estimator.epsilon == 3
+    with pytest.raises(ValueError, match=r"SparseMLPClassifier has no parameter 'seed'\. Write random_state\."):
+        ensemble.set_params(estimator__seed=3)
+
+
+def test_adams_constant_in_the_place_of_epsilon(kind):
+    with pytest.raises(ValueError, match=r"epsilon=1e-08 leaves .*MLPClassifier's epsilon is here solver="):
+        kind((20,), epsilon=1e-8).fit(X, y)
+
+
+def test_one_layer_as_an_array_without_an_axis(kind):
+    layer = SMALL | {"hidden_layer_sizes": (30,)}
+    assert_same_run(kind(**layer | {"hidden_layer_sizes": np.array(30)}).fit(X, y), kind(**layer).fit(X, y))
+    for wrong in (np.array(30.5), np.array(0), np.array("30")):
+        with pytest.raises(ValueError, match=r"hidden_layer_sizes=.* must hold positive integers only"):
+            kind(**layer | {"hidden_layer_sizes": wrong}).fit(X, y)
 
 
 # Optimisers.

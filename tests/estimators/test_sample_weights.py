@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import SparseMLPClassifier, SparseMLPEnsembleClassifier, SparseMLPRegressor
 from truesparse.training import SGD
 
 X, y = make_classification(120, 10, n_informative=6, n_classes=3, random_state=0)
@@ -165,7 +165,8 @@ def test_class_weights_in_parts():
     [
         ({0: -1.0}, y, r"class_weight\[0\]=-1.0"),
         ({0: "heavy"}, y, r"class_weight\[0\]='heavy'"),
-        ({7: 2.0}, y, r"class_weight has \['7'\], but y has \[0, 1, 2\]"),
+        ({7: 2.0}, y, r"class_weight has \[7\], but y has \[0, 1, 2\]"),
+        ({"7": 2.0}, y, r"class_weight has \['7'\], but y has \[0, 1, 2\]"),
         ({0: 0, 1: 0, 2: 0}, y, "gives every sample in y the weight 0"),
         ("balanced", np.eye(3, dtype=int)[y], "needs classes, but y holds labels"),
     ],
@@ -173,6 +174,38 @@ def test_class_weights_in_parts():
 def test_bad_class_weights(class_weight, target, message):
     with pytest.raises(ValueError, match=message):
         SparseMLPClassifier(**SMALL, class_weight=class_weight).fit(X, target)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("form", [np.asarray, csr_array])
+def test_a_class_of_weight_0_is_left_out_as_its_samples_would_be(early_stopping, form):
+    weights, settings = np.where(y == 1, 0.0, WEIGHTS), SMALL | {"early_stopping": early_stopping}
+    by_class = SparseMLPClassifier(**settings, class_weight={1: 0}).fit(form(X), y, WEIGHTS)
+    assert_same_run(by_class, SparseMLPClassifier(**settings).fit(form(X), y, weights))
+    assert by_class.classes_.tolist() == [0, 1, 2]
+    again = by_class.set_params(warm_start=True).fit(form(X), y)
+    assert again.n_iter_ > SMALL["max_iter"] or early_stopping
+
+
+def test_a_class_of_weight_0_is_left_out_of_parts_and_ensembles():
+    in_parts = [SparseMLPClassifier(**SMALL, class_weight=w) for w in ({1: 0}, None)]
+    in_parts[0].partial_fit(X, y, [0, 1, 2])
+    in_parts[1].partial_fit(X, y, [0, 1, 2], np.where(y == 1, 0.0, 1.0))
+    assert_same_run(*in_parts)
+    ensembles = [
+        SparseMLPEnsembleClassifier(SparseMLPClassifier(**SMALL, class_weight=w), n_folds=2, random_state=0)
+        for w in ({1: 0}, None)
+    ]
+    ensembles[0].fit(X, y)
+    ensembles[1].fit(X, y, np.where(y == 1, 0.0, 1.0))
+    assert np.isnan(ensembles[0].oof_predictions_[y == 1]).all()
+    assert_array_equal(*(ensemble.oof_predictions_ for ensemble in ensembles))
+    assert_array_equal(*(ensemble.predict_proba(X) for ensemble in ensembles))
+
+
+def test_weights_of_classes_and_samples_that_leave_nothing():
+    with pytest.raises(ValueError, match="gives every sample in y the weight 0"):
+        SparseMLPClassifier(**SMALL, class_weight={0: 0, 1: 0}).fit(X, y, np.where(y == 2, 0.0, 1.0))
 
 
 def test_balanced_needs_all_samples():

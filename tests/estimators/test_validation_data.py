@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import SparseMLPClassifier, SparseMLPEnsembleRegressor, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
 
 X, y = make_classification(200, 10, n_informative=6, n_classes=3, random_state=0)
@@ -148,8 +148,40 @@ def test_bad_validation_data(arguments, message):
 
 
 def test_too_few_to_score():
-    with pytest.raises(ValueError, match="X_val holds 1 samples; a score needs at least 2"):
-        SparseMLPRegressor(**SMALL).fit(X, y, X_val=X_val[:1], y_val=y_val[:1])
+    for scoring in (None, "r2"):
+        with pytest.raises(ValueError, match=r"X_val holds 1 samples; a score such as R² needs at least 2.*'loss'"):
+            SparseMLPRegressor(**SMALL, scoring=scoring).fit(X, y, X_val=X_val[:1], y_val=y_val[:1])
+    ensemble = SparseMLPEnsembleRegressor(SparseMLPRegressor(**SMALL, scoring="loss"), evolution=("set",), n_folds=1)
+    with pytest.raises(ValueError, match="X_val holds 1 samples"):  # its oof_score_ is R²
+        ensemble.fit(X, y, X_val=X_val[:1], y_val=y_val[:1])
+
+
+@pytest.mark.parametrize("scoring", ["loss", "neg_mean_absolute_error"])
+def test_one_sample_has_a_loss_and_an_error(scoring):
+    model = SparseMLPRegressor(**SMALL, scoring=scoring, early_stopping=True)
+    model.fit(X, y, X_val=X_val[:1], y_val=y_val[:1])
+    assert np.isfinite(model.validation_scores_).all()
+    assert model.best_validation_score_ == max(model.validation_scores_)
+    aside = SparseMLPRegressor(**SMALL, scoring=scoring, early_stopping=True, validation_fraction=0.001).fit(X, y)
+    assert np.isfinite(aside.validation_scores_).all()
+
+
+def test_validation_data_with_as_many_rows_as_the_rest_are_cut_by_a_search():
+    """As docs/guide/data.md warns of: scikit-learn takes them for a property of the samples."""
+    sizes = []
+
+    class Scores:
+        def __call__(self, estimator, X, y):
+            sizes.append(len(X))
+            return 0.0
+
+    n = len(X_val)
+    for rows, in_folds in ((n, n // 2), (n - 1, n - 1)):
+        sizes.clear()
+        model = SparseMLPClassifier(**SMALL | {"max_iter": 1}, scoring=Scores())
+        search = GridSearchCV(model, {"epsilon": [5]}, cv=2, scoring="accuracy")
+        search.fit(X_val, y_val, X_val=X[:rows], y_val=y[:rows])
+        assert sizes == [in_folds, in_folds, rows]
 
 
 @pytest.mark.parametrize("scoring", [make_scorer(max_error), lambda estimator, X, y: 0.0])

@@ -1,6 +1,7 @@
 """Warnings point at the line that called the estimator, not at one of this library or of scikit-learn."""
 
 import linecache
+import re
 import signal
 import warnings
 from contextlib import contextmanager
@@ -14,7 +15,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import truesparse
-from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse import (
+    SparseMLPClassifier,
+    SparseMLPEnsembleClassifier,
+    SparseMLPEnsembleRegressor,
+    SparseMLPRegressor,
+)
 from truesparse.callbacks import Checkpoint
 from truesparse.evolution import Constant, Evolution, Given, ImportancePruning
 from truesparse.runtime.warnings import warn
@@ -23,6 +29,11 @@ from truesparse.topology import Pattern
 X, y = make_classification(60, 6, n_informative=4, n_classes=3, random_state=0)
 SMALL = {"hidden_layer_sizes": (10,), "epsilon": 3, "max_iter": 1, "random_state": 0}
 NEVER_CHANGED = "The topology never changed"
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_said(monkeypatch):
+    monkeypatch.setattr("truesparse.runtime.warnings._said", set())
 
 
 @pytest.fixture(params=[SparseMLPClassifier, SparseMLPRegressor])
@@ -86,16 +97,57 @@ def test_a_pipeline(kind):
 
 
 def test_searches_and_folds(kind):
-    search = GridSearchCV(kind(**SMALL), {"alpha": [0, 1e-3]}, cv=2)
-    with warned(NEVER_CHANGED, "search.fit(", times=2 * 2 + 1):
-        search.fit(X, y)
-    with warned(NEVER_CHANGED, "cross_val_score(", times=2):
+    """They warn once, however many fits they make, and each time they are called."""
+    search = GridSearchCV(kind(**SMALL), {"max_iter": [1, 2]}, cv=2)
+    for _ in range(2):
+        with warned(NEVER_CHANGED, "search.fit("):
+            search.fit(X, y)
+    with warned(NEVER_CHANGED, "cross_val_score("):
         cross_val_score(make_pipeline(StandardScaler(), kind(**SMALL)), X, y, cv=2)
 
 
+def test_a_search_in_several_processes(kind):
+    with warned(NEVER_CHANGED, "GridSearchCV("):  # the last fit; each other process warns for itself
+        GridSearchCV(kind(**SMALL), {"alpha": [0, 1e-3]}, cv=2, n_jobs=2).fit(X, y)
+
+
 def test_one_classifier_for_each_class():
-    with warned(NEVER_CHANGED, "OneVsRestClassifier(", times=3):
+    with warned(NEVER_CHANGED, "OneVsRestClassifier("):
         OneVsRestClassifier(SparseMLPClassifier(**SMALL)).fit(X, y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_ensemble(kind, n_jobs):
+    """What several members warn of is said once, at the user's line also if they are trained in other processes."""
+    ensemble = SparseMLPEnsembleClassifier if kind is SparseMLPClassifier else SparseMLPEnsembleRegressor
+    with warned(NEVER_CHANGED, "ensemble("):
+        ensemble(kind(**SMALL), n_folds=2, n_jobs=n_jobs).fit(X, y)
+    model = ensemble(kind(**SMALL, learning_rate="cosine"), n_folds=2, n_jobs=n_jobs).partial_fit(X, y, **classes(kind))
+    with warned("The learning rate has fallen to 0", "model.partial_fit("):
+        model.partial_fit(X, y)
+
+
+def test_a_topology_that_never_changed_names_what_led_there(kind):
+    for settings, told in (
+        ({"max_iter": 1}, "in the 1 epoch (2 steps) of this training, with max_iter=1. Lower update_every, raise"),
+        ({"max_iter": 3, "update_every": 500, "batch_size": 60},
+         "in the 3 epochs (3 steps) of this training, with update_every=500, batch_size=60, max_iter=3. Lower"),
+        ({"max_iter": 1, "update_every": "epoch"}, "in the 1 epoch of this training, with update_every='epoch', max_"),
+        ({"max_iter": 1, "evolution": Evolution(schedule=Constant(update_every="epoch"))}, "in the 1 epoch of this t"),
+        ({"max_iter": 1, "update_every": "epoch"}, "max_iter=1. Raise max_iter, or choose evolution='static'."),
+    ):  # fmt: skip
+        model = kind(**SMALL | settings)
+        with pytest.warns(UserWarning, match=re.escape(told)):
+            model.fit(X, y)
+
+
+def test_nothing_is_said_of_a_topology_where_no_setting_led_there(kind):
+    """A method's name alone does not, nor do settings that have no part in when an update is due."""
+    model = kind((10,), epsilon=3, evolution="set", random_state=0, tol=1e9)  # stops after 21 epochs of 1 step
+    with warned(NEVER_CHANGED, "", times=0):
+        model.fit(X[:20], y[:20])
+    assert model.n_iter_ < 25
+    assert not np.any(model.history_["edges_replaced"])
 
 
 def test_a_layer_without_connections(kind):

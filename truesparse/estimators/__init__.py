@@ -1,9 +1,9 @@
 """Estimators with scikit-learn's interface, their files, warm-up, and feature selection.
 
 Names of scikit-learn that are not public are used where it has no public one: ``sklearn.base._fit_context``; the
-constraints of ``sklearn.utils._param_validation``; of `BaseEstimator` ``_parameter_constraints``, ``_validate_params``,
-``_repr_html_inner`` and ``_repr_mimebundle_``; ``_score_func`` of scorers; and of callbacks (1.9 or later)
-``_init_callback_context`` and the attributes ``sklearn_callbacks._MANAGED``.
+constraints of ``sklearn.utils._param_validation``; of `BaseEstimator` ``_get_param_names``, ``_parameter_constraints``,
+``_validate_params``, ``_repr_html_inner`` and ``_repr_mimebundle_``; ``_score_func`` of scorers; and of callbacks (1.9
+or later) ``_init_callback_context`` and the attributes ``sklearn_callbacks._MANAGED``.
 """
 
 from typing import TYPE_CHECKING, Any

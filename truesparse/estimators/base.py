@@ -18,9 +18,11 @@ from truesparse.estimators import diagnosis, epochs
 from truesparse.estimators.checkpoints import checkpoint_writer, read_checkpoint
 from truesparse.estimators.epochs import Trainings
 from truesparse.estimators.fitted import FittedSparseMLP
+from truesparse.estimators.labels import shown
+from truesparse.estimators.parameters import TIMING
 from truesparse.estimators.recipes import hidden_sizes, make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
-from truesparse.estimators.samples import Score, check_together, fingerprint, scorer_of
+from truesparse.estimators.samples import Score, check_enough, check_together, fingerprint, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
 from truesparse.runtime.interrupts import stop_on_interrupt
 from truesparse.runtime.threads import threads
@@ -55,10 +57,6 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         """Return the classes whose shares a split must keep, or None."""
         return None
 
-    def _class_weights(self, samples):
-        """Return factors of the weights of training samples, (n_samples,), or None."""
-        return None
-
     def _check_in_parts(self):
         """Refuse parameters that need all samples."""
 
@@ -81,7 +79,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             activations looks at all other samples alike.
         X_val, y_val, sample_weight_val : as `X`, `y` and `sample_weight`, default=None
             Validation data in place of a part of `X`. Their loss and score are recorded in `history_`. A
-            ``Pipeline(transform_input=["X_val"])`` transforms them like `X`.
+            ``Pipeline(transform_input=["X_val"])`` transforms them like `X`. Searches cut them like `X` if they have as
+            many rows.
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and data. The
             rest of that fit is done, with the same bytes as if it had never stopped. `n_jobs`, `verbose` and
@@ -232,34 +231,45 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             with threads(1):
                 failure = diagnosis.failure(trainer, kept, names)
             if failure is not None:
-                warn(failure)
+                warn(failure, once=True)
 
     def _warn_if_topology_never_changed(self, trainer, records):
         evolution = trainer.recipe.evolution
         evolves = evolution is not None and getattr(evolution.schedule, "drop_fraction", 1) != 0
         can_change = evolves and any(layer.can_change for layer in trainer.network.layers)
-        if can_change and not any(sum(record.edges_replaced) for record in records):
+        settings = self._given(TIMING)
+        if can_change and settings and not any(sum(record.edges_replaced) for record in records):
+            by_epoch = getattr(evolution.schedule, "update_every", None) == "epoch"
+            length = f"{len(records)} epoch{'s' if len(records) > 1 else ''}"
+            length += "" if by_epoch else f" ({trainer.state.progress.steps_of_plan} steps)"
             warn(
-                f"The topology never changed: no update fell into the {trainer.state.progress.steps_of_plan} steps of "
-                "this training. Lower update_every, raise max_iter, or choose evolution='static'."
+                f"The topology never changed: no update replaced a connection in the {length} of this training, with "
+                f"{', '.join(settings)}. {'Raise' if by_epoch else 'Lower update_every, raise'} max_iter, or choose "
+                "evolution='static'.",
+                once=True,
             )
 
     def _split(self, samples, seed):
         n_samples = samples.size
+        asked = f"validation_fraction={self.validation_fraction!r}"
         try:
             samples, aside = self._divide(samples, self.validation_fraction, seed)
-        except ValueError as error:
+        except ValueError:
+            of_each = ""
+            if (classes := self._stratify(samples.values)) is not None:
+                labels, counts = np.unique(classes, return_counts=True)
+                single = f" (there is a single one of {shown(labels[counts == 1])})" if counts.min() == 1 else ""
+                of_each = f" of each class{single}"
             raise ValueError(
-                f"early_stopping=True cannot set validation_fraction={self.validation_fraction!r} of {n_samples} "
-                f"samples aside: {error}"
-            ) from error
-        sets = f"validation_fraction={self.validation_fraction!r} sets {aside.size} of {n_samples} samples aside"
-        self._check_enough_to_score(sets, aside)
+                f"early_stopping=True cannot set {asked} of {n_samples} samples aside: at least one sample{of_each} "
+                "must be aside, and one in the rest. Raise validation_fraction, give fit more samples or X_val and "
+                "y_val, or choose early_stopping=False."
+            ) from None
+        self._check_enough_to_score(f"{asked} sets {aside.size} of {n_samples} samples aside", aside)
         return samples, aside
 
     def _check_enough_to_score(self, what, samples):
-        if samples.size < self._fewest_to_score:
-            raise ValueError(f"{what}; a score needs at least {self._fewest_to_score}.")
+        check_enough(what, samples, self._fewest_to_score if self.scoring in (None, "r2") else 1)
 
     def _with_epochs(self, recipe, samples, seed, trainings):
         """Return the recipe with the epochs and the temperature that suit the samples, see `epochs`."""

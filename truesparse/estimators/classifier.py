@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.labels import class_weights, distinct, restored, shown, stored
+from truesparse.estimators.parameters import Choice, explained
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
 from truesparse.storage import ModelFormatError
 from truesparse.storage.head import Head
@@ -40,7 +41,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         `truesparse.Evolution` has other values, or rules of your own.
     epsilon, density : float, default=None
         A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
-        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1.
+        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1. (Adam's
+        constant, which MLPClassifier calls epsilon, is ``solver=truesparse.training.Adam(eps=1e-8)``.)
     drop_fraction : float in [0, 1], default=None
         Share of each layer's connections that an update replaces. None means the method's own: 0.3 (0.5 for
         ``"ctre_sim"``), annealed to 0 at three quarters of the training.
@@ -124,6 +126,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Objects that watch the training, see `truesparse.callbacks`; those of scikit-learn go into ``set_callbacks``.
     class_weight : dict or "balanced", default=None
         Factors by which the weights of training samples are multiplied, by class; 1 for classes that a dict leaves out.
+        Classes of weight 0 are left out of the training and of the part that `early_stopping` sets aside.
         ``"balanced"`` gives all classes that occur the same total weight. Validation loss and score are not weighted by
         class: choose a `scoring` such as ``"balanced_accuracy"``. Not allowed for multilabel `y`.
     label_smoothing : float in [0, 1), default=None
@@ -147,6 +150,19 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         the thresholds and right slope. Other activations have none.
     n_iter_, loss_curve_ : int, list of float
         Epochs that have been trained, and the mean training loss of each.
+    loss_, best_loss_ : float
+        Mean training loss of the last epoch, and the lowest of all epochs.
+    validation_scores_, best_validation_score_ : list of float, float
+        Validation score of every epoch, and the highest one. Only with validation data, also those that
+        `early_stopping` sets aside.
+    best_epoch_ : int
+        Epoch of the last ``fit``, counted from 1 over all fits, with the lowest validation loss, or with the best score
+        if `scoring` is given. With `early_stopping`, the network is that of this epoch, unless units were removed
+        later. Only with validation data.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Layers of units, the inputs and the outputs included; output units; their activation.
+    n_parameters_ : int
+        Stored numbers that are trained: weights, biases and what activations learn.
     history_ : dict of list
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation
@@ -179,10 +195,11 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseSparseMLP._parameter_constraints,
-        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "class_weight": [dict, Choice("balanced"), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left"), None],
     }
 
+    @explained
     def __init__(
         self,
         hidden_layer_sizes=(1000, 1000, 1000),

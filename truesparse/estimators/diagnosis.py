@@ -49,8 +49,8 @@ def failure(trainer: Trainer, kept: EpochRecord, names: Sequence[str] | None) ->
     )
     degree = "no" if reached >= constant else "hardly"
     return (
-        f"The network predicts the training data {degree} better than a constant: its loss is {reached:.4g}, that of the "
-        f"best constant {constant:.4g}. {cause}"
+        f"The network predicts the training data {degree} better than a constant: its loss is {reached:.4g}, that of "
+        f"the best constant {constant:.4g}. {cause}"
     )
 
 

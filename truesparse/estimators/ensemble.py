@@ -14,9 +14,9 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from truesparse.callbacks.progress import members_display
@@ -34,9 +34,9 @@ from truesparse.estimators.ensemble_members import (
 )
 from truesparse.estimators.ensemble_weights import HeldOut, Standing, greedy
 from truesparse.estimators.inputs import InputChecks
-from truesparse.estimators.parameters import Named
+from truesparse.estimators.parameters import Choice, HelpfulParameters, Named, explained
 from truesparse.estimators.recipes import make_recipe
-from truesparse.estimators.samples import check_together, fingerprint
+from truesparse.estimators.samples import check_enough, check_together, fingerprint
 from truesparse.evolution import Evolution
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
 from truesparse.runtime.plugins import names
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
+class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
     """Base of the ensembles of classifiers and of regressors; ``_lead`` is a member that knows classes or outputs."""
 
     estimators_: list[Any]
@@ -60,13 +60,14 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
     _parameter_constraints: ClassVar[dict] = {
         "evolution": [list, tuple],
         "n_folds": [Interval(Integral, 1, None, closed="left")],
-        "combine": [StrOptions({"greedy", "mean"})],
+        "combine": [Choice("greedy", "mean")],
         "n_jobs": BaseSparseMLP._parameter_constraints["n_jobs"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "callbacks": [list, tuple, None],
     }
 
+    @explained
     def __init__(
         self,
         estimator=None,
@@ -135,6 +136,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             n_rows, samples = samples.size, samples if kept is None else samples[kept]
             if X_val is not None:
                 aside = self._samples("_val", X_val, y_val, sample_weight_val, first=False)
+                check_enough(f"X_val holds {aside.size} samples", aside, self._fewest_to_score)  # for oof_score_
             seeds = self._draw_seeds()
             folder = None if checkpoint is None else CheckpointFolder(checkpoint)
             if folder is not None:
@@ -231,7 +233,6 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
                 train, held_out = samples[np.flatnonzero(~out)], samples[np.flatnonzero(out)]
             elif aside is not None:
                 held_out = aside[np.arange(aside.size)]
-                member._check_enough_to_score(f"X_val holds {aside.size} samples", aside)
             held_out = None if held_out is None else given_source(held_out)
             tasks.append(Task(member, given_source(train), held_out, self._classes()))
         return tasks

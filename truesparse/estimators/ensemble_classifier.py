@@ -133,6 +133,9 @@ class SparseMLPEnsembleClassifier(ClassifierMixin, BaseSparseMLPEnsemble):
     def _classes(self):
         return None if self._lead._multilabel else self._lead.classes_
 
+    def _class_weights(self, samples):
+        return self._lead._class_weights(samples)
+
     def _units(self):
         return np.ones(1), np.zeros(1)
 

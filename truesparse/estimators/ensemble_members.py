@@ -5,6 +5,7 @@ A member that is done is a file of its own in the folder, so a fit that is kille
 """
 
 import copy
+import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -27,6 +28,7 @@ from truesparse.network.losses import Weighted
 from truesparse.runtime.checks import check_path
 from truesparse.runtime.interrupts import raise_on_interrupt
 from truesparse.runtime.threads import threads
+from truesparse.runtime.warnings import collecting, topic, warn
 from truesparse.storage import naming, read_archive, write_archive
 from truesparse.training.inference import forward_all
 from truesparse.training.trainer import Start
@@ -88,8 +90,19 @@ def continue_member(task: Task) -> BaseSparseMLP:
 def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
     """Yield the results of a function for each task, in order, as they come from joblib's backend.
 
-    They come all at once from a backend that cannot give them one by one.
+    They come all at once from a backend that cannot give them one by one. What several tasks warn of is said once.
     """
+    said = set()
+    for result, warnings in _results(functools.partial(collecting, function), tasks, n_jobs):
+        for message, category, once in warnings:
+            known = topic(message) if once else message
+            if known not in said:
+                warn(message, category, once=once)
+            said.add(known)
+        yield result
+
+
+def _results(function, tasks, n_jobs):
     if effective_n_jobs(n_jobs) == 1:
         yield from map(function, tasks)
         return

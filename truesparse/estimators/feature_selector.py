@@ -4,9 +4,9 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import Interval, RealNotInt
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,13 +15,15 @@ from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencod
 from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
+from truesparse.estimators.parameters import Choice, HelpfulParameters, explained
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import Confirmed, Evolution, neuron_evolution
 from truesparse.runtime.checks import refuse_masked, refuse_sparse
+from truesparse.runtime.warnings import warn
 
 
-class SparseFeatureSelector(SelectorMixin, BaseEstimator):
+class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
     """Selector of the strongest features of a sparse network, which is trained with or without targets.
 
     A feature's strength is the sum of the absolute weights of its connections, which an evolving topology moves to the
@@ -36,7 +38,8 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
         ``"strength"`` trains the estimator and ranks the features by their final strength (QuickSelection).
         ``"neuron_evolution"`` removes the weakest features during training until about as many as wanted are left
         (NeuroFS, see `truesparse.evolution.input_removal`). It needs `y` and replaces the estimator's ``evolution``.
-        Removed features have a score of 0.
+        Removed features have a score of 0. More stay if the weights of the first layer need them; all of them stay if
+        it is full, with a UserWarning.
     estimator : SparseMLPClassifier, SparseMLPRegressor or an ensemble of them, default=None
         The estimator to clone and train. None takes a regressor if `y` is continuous and a classifier otherwise (counts
         are classes), both with 100 epochs and `truesparse.evolution.Confirmed` growth between them.
@@ -85,12 +88,13 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="right"),
         ],
-        "strategy": [StrOptions({"strength", "neuron_evolution"})],
+        "strategy": [Choice("strength", "neuron_evolution")],
         "estimator": [BaseSparseMLP, BaseSparseMLPEnsemble, None],
         "random_state": ["random_state"],
         "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
     }
 
+    @explained
     def __init__(
         self, n_features_to_select=0.1, *, strategy="strength", estimator=None, random_state=None, n_jobs=None
     ):
@@ -117,6 +121,12 @@ class SparseFeatureSelector(SelectorMixin, BaseEstimator):
                 estimator.set_params(evolution=(rule,) if is_ensemble else rule)
             self.estimator_ = estimator.fit(X, y)
             self.scores_ = self.estimator_.feature_importances_
+            if self.strategy == "neuron_evolution" and n_selected < X.shape[1] and self.scores_.all():
+                warn(
+                    f"strategy='neuron_evolution' removed none of the {X.shape[1]} features: the first layer has so "
+                    "many weights that they need all features, or the training was too short. Lower epsilon or "
+                    "density, choose a topology_init other than 'full', or raise max_iter."
+                )
             self.ranking_ = np.empty(X.shape[1], dtype=np.int64)
             self.ranking_[np.argsort(-self.scores_, kind="stable")] = np.arange(1, X.shape[1] + 1)
             self.n_features_to_select_ = n_selected

@@ -1,5 +1,6 @@
 """Fitted estimators: predictions, fitted attributes, exports, and checks of data."""
 
+import math
 import os
 from abc import abstractmethod
 from typing import TYPE_CHECKING
@@ -181,6 +182,54 @@ class FittedSparseMLP(InputChecks, Parameters):
         return [record.train_loss for record in self._fitted("loss_curve_").state.history]
 
     @property
+    def loss_(self):
+        """Mean training loss of the last epoch."""
+        return self._measured("loss_", "train_loss")[-1]
+
+    @property
+    def best_loss_(self):
+        """Lowest mean training loss of an epoch."""
+        return min(self._measured("best_loss_", "train_loss"))
+
+    @property
+    def validation_scores_(self):
+        """Validation score of every epoch, NaN for epochs without validation data."""
+        return self._measured("validation_scores_", "validation_score")
+
+    @property
+    def best_validation_score_(self):
+        """Highest validation score of an epoch."""
+        return float(np.nanmax(self._measured("best_validation_score_", "validation_score")))
+
+    @property
+    def best_epoch_(self):
+        """Epoch of the last fit, counted from 1 over all, with the best validation loss or, by `scoring`, score."""
+        before = self._fitted("best_epoch_").state.progress.plan_epoch
+        sign, field = (-1, "validation_loss") if self.scoring is None else (1, "validation_score")
+        return before + 1 + int(np.nanargmax(np.multiply(sign, self._measured("best_epoch_", field, before))))
+
+    @property
+    def n_layers_(self):
+        """Layers of units, the inputs and the outputs included."""
+        return len(self._fitted("n_layers_").network.layer_sizes)
+
+    @property
+    def n_outputs_(self):
+        """Output units."""
+        return self._fitted("n_outputs_").network.layer_sizes[-1]
+
+    @property
+    def out_activation_(self):
+        """Activation of the output units: "softmax", "logistic", "identity" or "exp"."""
+        self._fitted("out_activation_")
+        return self._make_loss().out_activation
+
+    @property
+    def n_parameters_(self):
+        """Stored numbers that are trained: weights, biases and what activations learn."""
+        return self._fitted("n_parameters_").network.params.size
+
+    @property
     def history_(self):
         """Records of all epochs as lists of equal length; see `truesparse.training.state.EpochRecord`."""
         return self._fitted("history_").state.history.as_dict()
@@ -189,6 +238,14 @@ class FittedSparseMLP(InputChecks, Parameters):
     def density_(self):
         """Connections as a share of all pairs, over all layers."""
         return self._fitted("density_").network.density
+
+    def _measured(self, attribute, field, before=0):
+        """Return an entry of the records after the first ones, unless it is NaN in all."""
+        values = self._fitted(attribute).state.history.as_dict()[field][before:]
+        if all(map(math.isnan, values)):
+            lacking = "validation data" if field.startswith("validation") else "a whole epoch"
+            raise AttributeError(f"{type(self).__name__} has no attribute {attribute!r} after a fit without {lacking}.")
+        return values
 
     def _fitted(self, attribute):
         if not self.__sklearn_is_fitted__():

@@ -32,10 +32,14 @@ class InputChecks(BaseEstimator):
     def _encode(self, y, weights, classes, *, first):
         """Check the targets and encode them for the loss; if `first`, learn classes or scales from them."""
 
+    def _class_weights(self, samples):
+        """Return factors of the weights of training samples, (n_samples,), or None."""
+        return None
+
     def _samples(self, suffix, X, y, sample_weight, classes=None, *, first):
         """Check the arguments X, y and sample_weight of `fit`, or those with that suffix, and return the samples.
 
-        Those of weight 0 are left out.
+        Those of weight 0 are left out, in training data also those of classes of weight 0.
         """
         samples = self._all_samples(suffix, X, y, sample_weight, classes, first=first)
         return samples if (kept := samples.weighted) is None else samples[kept]
@@ -52,7 +56,8 @@ class InputChecks(BaseEstimator):
             source, y = self._checked_source(X, y, first=first)
         weights = checked_weights(f"sample_weight{suffix}", sample_weight, source.n_samples)
         with _naming(suffix):  # classes are there even if all their samples have weight 0, as in scikit-learn
-            return Samples(source, y, self._encode(y, weights, classes, first=first), weights)
+            samples = Samples(source, y, self._encode(y, weights, classes, first=first), weights)
+        return samples if suffix else samples.without(self._class_weights(samples))
 
     def _checked_to_predict(self, X, dtype):
         """Return X as `_checked` does, which takes longer than one sample's forward pass.

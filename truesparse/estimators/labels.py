@@ -37,14 +37,14 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, 
         labels = set(classes.tolist())
         unknown = class_weight.keys() - labels
         if unknown and labels - class_weight.keys():  # as in scikit-learn; otherwise a class is just absent from y
-            raise ValueError(f"class_weight has {sorted(map(repr, unknown))}, but y has {shown(classes)}.")
+            raise ValueError(f"class_weight has {sorted(unknown, key=repr)}, but y has {shown(classes)}.")
         of_classes = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
     else:
         counts = np.bincount(samples.values, samples.weights, minlength=classes.size)
         present = counts > 0
         of_classes = counts.sum() / (present.sum() * np.where(present, counts, 1))
     weights = of_classes[samples.values]
-    if not weights.any():
+    if not (weights if samples.weights is None else weights * samples.weights).any():
         raise ValueError(f"class_weight={class_weight!r} gives every sample in y the weight 0.")
     return weights
 

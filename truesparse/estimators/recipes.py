@@ -56,6 +56,8 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the units of the hidden layers; ValueError if one of them is no positive integer."""
+    if getattr(hidden_layer_sizes, "ndim", 1) == 0:
+        hidden_layer_sizes = [hidden_layer_sizes.item()]  # an array without an axis cannot be iterated over
     sizes = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else list(hidden_layer_sizes)
     if not all(map(is_count, sizes)):
         raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} must hold positive integers only.")

@@ -7,7 +7,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.validation import column_or_1d
 
 from truesparse.estimators.base import BaseSparseMLP
-from truesparse.estimators.parameters import Named
+from truesparse.estimators.parameters import Named, explained
 from truesparse.kernels.update import all_finite
 from truesparse.network.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, values_and_weights
 from truesparse.runtime.plugins import names, resolve
@@ -33,7 +33,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         `truesparse.Evolution` has other values, or rules of your own.
     epsilon, density : float, default=None
         A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
-        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1.
+        their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1. (Adam's
+        constant, which MLPClassifier calls epsilon, is ``solver=truesparse.training.Adam(eps=1e-8)``.)
     drop_fraction : float in [0, 1], default=None
         Share of each layer's connections that an update replaces. None means the method's own: 0.3 (0.5 for
         ``"ctre_sim"``), annealed to 0 at three quarters of the training.
@@ -139,6 +140,19 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         the thresholds and right slope. Other activations have none.
     n_iter_, loss_curve_ : int, list of float
         Epochs that have been trained, and the mean training loss of each.
+    loss_, best_loss_ : float
+        Mean training loss of the last epoch, and the lowest of all epochs.
+    validation_scores_, best_validation_score_ : list of float, float
+        Validation score of every epoch, and the highest one. Only with validation data, also those that
+        `early_stopping` sets aside.
+    best_epoch_ : int
+        Epoch of the last ``fit``, counted from 1 over all fits, with the lowest validation loss, or with the best score
+        if `scoring` is given. With `early_stopping`, the network is that of this epoch, unless units were removed
+        later. Only with validation data.
+    n_layers_, n_outputs_, out_activation_ : int, int, str
+        Layers of units, the inputs and the outputs included; output units; their activation.
+    n_parameters_ : int
+        Stored numbers that are trained: weights, biases and what activations learn.
     history_ : dict of list
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation
@@ -162,6 +176,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
 
     _parameter_constraints: ClassVar[dict] = {**BaseSparseMLP._parameter_constraints, "loss": [Named("loss"), Loss]}
 
+    @explained
     def __init__(
         self,
         hidden_layer_sizes=(1000, 1000, 1000),

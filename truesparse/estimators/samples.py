@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,13 @@ class Samples:
         """Return the chosen samples; features are not copied."""
         weights = None if self.weights is None else self.weights[chosen]
         return Samples(self.source.subset(chosen), self.y[chosen], self.values[chosen], weights)
+
+    def without(self, factors: FloatArray | None) -> "Samples":
+        """Return the samples with a weight of 0 where a factor (n_samples,) of their weights is 0."""
+        if factors is None or factors.all():
+            return self
+        weights = np.ones(self.size) if self.weights is None else self.weights
+        return replace(self, weights=np.where(factors == 0, 0.0, weights))
 
     def with_target(self, factors: FloatArray | None = None, *, relative: bool = True) -> Source:
         """Return the source with encoded targets, weights times `factors`; relative weights have a mean of 1."""
@@ -95,6 +102,15 @@ def checked_weights(name: str, weights: Any, n_samples: int) -> FloatArray | Non
     if weights.max() == 0:
         raise ValueError(f"{name} must hold a number above 0, got only zeros: no sample has a weight.")
     return None if (weights == 1).all() else weights
+
+
+def check_enough(what: str, samples: Samples, fewest: int) -> None:
+    """Refuse validation data of fewer samples than their score needs; `what` says how many there are."""
+    if samples.size < fewest:
+        raise ValueError(
+            f"{what}; a score such as R² needs at least {fewest}. One is enough for scoring='loss' or the name of an "
+            "error, such as 'neg_mean_absolute_error'."
+        )
 
 
 def check_together(X_val: Any, y_val: Any, sample_weight_val: Any) -> None:

@@ -13,7 +13,7 @@ this program has registered. A process of a parallel search may not have importe
 of a short name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import cache, partial
 from inspect import signature
@@ -93,10 +93,15 @@ def resolve(kind: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in _named[kind]:
-        close = get_close_matches(value, _named[kind], n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(value, names(kind))
         raise ValueError(f"{kind}={value!r:.200} is not registered; there are {names(kind)}.{hint}")
     return _named[kind][value][1]()
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return the question whether the closest of some names is meant, with a space in front; "" if none is close."""
+    close = get_close_matches(name, list(names), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def find(name: str) -> type | None:

@@ -40,8 +40,9 @@ def erdos_renyi(shapes, epsilon):
     counts = _rounded(shapes, epsilon)
     if min(counts) == 0:
         smallest = 0.5 / min(sum(shape) for shape in shapes)
+        other = " (MLPClassifier's epsilon is here solver=truesparse.training.Adam(eps=…))" if epsilon <= 1e-6 else ""
         raise ValueError(
-            f"epsilon={epsilon!r} leaves a layer without a single connection; for the layer shapes "
+            f"epsilon={epsilon!r} leaves a layer without a single connection{other}; for the layer shapes "
             f"(fan_out, fan_in) {shapes} it must be at least {smallest!r}."
         )
     return counts
