@@ -1,6 +1,5 @@
 """A sparse multilayer perceptron for classification, also with several labels."""
 
-import functools
 from dataclasses import replace
 from numbers import Real
 from typing import ClassVar
@@ -19,8 +18,6 @@ from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, v
 from truesparse.storage import ModelFormatError
 from truesparse.storage.head import Head
 from truesparse.training.trainer import Start
-
-_SMOOTHING = 0.1
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
@@ -302,8 +299,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     def predict_log_proba(self, X):
         """Return logarithms of `predict_proba` in float64, accurate also where a probability rounds to 0 or 1."""
         check_is_fitted(self)
-        made = log_expit if self._multilabel else functools.partial(log_softmax, axis=0)
-        return np.ascontiguousarray(self._forward(X, lambda z: made(z.astype(np.float64))).T)
+        logarithm = log_expit if self._multilabel else lambda z: log_softmax(z, axis=0)
+        return np.ascontiguousarray(self._forward(X, lambda z: logarithm(z.astype(np.float64))).T)
 
     def decision_function(self, X):
         """Return the last layer's sums z, of which `predict_proba` is the softmax, or for labels the logistic function.
@@ -355,7 +352,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
 
     def _smoothed(self, loss):
         is_none = self.label_smoothing is None and not self._multilabel
-        return replace(loss, smoothing=_SMOOTHING) if is_none else loss
+        return replace(loss, smoothing=0.1) if is_none else loss
 
     def _outputs(self, z):
         return self._make_loss().predictions(z)

@@ -8,11 +8,15 @@ changes no predicted class. Division of the last layer by T has the same effect,
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.network.losses import Loss, Target
+from truesparse.network.protocol import Network
+from truesparse.training.inference import forward_all
+from truesparse.training.validation import Validation
 
 FEWEST_SAMPLES = 50  # from which a temperature can be told
 _LOWEST, _HIGHEST = 0.5, 50.0
@@ -44,3 +48,14 @@ def lowest_loss(judged: Judged, loss: Loss) -> tuple[float, float]:
 
     found = minimize_scalar(mean_loss, bounds=np.log([_LOWEST, _HIGHEST]), method="bounded")
     return found.fun, math.exp(found.x)
+
+
+def calibrate(network: Network, loss: Loss, validation: Validation | None, temperature: float) -> None:
+    """Divide the last layer by the temperature, or by that which the validation data tell if they are meant to."""
+    if validation is not None and validation.calibrates:
+        target: Any = validation.source.target
+        _, temperature = lowest_loss([(forward_all(network, validation.source), target)], loss)
+    if temperature != 1:
+        last = network.layers[-1]
+        last.data /= temperature
+        last.bias /= temperature

@@ -32,7 +32,7 @@ from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
 from truesparse.training.sharing import STEPS_OF_TRIAL, Pace, shares_rows, useful_threads
 from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
-from truesparse.training.temperature import lowest_loss
+from truesparse.training.temperature import calibrate
 from truesparse.training.validation import Validation
 
 
@@ -162,19 +162,8 @@ class Trainer:
             self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
             self.state.optimizer_steps = best.optimizer_steps
         if not self.stop_requested:
-            self._divide_by_temperature()
+            calibrate(self.network, self.recipe.loss, self.validation, progress.temperature)
         self._notify("on_train_end")
-
-    def _divide_by_temperature(self) -> None:
-        validation, temperature = self.validation, self.state.progress.temperature
-        if validation is not None and validation.calibrates:
-            target: Any = validation.source.target
-            judged = [(forward_all(self.network, validation.source), target)]
-            _, temperature = lowest_loss(judged, self.recipe.loss)
-        if temperature != 1:
-            last = self.network.layers[-1]
-            last.data /= temperature
-            last.bias /= temperature
 
     def _epoch(self) -> EpochRecord | None:
         """Make the steps of an epoch; return its record, or None if it was cut short."""
