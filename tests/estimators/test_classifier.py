@@ -287,7 +287,7 @@ def test_partial_fit_beyond_its_plan_says_that_it_learns_nothing(digits):
 
 def test_a_topology_that_never_changed_is_said(digits):
     X, _, y, _ = digits
-    with pytest.warns(UserWarning, match="no update fell into the 129 steps of this training. Lower update_every"):
+    with pytest.warns(UserWarning, match=r"3 epochs \(129 steps\) .* update_every=150, max_iter=3. Lower"):
         small(max_iter=3, update_every=150).fit(X, y)
 
 
