@@ -44,7 +44,7 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike, every: int = 1):
         check_path("path", path)
         check_count("every", every)
-        self.path, self.every = path, every
+        self.path, self.every = path, int(every)
         self._write: Any = None  # writes a checkpoint to a path, while a fit lasts
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:

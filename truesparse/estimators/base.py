@@ -22,10 +22,11 @@ from truesparse.estimators.recipes import hidden_sizes, make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
 from truesparse.estimators.samples import Score, check_together, fingerprint, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
+from truesparse.runtime.checks import plain
 from truesparse.runtime.interrupts import stop_on_interrupt
 from truesparse.runtime.threads import threads
 from truesparse.runtime.warnings import warn
-from truesparse.storage import refuse_missing
+from truesparse.storage import Missing, encode, refuse_missing
 from truesparse.training.events import Callback, watching
 from truesparse.training.recipe import new_network
 from truesparse.training.trainer import Start, Trainer
@@ -126,7 +127,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 samples, aside = self._split(samples, seed)
             source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             trainings = Trainings()
-            with threads(effective_n_jobs(self.n_jobs)), stop_on_interrupt(trainings.stop, self):
+            with threads(effective_n_jobs(plain(self.n_jobs))), stop_on_interrupt(trainings.stop, self):
                 if self.max_iter is None and aside is None and not (goes_on or in_parts or isinstance(X, Source)):
                     recipe = replace(recipe, n_epochs=self._chosen_epochs(samples, recipe, seed, trainings))
                 if goes_on:
@@ -188,10 +189,11 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             if self.activation is None:  # another method might suit another activation
                 shape["activation"] = made_with["activation"]
             for name, value in shape.items():
-                if value != made_with[name]:
+                made = made_with[name]
+                if (encode(value, name) != made.content) if isinstance(made, Missing) else (value != made):
                     raise ValueError(
                         f"{name}={getattr(self, name)!r} cannot change while training goes on with a network made with "
-                        f"{made_with[name]!r}; fit with warm_start=False makes a new one."
+                        f"{made!r}; fit with warm_start=False makes a new one."
                     )
         return shape
 
@@ -230,7 +232,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def _split(self, samples, seed):
         n_samples = samples.size
         try:
-            samples, aside = self._divide(samples, self.validation_fraction, seed)
+            samples, aside = self._divide(samples, float(self.validation_fraction), seed)
         except ValueError as error:
             raise ValueError(
                 f"early_stopping=True cannot set validation_fraction={self.validation_fraction!r} of {n_samples} "

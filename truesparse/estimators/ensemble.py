@@ -139,7 +139,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             folder = None if checkpoint is None else CheckpointFolder(checkpoint)
             if folder is not None:
                 seeds = folder.seeds(seeds)
-            if self.n_folds > 1 and aside is None:
+            if self._n_folds > 1 and aside is None:
                 folds = self._make_folds(samples, groups, n_rows, kept, int(seeds[0]))
             elif groups is not None:
                 reason = "n_folds=1 makes none" if aside is None else "X_val takes their place"
@@ -195,7 +195,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
     def _member(self, number, seed, *, stops):
         """Return a new member; those of a method follow each other."""
         member = clone(self._lead).set_params(
-            evolution=self.evolution[number // self.n_folds], random_state=seed, n_jobs=1
+            evolution=self.evolution[number // self._n_folds], random_state=seed, n_jobs=1
         )
         if stops:
             member.set_params(early_stopping=True)
@@ -213,7 +213,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             samples.size,
             None if classes is None else classes[samples.values],
             groups,
-            self.n_folds,
+            self._n_folds,
             seed,
             fewest=self._fewest_to_score,
         )
@@ -227,7 +227,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
             make_recipe(member.get_params(deep=False), self._lead._make_loss())  # raises what it cannot make
             train, held_out = samples[np.arange(samples.size)], None  # a source of its own, as threads need
             if folds is not None:
-                out = folds == number % self.n_folds
+                out = folds == number % self._n_folds
                 train, held_out = samples[np.flatnonzero(~out)], samples[np.flatnonzero(out)]
             elif aside is not None:
                 held_out = aside[np.arange(aside.size)]
@@ -259,7 +259,7 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
                 history = member.history_
                 losses = history["validation_loss" if member.early_stopping else "train_loss"]
                 show(
-                    f"{method_names[number // self.n_folds]}, {number % self.n_folds + 1} of {self.n_folds}  "
+                    f"{method_names[number // self._n_folds]}, {number % self._n_folds + 1} of {self._n_folds}  "
                     f"{member.n_iter_} epochs  least loss {min(losses):.4f}  {sum(history['seconds']):.2f} s"
                 )
                 done.append((member, predicted))
@@ -272,23 +272,23 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
         n_methods = len(self.evolution)
         weights = np.full(n_methods, 1 / n_methods)
         if folds is None and aside is None:
-            self._standings = [Standing(name, self.n_folds, 1 / n_methods) for name in self._method_names()]
+            self._standings = [Standing(name, self._n_folds, 1 / n_methods) for name in self._method_names()]
         else:
             held_out = self._held_out(predicted, samples, folds, aside)
             if self.combine == "greedy":
                 weights = greedy(held_out.loss_of, n_methods)
-            self._standings = held_out.standings(self._method_names(), weights, self.n_folds)
+            self._standings = held_out.standings(self._method_names(), weights, self._n_folds)
             self.oof_loss_ = held_out.loss_of(weights)
             self.oof_score_ = float(self._lead._score_predictions(held_out.encoded(weights), held_out.target))
             mixed = held_out.mix(weights).astype(predicted[0].dtype)
             self.oof_predictions_ = self._in_shape(mixed)
-        of_members = np.repeat(weights / self.n_folds, self.n_folds)
+        of_members = np.repeat(weights / self._n_folds, self._n_folds)
         self.estimators_ = [member for member, weight in zip(self.estimators_, of_members, strict=True) if weight]
         self.weights_ = of_members[of_members > 0]
 
     def _held_out(self, predicted, samples, folds, aside):
         """Return every method's predictions: of each fold by the member that left it out, of X_val the mean."""
-        of_methods = [predicted[i : i + self.n_folds] for i in range(0, len(predicted), self.n_folds)]
+        of_methods = [predicted[i : i + self._n_folds] for i in range(0, len(predicted), self._n_folds)]
         if aside is not None:
             whole, made = aside, np.array([np.mean(parts, axis=0) for parts in of_methods])
         else:
@@ -315,12 +315,16 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
     def _dtype(self):
         return self._lead.dtype
 
+    @property
+    def _n_folds(self):
+        return int(self.n_folds)
+
     def _encode(self, y, weights, classes, *, first):
         return self._lead._encode(y, weights, classes, first=first)
 
     def _draw_seeds(self):
         """Return the seeds of the folds and of the members, (1 + n_members,)."""
-        return check_random_state(self.random_state).randint(2**31 - 1, size=1 + self.n_folds * len(self.evolution))
+        return check_random_state(self.random_state).randint(2**31 - 1, size=1 + self._n_folds * len(self.evolution))
 
     def _method_names(self):
         return [value if isinstance(value, str) else f"{value!r:.40}" for value in self.evolution]

@@ -24,7 +24,7 @@ from truesparse.estimators.checkpoints import changed_parameter, warn_if_other_l
 from truesparse.estimators.samples import Samples
 from truesparse.estimators.storing import restore, store, versions
 from truesparse.network.losses import Weighted
-from truesparse.runtime.checks import check_path
+from truesparse.runtime.checks import check_path, plain
 from truesparse.runtime.interrupts import raise_on_interrupt
 from truesparse.runtime.threads import threads
 from truesparse.storage import naming, read_archive, write_archive
@@ -90,6 +90,7 @@ def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -
 
     They come all at once from a backend that cannot give them one by one.
     """
+    n_jobs = plain(n_jobs)
     if effective_n_jobs(n_jobs) == 1:
         yield from map(function, tasks)
         return

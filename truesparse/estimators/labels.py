@@ -38,7 +38,7 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, 
         unknown = class_weight.keys() - labels
         if unknown and labels - class_weight.keys():  # as in scikit-learn; otherwise a class is just absent from y
             raise ValueError(f"class_weight has {sorted(map(repr, unknown))}, but y has {shown(classes)}.")
-        of_classes = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+        of_classes = np.array([class_weight.get(label, 1.0) for label in classes.tolist()], dtype=np.float64)
     else:
         counts = np.bincount(samples.values, samples.weights, minlength=classes.size)
         present = counts > 0

@@ -1,6 +1,8 @@
 """Checks of parameters, and of arrays that no kernel can read. A refusal is a ValueError unless stated."""
 
+import copy
 import os
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -9,6 +11,29 @@ from scipy.sparse import issparse
 
 LARGEST = float(np.finfo(np.float32).max)
 """Larger numbers become infinite in a network of float32."""
+
+
+def plain(value: Any) -> Any:
+    """Return a value with Python's numbers in place of NumPy's, also in tuples, lists, dicts and frozen dataclasses.
+
+    NumPy's bring their range and precision along: ``np.int8(100) * 2`` overflows. What holds none is returned itself.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.generic):
+        return float(value) if isinstance(value, np.longdouble) else value.item()
+    if type(value) in (list, tuple, dict):
+        items = list(value.items() if type(value) is dict else value)
+        made = [plain(item) for item in items]
+        return type(value)(made) if any(new is not old for new, old in zip(made, items, strict=True)) else value
+    settings = getattr(type(value), "__dataclass_params__", None)
+    if settings is not None and settings.frozen:
+        parts = {part.name: getattr(value, part.name, None) for part in fields(value)}
+        changed = {name: new for name, old in parts.items() if (new := plain(old)) is not old}
+        value = copy.copy(value) if changed else value
+        for name, new in changed.items():
+            object.__setattr__(value, name, new)  # not `replace`: fields may be no arguments
+    return value
 
 
 def is_number(value: Any, least: float = -LARGEST, most: float = LARGEST) -> bool:
@@ -35,6 +60,12 @@ def check_count(name: str, value: Any, *, none: bool = False) -> None:
     """Refuse everything but positive integers, and None if `none` allows it."""
     if not (is_count(value) or (none and value is None)):
         raise ValueError(f"{name}={value!r} must be a positive integer{' or None' if none else ''}.")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuse everything but True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}={value!r} must be True or False.")
 
 
 def check_path(name: str, value: Any) -> None:
