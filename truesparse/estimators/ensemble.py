@@ -37,10 +37,11 @@ from truesparse.estimators.inputs import InputChecks
 from truesparse.estimators.parameters import Named
 from truesparse.estimators.recipes import make_recipe
 from truesparse.estimators.samples import check_together, fingerprint
+from truesparse.estimators.storing import store
 from truesparse.evolution import Evolution
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
 from truesparse.runtime.plugins import names
-from truesparse.storage import encode, numpy_export, refuse_missing
+from truesparse.storage import encode, numpy_export, prepared, refuse_missing
 
 if TYPE_CHECKING:
     import torch
@@ -238,7 +239,9 @@ class BaseSparseMLPEnsemble(InputChecks, BaseEstimator):
 
     def _use(self, folder, tasks, seeds, data, folds):
         """Let each task keep its member in the folder of checkpoints."""
-        self._lead._store_learnt()  # raises at once if it cannot be stored, not after hours of training
+        # They raise at once if it cannot be stored, not after hours of training.
+        self._lead._store_learnt()
+        prepared(*store(tasks[0].member))
         parameters = {f"estimator__{name}": value for name, value in self._lead.get_params(deep=False).items()}
         parameters |= self.get_params(deep=False)
         free = (*FREE_TO_CHANGE, "estimator")

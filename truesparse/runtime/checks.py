@@ -1,6 +1,10 @@
-"""Checks of parameters, and of arrays that no kernel can read. A refusal is a ValueError unless stated."""
+"""Checks of parameters, and of arrays that no kernel can read. A refusal is a ValueError unless stated.
+
+`plain` puts Python's numbers in place of NumPy's.
+"""
 
 import copy
+import errno
 import os
 from dataclasses import fields
 from numbers import Integral, Real
@@ -14,14 +18,19 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def plain(value: Any) -> Any:
-    """Return a value with Python's numbers in place of NumPy's, also in tuples, lists, dicts and frozen dataclasses.
+    """Return a value with Python's own numbers and text, also in tuples, lists, dicts and frozen dataclasses.
 
-    NumPy's bring their range and precision along: ``np.int8(100) * 2`` overflows. What holds none is returned itself.
+    NumPy's numbers bring their range and precision along: ``np.int8(100) * 2`` overflows. Enumerations and fractions
+    become numbers, too. What holds nothing to replace is returned itself.
     """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
+    if isinstance(value, Real) and type(value) not in (bool, int, float):
+        return int(value) if isinstance(value, Integral) else float(value)
+    if isinstance(value, str) and type(value) is not str:
+        return str.__str__(value)  # `str` of an enumeration may be its name
     if isinstance(value, np.generic):
-        return float(value) if isinstance(value, np.longdouble) else value.item()
+        return value.item()
     if type(value) in (list, tuple, dict):
         items = list(value.items() if type(value) is dict else value)
         made = [plain(item) for item in items]
@@ -72,6 +81,13 @@ def check_path(name: str, value: Any) -> None:
     """Refuse everything but paths, by a TypeError."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name}={value!r} must be a path.")
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Raise a FileNotFoundError that names the folder of a file if there is none."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder to write a file to", folder)
 
 
 def refuse_masked(name: str, values: Any) -> None:
