@@ -20,6 +20,10 @@ class Stream:
     def reduce(self, array):
         return array
 
+    def of_features(self, features):
+        """As `truesparse.evolution.signals.ActivationStream.of_features`."""
+        return Stream([self.layers[0][features], *self.layers[1:]], self.batch_size)
+
     def __iter__(self):
         for start in range(0, self.n_samples, self.batch_size):
             yield [np.ascontiguousarray(layer[:, start : start + self.batch_size]) for layer in self.layers]
@@ -49,6 +53,9 @@ class Errors(Stream):
         for start in range(0, self.n_samples, self.batch_size):
             part = slice(start, start + self.batch_size)
             yield [[np.ascontiguousarray(array[:, part]) for array in arrays] for arrays in (self.layers, self.errors)]
+
+    def of_features(self, features):
+        return Errors([self.layers[0][features], *self.layers[1:]], self.errors, self.batch_size)
 
     def halves(self):
         """As `truesparse.evolution.signals.ErrorStream.halves`."""

@@ -1,10 +1,12 @@
 """A model that is saved and loaded is the same model."""
 
 import copy
+import enum
 import io
 import json
 import pickle
 import re
+import sys
 import warnings
 import zipfile
 from dataclasses import replace
@@ -13,11 +15,13 @@ import numpy as np
 import pytest
 from helpers import METHODS, assert_same_run, set_entry
 from scipy.sparse import csr_array
+from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from sklearn.metrics import accuracy_score, make_scorer
 
 import truesparse
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
+from truesparse.callbacks import Checkpoint
 from truesparse.estimators.persistence import ModelFormatError
 from truesparse.evolution import ImportancePruning, Random, preset
 
@@ -137,6 +141,124 @@ def test_names_of_features_come_back():
     assert loaded.predict(table).tolist() == model.predict(table).tolist()
     with pytest.raises(ValueError, match="feature names"):
         loaded.predict(table.rename(columns=str.upper))
+
+
+UNFIT_TEXT = ["a\0", "\udc80", "b\0\0"]
+
+
+def refuses_before_training(model, X, y, match, tmp_path):
+    """`save` refuses what a fit has learnt, and a fit with a checkpoint refuses it before the first epoch."""
+    file = io.BytesIO()
+    with pytest.raises(ModelFormatError, match=match):
+        truesparse.save(model.fit(X, y), file)
+    assert file.getvalue() == b""
+
+    class Never:
+        def on_train_begin(self, network):
+            raise AssertionError("the training has begun")
+
+    with pytest.raises(ModelFormatError, match=match):
+        clone(model).set_params(callbacks=[Checkpoint(tmp_path / "file", every=5), Never()]).fit(X, y)
+
+
+@pytest.mark.parametrize("text", UNFIT_TEXT)
+@pytest.mark.parametrize("dtype", [object, "U2"])
+def test_labels_that_a_file_cannot_hold_are_refused(text, dtype, tmp_path):
+    labels = np.array(["a", text, "c"], dtype=dtype)
+    if labels[1] == text:  # NumPy's own text has lost NULs at the end already
+        refuses_before_training(SparseMLPClassifier(**SMALL), X, labels[y], "classes_.*NUL", tmp_path)
+        ensemble = truesparse.SparseMLPEnsembleClassifier(SparseMLPClassifier(**SMALL), n_folds=2)
+        with pytest.raises(ModelFormatError, match="classes_"):
+            ensemble.fit(X, labels[y], checkpoint=tmp_path / "members")
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, "datetime64[D]"])
+def test_labels_of_other_dtypes_are_refused(dtype, tmp_path):
+    refuses_before_training(SparseMLPClassifier(**SMALL), X, y.astype(dtype), "classes_.*64 bits", tmp_path)
+
+
+@pytest.mark.parametrize("text", UNFIT_TEXT)
+def test_names_of_features_that_a_file_cannot_hold_are_refused(text, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=[text, *map(str, range(X.shape[1] - 1))])
+    refuses_before_training(SparseMLPClassifier(**SMALL), table, y, "feature_names_in_.*NUL", tmp_path)
+    ensemble = truesparse.SparseMLPEnsembleClassifier(SparseMLPClassifier(**SMALL), n_folds=2)
+    with pytest.raises(ModelFormatError, match="feature_names_in_"):
+        truesparse.save(ensemble.fit(table, y), io.BytesIO())
+
+
+def test_other_text_comes_back():
+    pandas = pytest.importorskip("pandas")
+    names = ["\0a", "a\0b", "\U0001f33f", " ", *map(str, range(X.shape[1] - 4))]
+    labels = np.array(["\0a", "", "\uffff"], dtype=object)
+    table = pandas.DataFrame(X, columns=names)
+    loaded = through_a_file(SparseMLPClassifier(**SMALL).fit(table, labels[y]))
+    assert loaded.feature_names_in_.tolist() == names
+    assert loaded.classes_.tolist() == sorted(labels)
+
+
+@pytest.mark.parametrize("max_iter", [sys.maxsize, 10**300])
+def test_endless_plans_come_back(max_iter, tmp_path):
+    path = tmp_path / "checkpoint"
+    options = SMALL | {"max_iter": max_iter, "early_stopping": True, "n_iter_no_change": 2}
+    model = SparseMLPClassifier(**options, callbacks=[Checkpoint(path)]).fit(X, y)
+    assert_same_run(through_a_file(model), model)
+    assert_same_run(SparseMLPClassifier(**options).fit(X, y, resume_from=path), model)
+
+
+def test_moments_that_a_file_cannot_hold_are_refused(tmp_path):
+    class Momentum:
+        def init(self, params):
+            return {"mean": np.zeros(params.size, dtype=np.float64)}
+
+        def step(self, params, gradient, state, *, learning_rate, **_):
+            state["mean"] += gradient
+            params -= np.float32(learning_rate) * state["mean"].astype(np.float32)
+
+    model = SparseMLPClassifier(**SMALL, solver=Momentum())
+    refuses_before_training(model, X, y, "solver.*'mean'.*float64", tmp_path)
+    truesparse.save(model, tmp_path / "model", training=False)
+    with pytest.warns(UserWarning, match="solver"):
+        truesparse.load(tmp_path / "model")
+
+
+def test_factors_of_a_learning_rate_may_be_of_any_precision():
+    class Falling:
+        def factor(self, step, total_steps):
+            return np.longdouble(1) - np.longdouble(step) / total_steps
+
+    model = SparseMLPClassifier(**SMALL, learning_rate=Falling()).fit(X, y)
+    assert {type(rate) for rate in model.history_["learning_rate"]} == {float}
+
+
+def test_enumerations_are_stored_as_what_they_stand_for():
+    class Number(enum.IntEnum):
+        TWO = 2
+
+    class Name(enum.StrEnum):
+        WIDE = "float64"
+
+    loaded = through_a_file(SparseMLPClassifier(**SMALL | {"n_jobs": Number.TWO, "dtype": Name.WIDE}).fit(X, y))
+    assert (loaded.n_jobs, loaded.dtype) == (2, "float64")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    path = tmp_path / "nowhere" / "model.npz"
+    model = SparseMLPClassifier(**SMALL).fit(X, y)
+    seen = []
+
+    class Counts:
+        def on_epoch_end(self, network, record):
+            seen.append(record.epoch)
+
+    for write in (
+        lambda: truesparse.save(model, path),
+        lambda: SparseMLPClassifier(**SMALL, callbacks=[Counts(), Checkpoint(path, every=3)]).fit(X, y),
+    ):
+        with pytest.raises(FileNotFoundError, match=r"no such folder.*nowhere'$"):
+            write()
+    assert not seen
+    assert not any(tmp_path.iterdir())
 
 
 def test_paths_and_files_work(tmp_path):

@@ -133,6 +133,16 @@ METHODS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("method", ["cte", "cte_sketch", "omp", "rigl", "sensitivity", "confirmed"])
+def test_features_that_occur_on_one_machine_only(method):
+    X, y = data()
+    wide = np.zeros((N, 60))
+    wide[:, ::5] = X
+    owner = np.arange(N) % 2
+    wide[owner == 1, 5] = wide[owner == 0, 10] = 0
+    check(recipe_for(METHODS[method]), csr_array(wide), y, owner)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_two_machines_grow_the_topology_of_one(method):
     recipe = recipe_for(METHODS[method])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from truesparse.network.mlp import MLP
-from truesparse.runtime.checks import check_count, check_path
+from truesparse.runtime.checks import check_count, check_folder, check_path
 from truesparse.training.state import EpochRecord
 
 
@@ -21,7 +21,7 @@ class Checkpoint:
         Every checkpoint replaces the one before at once, so that the file is complete even if the process is killed
         while it writes. Use one path per fit: the clones of a search would all write to the same. Before it trains,
         ``fit`` raises a RuntimeError if another fit uses this callback, and a
-        `truesparse.estimators.persistence.ModelFormatError` if a parameter that shapes the network cannot be stored.
+        `truesparse.estimators.persistence.ModelFormatError` if the model cannot be stored.
     every : int, default=1
         Epochs from one checkpoint to the next.
 
@@ -44,13 +44,14 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike, every: int = 1):
         check_path("path", path)
         check_count("every", every)
-        self.path, self.every = path, every
+        self.path, self.every = path, int(every)
         self._write: Any = None  # writes a checkpoint to a path, while a fit lasts
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
-        """Keep `write_checkpoint`."""
+        """Keep `write_checkpoint`; raise a FileNotFoundError if the folder of the path does not exist."""
         if self._write is not None:
             raise RuntimeError(f"{self.path!r} is the checkpoint of a fit that has not ended; take another Checkpoint.")
+        check_folder(self.path)
         self._write = write_checkpoint
 
     def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:

@@ -48,7 +48,7 @@ class EarlyStopping:
             raise ValueError(f"monitor={monitor!r} must be one of {list(_SIGNS)}.")
         check_count("patience", patience)
         check_number("min_delta", min_delta, 0)
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self.monitor, self.patience, self.min_delta = monitor, int(patience), float(min_delta)
         self._best, self._stall = -math.inf, 0
 
     def on_train_begin(self, network: MLP) -> None:

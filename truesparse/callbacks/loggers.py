@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from truesparse.network.mlp import MLP
-from truesparse.runtime.checks import check_path
+from truesparse.runtime.checks import check_flag, check_path
 from truesparse.training.state import EpochRecord
 
 
@@ -89,10 +89,9 @@ class MLflowLogger:
     """
 
     def __init__(self, *, nested: bool = False):
-        if not isinstance(nested, bool):
-            raise ValueError(f"nested={nested!r} must be True or False.")
+        check_flag("nested", nested)
         _mlflow()
-        self.nested = nested
+        self.nested = bool(nested)
         self._status: str | None = None  # of a run that this logger has started
 
     def on_train_begin(self, network: MLP) -> None:

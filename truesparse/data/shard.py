@@ -41,7 +41,7 @@ class Shard(Source):
             raise ValueError(f"numbers={numbers!r} must be {source.n_samples} increasing integers, one per sample.")
         if numbers.size and not (numbers[0] >= 0 and numbers[-1] < n_total):
             raise ValueError(f"numbers must lie in [0, n_total={n_total}), got {numbers[0]} to {numbers[-1]}.")
-        self._source, self._numbers, self._n_total = source, numbers, n_total
+        self._source, self._numbers, self._n_total = source, numbers, int(n_total)
         self.n_samples, self.n_features = source.n_samples, source.n_features
         self.dtype, self.is_sparse, self.target = source.dtype, source.is_sparse, source.target
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from truesparse._typing import IndexArray
@@ -40,9 +41,18 @@ class Source(ABC):
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
         """Put the features of some samples into a workspace, as columns; refuse unsuitable ones of `rows`."""
+        array_source(self._sound_rows(samples)).read(np.arange(samples.size), workspace)
+
+    def _sound_rows(self, samples):
         name, shape = f"{type(self).__name__}.rows", (samples.size, self.n_features)
-        rows = sound_batch(name, self.rows(samples), shape, self.dtype, is_sparse=self.is_sparse)
-        array_source(rows).read(np.arange(samples.size), workspace)
+        return sound_batch(name, self.rows(samples), shape, self.dtype, is_sparse=self.is_sparse)
+
+    def stored_features(self, samples: IndexArray) -> NDArray[np.bool_]:
+        """Return which features some of these samples store, (n_features,); of sparse data only."""
+        found = np.zeros(self.n_features, dtype=bool)
+        for part in in_batches(samples, 1000):
+            found[self._sound_rows(part).indices] = True
+        return found
 
     def in_memory(self, samples: IndexArray) -> tuple[np.ndarray, IndexArray] | None:
         """Return a C-contiguous array that kernels can read, and the rows of it that some samples are; or None."""
@@ -144,22 +154,32 @@ class CSRSource(ArraySource):
         workspace.begin(samples.size)
         workspace.sparse_inputs = self.present(samples, workspace.shape.stride)
 
+    def stored_features(self, samples: IndexArray) -> NDArray[np.bool_]:
+        """Return which features some of these samples store, (n_features,)."""
+        found = np.zeros(self.n_features, dtype=bool)
+        found[self._stored(self._places(samples))] = True
+        return found
+
     def in_memory(self, samples: IndexArray) -> None:
         """Return None: kernels read rows of an array only."""
 
     def present(self, samples: IndexArray, stride: int) -> SparseInputs:
         """Return the features that some samples store, and their values (n, stride), valid until the next call."""
         places = self._places(samples)
-        data, indices, indptr = self.X.data, self.X.indices, self.X.indptr
-        n_stored = int(np.sum(indptr[places + 1] - indptr[places]))
-        found = np.empty(min(n_stored, self.n_features), dtype=np.int64)
-        n = present_features(indices, indptr, places, self._row_of, found)
-        features = np.sort(found[:n])
+        features = np.sort(self._stored(places))
+        n = features.size
         if n * stride > self._values.size:
             self._values = np.empty((n, stride), dtype=self.dtype)
         values = self._values.reshape(-1)[: n * stride].reshape(n, stride)
-        gather_csr(data, indices, indptr, places, features, self._row_of, values)
+        gather_csr(self.X.data, self.X.indices, self.X.indptr, places, features, self._row_of, values)
         return SparseInputs(features, values)
+
+    def _stored(self, places):
+        """Return the features that some rows of X store, in any order."""
+        indices, indptr = self.X.indices, self.X.indptr
+        n_stored = int(np.sum(indptr[places + 1] - indptr[places]))
+        found = np.empty(min(n_stored, self.n_features), dtype=np.int64)
+        return found[: present_features(indices, indptr, places, self._row_of, found)]
 
 
 class Subset(Source):

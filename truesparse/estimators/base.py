@@ -24,10 +24,11 @@ from truesparse.estimators.recipes import hidden_sizes, make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
 from truesparse.estimators.samples import Score, check_enough, check_together, fingerprint, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
+from truesparse.runtime.checks import plain
 from truesparse.runtime.interrupts import stop_on_interrupt
 from truesparse.runtime.threads import threads
 from truesparse.runtime.warnings import warn
-from truesparse.storage import refuse_missing
+from truesparse.storage import Missing, encode, refuse_missing
 from truesparse.training.events import Callback, watching
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import new_network
@@ -127,7 +128,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 samples, aside = self._split(samples, seed)
             source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             trainings = Trainings()
-            with threads(effective_n_jobs(self.n_jobs)), stop_on_interrupt(trainings.stop, self):
+            with threads(effective_n_jobs(plain(self.n_jobs))), stop_on_interrupt(trainings.stop, self):
                 calibrates = self.early_stopping and aside is not None and aside.size >= FEWEST_SAMPLES
                 calibrates = calibrates and self.scoring in (None, "loss")  # other scores decide by themselves
                 begins = not goes_on or (start is Start.RESUMED and self._run.state.progress.plan_epoch == 0)
@@ -197,10 +198,11 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             if self.activation is None:  # another method might suit another activation
                 shape["activation"] = made_with["activation"]
             for name, value in shape.items():
-                if value != made_with[name]:
+                made = made_with[name]
+                if (encode(value, name) != made.content) if isinstance(made, Missing) else (value != made):
                     raise ValueError(
                         f"{name}={getattr(self, name)!r} cannot change while training goes on with a network made with "
-                        f"{made_with[name]!r}; fit with warm_start=False makes a new one."
+                        f"{made!r}; fit with warm_start=False makes a new one."
                     )
         return shape
 
@@ -253,7 +255,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         n_samples = samples.size
         asked = f"validation_fraction={self.validation_fraction!r}"
         try:
-            samples, aside = self._divide(samples, self.validation_fraction, seed)
+            samples, aside = self._divide(samples, float(self.validation_fraction), seed)
         except ValueError:
             of_each = ""
             if (classes := self._stratify(samples.values)) is not None:

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from truesparse.estimators.run import Run
 from truesparse.estimators.storing import restore, store, versions
 from truesparse.runtime.warnings import warn
-from truesparse.storage import encode, naming, read_archive, write_archive
+from truesparse.storage import encode, naming, prepared, read_archive, write_archive
 from truesparse.training.trainer import Trainer
 
 FREE_TO_CHANGE = ("callbacks", "n_jobs", "verbose")
@@ -27,7 +27,7 @@ def checkpoint_writer(
     """Return ``write_checkpoint(path)`` for the fit of `run` by `trainer`; `data` is the fingerprint of its data."""
     in_training = copy.copy(estimator)
     in_training._run = run
-    store(in_training, data=data)  # raises at once if it cannot be stored, not after hours of training
+    prepared(*store(in_training, data=data))  # raises at once if it cannot be stored, not after hours of training
 
     def write_checkpoint(path):
         if not trainer.between_epochs:

@@ -37,10 +37,11 @@ from truesparse.estimators.inputs import InputChecks
 from truesparse.estimators.parameters import Choice, HelpfulParameters, Named, explained
 from truesparse.estimators.recipes import make_recipe
 from truesparse.estimators.samples import check_enough, check_together, fingerprint
+from truesparse.estimators.storing import store
 from truesparse.evolution import Evolution
 from truesparse.evolution.presets import FIRST_TOPOLOGIES, preset
 from truesparse.runtime.plugins import names
-from truesparse.storage import encode, numpy_export, refuse_missing
+from truesparse.storage import encode, numpy_export, prepared, refuse_missing
 
 if TYPE_CHECKING:
     import torch
@@ -141,7 +142,7 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
             folder = None if checkpoint is None else CheckpointFolder(checkpoint)
             if folder is not None:
                 seeds = folder.seeds(seeds)
-            if self.n_folds > 1 and aside is None:
+            if self._n_folds > 1 and aside is None:
                 folds = self._make_folds(samples, groups, n_rows, kept, int(seeds[0]))
             elif groups is not None:
                 reason = "n_folds=1 makes none" if aside is None else "X_val takes their place"
@@ -197,7 +198,7 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
     def _member(self, number, seed, *, stops):
         """Return a new member; those of a method follow each other."""
         member = clone(self._lead).set_params(
-            evolution=self.evolution[number // self.n_folds], random_state=seed, n_jobs=1
+            evolution=self.evolution[number // self._n_folds], random_state=seed, n_jobs=1
         )
         if stops:
             member.set_params(early_stopping=True)
@@ -215,7 +216,7 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
             samples.size,
             None if classes is None else classes[samples.values],
             groups,
-            self.n_folds,
+            self._n_folds,
             seed,
             fewest=self._fewest_to_score,
         )
@@ -229,7 +230,7 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
             make_recipe(member.get_params(deep=False), self._lead._make_loss())  # raises what it cannot make
             train, held_out = samples[np.arange(samples.size)], None  # a source of its own, as threads need
             if folds is not None:
-                out = folds == number % self.n_folds
+                out = folds == number % self._n_folds
                 train, held_out = samples[np.flatnonzero(~out)], samples[np.flatnonzero(out)]
             elif aside is not None:
                 held_out = aside[np.arange(aside.size)]
@@ -239,7 +240,9 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
 
     def _use(self, folder, tasks, seeds, data, folds):
         """Let each task keep its member in the folder of checkpoints."""
-        self._lead._store_learnt()  # raises at once if it cannot be stored, not after hours of training
+        # They raise at once if it cannot be stored, not after hours of training.
+        self._lead._store_learnt()
+        prepared(*store(tasks[0].member))
         parameters = {f"estimator__{name}": value for name, value in self._lead.get_params(deep=False).items()}
         parameters |= self.get_params(deep=False)
         free = (*FREE_TO_CHANGE, "estimator")
@@ -260,7 +263,7 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
                 history = member.history_
                 losses = history["validation_loss" if member.early_stopping else "train_loss"]
                 show(
-                    f"{method_names[number // self.n_folds]}, {number % self.n_folds + 1} of {self.n_folds}  "
+                    f"{method_names[number // self._n_folds]}, {number % self._n_folds + 1} of {self._n_folds}  "
                     f"{member.n_iter_} epochs  least loss {min(losses):.4f}  {sum(history['seconds']):.2f} s"
                 )
                 done.append((member, predicted))
@@ -273,23 +276,23 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
         n_methods = len(self.evolution)
         weights = np.full(n_methods, 1 / n_methods)
         if folds is None and aside is None:
-            self._standings = [Standing(name, self.n_folds, 1 / n_methods) for name in self._method_names()]
+            self._standings = [Standing(name, self._n_folds, 1 / n_methods) for name in self._method_names()]
         else:
             held_out = self._held_out(predicted, samples, folds, aside)
             if self.combine == "greedy":
                 weights = greedy(held_out.loss_of, n_methods)
-            self._standings = held_out.standings(self._method_names(), weights, self.n_folds)
+            self._standings = held_out.standings(self._method_names(), weights, self._n_folds)
             self.oof_loss_ = held_out.loss_of(weights)
             self.oof_score_ = float(self._lead._score_predictions(held_out.encoded(weights), held_out.target))
             mixed = held_out.mix(weights).astype(predicted[0].dtype)
             self.oof_predictions_ = self._in_shape(mixed)
-        of_members = np.repeat(weights / self.n_folds, self.n_folds)
+        of_members = np.repeat(weights / self._n_folds, self._n_folds)
         self.estimators_ = [member for member, weight in zip(self.estimators_, of_members, strict=True) if weight]
         self.weights_ = of_members[of_members > 0]
 
     def _held_out(self, predicted, samples, folds, aside):
         """Return every method's predictions: of each fold by the member that left it out, of X_val the mean."""
-        of_methods = [predicted[i : i + self.n_folds] for i in range(0, len(predicted), self.n_folds)]
+        of_methods = [predicted[i : i + self._n_folds] for i in range(0, len(predicted), self._n_folds)]
         if aside is not None:
             whole, made = aside, np.array([np.mean(parts, axis=0) for parts in of_methods])
         else:
@@ -316,12 +319,16 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
     def _dtype(self):
         return self._lead.dtype
 
+    @property
+    def _n_folds(self):
+        return int(self.n_folds)
+
     def _encode(self, y, weights, classes, *, first):
         return self._lead._encode(y, weights, classes, first=first)
 
     def _draw_seeds(self):
         """Return the seeds of the folds and of the members, (1 + n_members,)."""
-        return check_random_state(self.random_state).randint(2**31 - 1, size=1 + self.n_folds * len(self.evolution))
+        return check_random_state(self.random_state).randint(2**31 - 1, size=1 + self._n_folds * len(self.evolution))
 
     def _method_names(self):
         return [value if isinstance(value, str) else f"{value!r:.40}" for value in self.evolution]

@@ -25,7 +25,7 @@ from truesparse.estimators.checkpoints import changed_parameter, warn_if_other_l
 from truesparse.estimators.samples import Samples
 from truesparse.estimators.storing import restore, store, versions
 from truesparse.network.losses import Weighted
-from truesparse.runtime.checks import check_path
+from truesparse.runtime.checks import check_path, plain
 from truesparse.runtime.interrupts import raise_on_interrupt
 from truesparse.runtime.threads import threads
 from truesparse.runtime.warnings import collecting, topic, warn
@@ -93,7 +93,7 @@ def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -
     They come all at once from a backend that cannot give them one by one. What several tasks warn of is said once.
     """
     said = set()
-    for result, warnings in _results(functools.partial(collecting, function), tasks, n_jobs):
+    for result, warnings in _results(functools.partial(collecting, function), tasks, plain(n_jobs)):
         for message, category, once in warnings:
             known = topic(message) if once else message
             if known not in said:

@@ -10,7 +10,7 @@ import numpy as np
 from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
 from truesparse.estimators.ensemble_weights import Standing
 from truesparse.estimators.storing import make, restore, store, versions
-from truesparse.storage import Arrays, ModelFormatError, Section, encode
+from truesparse.storage import Arrays, ModelFormatError, Section, encode, text_array
 
 NOT_STORED = ("callbacks", "estimator")  # the estimator is stored as one
 
@@ -31,7 +31,7 @@ def store_ensemble(ensemble: BaseSparseMLPEnsemble, *, training: bool) -> tuple[
     arrays = {f"{i}.{name}": array for i, (_, own) in enumerate(stored) for name, array in own.items()}
     arrays["mix"] = ensemble.weights_
     if hasattr(ensemble, "feature_names_in_"):
-        arrays["feature_names"] = np.array(ensemble.feature_names_in_.tolist(), dtype=str)
+        arrays["feature_names"] = text_array("feature_names_in_", ensemble.feature_names_in_.tolist())
     metadata["fitted"] = {
         "members": [described for described, _ in stored],
         "standings": [

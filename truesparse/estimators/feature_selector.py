@@ -1,12 +1,12 @@
 """Feature selection for scikit-learn's pipelines."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import _fit_context, clone
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils._param_validation import Interval, RealNotInt
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -86,7 +86,7 @@ class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
     _parameter_constraints: ClassVar[dict] = {
         "n_features_to_select": [
             Interval(Integral, 1, None, closed="left"),
-            Interval(RealNotInt, 0, 1, closed="right"),
+            Interval(Real, 0, 1, closed="right"),
         ],
         "strategy": [Choice("strength", "neuron_evolution")],
         "estimator": [BaseSparseMLP, BaseSparseMLPEnsemble, None],

@@ -8,7 +8,9 @@ import numpy as np
 from truesparse._typing import FloatArray
 from truesparse.estimators.samples import Samples
 from truesparse.runtime.checks import check_number, refuse_masked
-from truesparse.storage import Arrays, ModelFormatError
+from truesparse.storage import Arrays, ModelFormatError, text_array
+
+_KINDS = "biufU"  # booleans, integers, floats, text: the labels that files hold
 
 
 def distinct(classes: Any) -> np.ndarray:
@@ -38,7 +40,7 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, 
         unknown = class_weight.keys() - labels
         if unknown and labels - class_weight.keys():  # as in scikit-learn; otherwise a class is just absent from y
             raise ValueError(f"class_weight has {sorted(unknown, key=repr)}, but y has {shown(classes)}.")
-        of_classes = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+        of_classes = np.array([class_weight.get(label, 1.0) for label in classes.tolist()], dtype=np.float64)
     else:
         counts = np.bincount(samples.values, samples.weights, minlength=classes.size)
         present = counts > 0
@@ -51,15 +53,19 @@ def class_weights(class_weight: Mapping[Any, float] | str, classes: np.ndarray, 
 
 def stored(classes: np.ndarray) -> tuple[bool, np.ndarray]:
     """Return whether the labels are text objects, and the array for a file; ModelFormatError for other objects."""
-    of_text = classes.dtype == object
-    if of_text and not all(isinstance(label, str) for label in classes):
-        raise ModelFormatError(f"classes_={classes!r:.200} cannot be stored; numbers and text are allowed.")
-    return bool(of_text), classes.astype(str) if of_text else classes
+    of_text, kind = classes.dtype == object, classes.dtype.kind
+    if of_text and all(isinstance(label, str) for label in classes):
+        kind = "U"
+    if kind not in _KINDS or (kind != "U" and classes.dtype.itemsize > 8):
+        raise ModelFormatError(
+            f"classes_={classes!r:.200} cannot be stored; numbers of at most 64 bits and text are allowed."
+        )
+    return bool(of_text), text_array("classes_", classes.tolist()) if kind == "U" else classes
 
 
 def restored(arrays: Arrays, *, of_text: bool) -> np.ndarray:
     """Return the labels in a file; ModelFormatError if they are not distinct, in order, and finite numbers or text."""
-    classes = arrays.take("classes", "U" if of_text else "biufU", (None,))
+    classes = arrays.take("classes", "U" if of_text else _KINDS, (None,))
     if classes.size < 1 or not (classes[1:] > classes[:-1]).all():
         raise ModelFormatError("The array 'classes' must hold classes in order, each once.")
     if classes.dtype.kind == "f" and not (classes.dtype.itemsize <= 8 and np.isfinite(classes).all()):

@@ -8,7 +8,7 @@ from typing import Any
 from truesparse.estimators import epochs
 from truesparse.evolution import Evolution, preset, suited_settings
 from truesparse.network.losses import Loss
-from truesparse.runtime.checks import is_count
+from truesparse.runtime.checks import is_count, plain
 from truesparse.runtime.plugins import resolve
 from truesparse.training.recipe import Recipe
 
@@ -46,7 +46,7 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
         dropout=float(given["dropout"]),
         evolution=_evolution(given),
         optimizer=given["solver"],
-        learning_rate=float(given["learning_rate_init"]),  # a NumPy scalar would bring its precision along
+        learning_rate=float(given["learning_rate_init"]),
         lr_schedule=given["learning_rate"],
         n_epochs=epochs.CANDIDATES[-1] if given["max_iter"] is None else given["max_iter"],
         patience=given["n_iter_no_change"],
@@ -56,6 +56,7 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the units of the hidden layers; ValueError if one of them is no positive integer."""
+    hidden_layer_sizes = plain(hidden_layer_sizes)
     if getattr(hidden_layer_sizes, "ndim", 1) == 0:
         hidden_layer_sizes = [hidden_layer_sizes.item()]  # an array without an axis cannot be iterated over
     sizes = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else list(hidden_layer_sizes)

@@ -25,6 +25,7 @@ from truesparse.storage import (
     restore_run,
     store_network,
     store_run,
+    text_array,
 )
 
 _NOT_STORED = ("callbacks",)
@@ -51,6 +52,12 @@ def store(
     run = getattr(estimator, "_run", None)
     if run is None:
         return metadata, {}
+    for name, moments in run.state.optimizer_state.items():
+        if training and moments.dtype != run.network.dtype:
+            raise ModelFormatError(
+                f"solver={estimator.solver!r} keeps {name!r} as {moments.dtype}, which cannot be stored; the network's "
+                f"{run.network.dtype} is allowed. save(…, training=False) leaves it out."
+            )
     network, network_arrays = store_network(run.network)
     training_state, run_arrays = store_run(run.state, training=training)
     learnt, learnt_arrays = estimator._store_learnt()
@@ -62,7 +69,7 @@ def store(
         "run": training_state,
     }
     if hasattr(estimator, "feature_names_in_"):
-        learnt_arrays["feature_names"] = np.array(estimator.feature_names_in_.tolist(), dtype=str)
+        learnt_arrays["feature_names"] = text_array("feature_names_in_", estimator.feature_names_in_.tolist())
     return metadata, learnt_arrays | network_arrays | run_arrays
 
 

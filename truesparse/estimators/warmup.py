@@ -12,6 +12,7 @@ from joblib import cpu_count
 from scipy.sparse import csr_array
 
 from truesparse.estimators.classifier import SparseMLPClassifier
+from truesparse.runtime.checks import plain
 from truesparse.training.sharing import useful_threads
 
 _PATIENCE = 2.0  # seconds; if the kernels are on the disk already, nothing takes as long, and no process is started
@@ -35,7 +36,7 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
     >>> import truesparse
     >>> truesparse.warmup(batch_sizes=[100])
     """
-    jobs = list(product(dtypes, batch_sizes, (False, True)))
+    jobs = plain(list(product(dtypes, batch_sizes, (False, True))))
     n_processes = max(1, min(cpu_count(), len(jobs)))
     own, *others = (jobs[first::n_processes] for first in range(n_processes))
     processes: list[subprocess.Popen] = []

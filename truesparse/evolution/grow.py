@@ -31,7 +31,15 @@ import numpy as np
 
 from truesparse.evolution.paths import path_weights
 from truesparse.evolution.rules import edges_of
-from truesparse.evolution.search import SEARCHES, SideBySide, Vectors, best_of, largest_products, sums_of_products
+from truesparse.evolution.search import (
+    SEARCHES,
+    SideBySide,
+    Vectors,
+    best_of,
+    largest_products,
+    narrowed,
+    sums_of_products,
+)
 from truesparse.kernels.products import top_absent_products
 from truesparse.runtime.checks import check_count, check_number
 from truesparse.runtime.plugins import plugin
@@ -263,11 +271,16 @@ def _edges(picks, vacancies, regrow):
 def _mean_factors(stream, vacancies):
     """Return E|δ| of the outputs, (fan_out,) float64, and E|a| of the inputs, (fan_in,), per layer."""
     pairs = [(stream.first_error + vacancy.layer, vacancy.layer) for vacancy in vacancies]
+    stream, present = narrowed(stream, [vacancy.layer for vacancy in vacancies])
     sums = {number: np.zeros(stream.layer_sizes[number]) for pair in pairs for number in pair}
     for batch in stream:
         for number, total in sums.items():
             total += np.abs(batch[number]).sum(axis=1, dtype=np.float64)
     means = {number: stream.reduce(total) / stream.n_samples for number, total in sums.items()}
+    if present is not None:
+        of_all = np.zeros(present.size)
+        of_all[present] = means[0]
+        means[0] = of_all
     return [(means[of_outputs], means[of_inputs]) for of_outputs, of_inputs in pairs]
 
 

@@ -36,7 +36,7 @@ from scipy.sparse import issparse
 from truesparse.evolution.checks import check_rule
 from truesparse.evolution.combine import Confirmed, keys_of
 from truesparse.evolution.evolve import Evolution
-from truesparse.evolution.rules import Grow, edges_of
+from truesparse.evolution.rules import Grow, edges_of, keys_in_all
 from truesparse.evolution.schedule import Constant
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_number
@@ -193,18 +193,12 @@ class NeuronGrow:
 
     def _pick(self, vacancy, inputs, rng, signals):
         """Return keys of the rule's picks among pairs of the given inputs, and of random pairs if it finds too few."""
-        every_output = np.ones(vacancy.before.shape[0], dtype=bool)
-        before, slots = vacancy.before.between(every_output, inputs)
-        within = None if vacancy.within is None else vacancy.within.between(every_output, inputs)[0]
-        part = replace(vacancy, before=before, dropped=vacancy.dropped[slots], within=within)
-        n_absent = part.pattern.n_pairs - part.pattern.nnz if within is None else part.candidates.size
+        part = vacancy.of_inputs(inputs)
+        n_absent = part.pattern.n_pairs - part.pattern.nnz if part.within is None else part.candidates.size
         part = replace(part, n_grow=min(part.n_grow, n_absent))
-        columns = np.flatnonzero(inputs)
-        (keys,) = keys_of(self.grow, [part], rng, _restricted(signals, columns))
+        (keys,) = keys_of(self.grow, [part], rng, _restricted(signals, np.flatnonzero(inputs)))
         rest = part.after(keys)
-        keys = np.concatenate([keys, rest.sample(rest.n_grow, rng)])
-        rows, places = np.divmod(keys, columns.size)
-        return rows * inputs.size + columns[places]
+        return keys_in_all(np.concatenate([keys, rest.sample(rest.n_grow, rng)]), inputs)
 
 
 def neuron_evolution(n_inputs: int, grow: Grow | None = None) -> Evolution:
@@ -232,31 +226,11 @@ def neuron_evolution(n_inputs: int, grow: Grow | None = None) -> Evolution:
     return Evolution(prune=NeuronPrune(removal), grow=grow, schedule=Constant(0.3, update_every="epoch"))
 
 
-class _FeatureSubset:
-    """A stream of activations, or of activations and errors, that holds only some of the features."""
-
-    def __init__(self, stream, features, has_errors):
-        self._stream, self._features, self._has_errors = stream, features, has_errors
-        self.layer_sizes = [features.size, *stream.layer_sizes[1:]]
-        self.dtype, self.n_samples = stream.dtype, stream.n_samples
-        self.places, self.reduce = stream.places, stream.reduce
-
-    def __iter__(self):
-        for batch in self._stream:
-            values, *others = batch[0] if self._has_errors else batch
-            activations = [values[self._features], *others]
-            yield (activations, batch[1]) if self._has_errors else activations
-
-    def halves(self):
-        """Return two streams of every other sample each."""
-        return tuple(_FeatureSubset(half, self._features, self._has_errors) for half in self._stream.halves())
-
-
 def _restricted(signals, features):
     """Return the signals with streams that hold only some of the features."""
     result = dict(signals)
     for name in {"activations", "errors"} & signals.keys():
-        result[name] = lambda n, name=name: _FeatureSubset(signals[name](n), features, has_errors=name == "errors")
+        result[name] = lambda n, name=name: signals[name](n).of_features(features)
     return result
 
 

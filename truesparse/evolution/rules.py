@@ -70,12 +70,26 @@ class Vacancy:
         rest = self if besides is None else self.after(besides)
         return rng.choice(rest.candidates, n, replace=False)
 
+    def of_inputs(self, inputs: NDArray[np.bool_]) -> "Vacancy":
+        """Return the vacancy between all outputs and some of the inputs, (fan_in,), which are renumbered."""
+        every_output = np.ones(self.before.shape[0], dtype=bool)
+        before, slots = self.before.between(every_output, inputs)
+        within = None if self.within is None else self.within.between(every_output, inputs)[0]
+        return replace(self, before=before, dropped=self.dropped[slots], within=within)
+
     def after(self, keys: IndexArray) -> "Vacancy":
         """Return the vacancy that remains once the absent pairs with these sorted keys are connected."""
         all_keys = np.union1d(self.before.keys, keys)
         before = Pattern.from_keys(all_keys, self.before.shape)
         dropped = np.isin(all_keys, not_among(self.dropped_keys, keys))
         return replace(self, before=before, dropped=dropped, n_grow=self.n_grow - keys.size)
+
+
+def keys_in_all(keys: IndexArray, inputs: NDArray[np.bool_]) -> IndexArray:
+    """Return the keys, int64, among all inputs, (fan_in,), of pairs with keys among some of them; see `of_inputs`."""
+    columns = np.flatnonzero(inputs)
+    rows, places = np.divmod(keys, columns.size)
+    return rows * inputs.size + columns[places]
 
 
 def edges_of(keys: Iterable[IndexArray], vacancies: Sequence[Vacancy]) -> list[Edges]:

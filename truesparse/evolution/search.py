@@ -8,7 +8,7 @@ Each unit has a vector with one number per sample: its activations x_i or its er
 A first pass over the samples fills a count sketch of every unit's vector, and the sketches are multiplied tile by tile
 to find candidates. A second pass over the same samples scores the candidates exactly. The exact search has one stage,
 with the vectors in place of sketches. Between wide layers, sketches are grouped into cells and multiplied only within
-similar cells (`truesparse.kernels.cells`).
+similar cells (`truesparse.kernels.cells`). Of sparse data, only features that occur in the samples have vectors.
 
 Cost per update: two passes over ``n_samples``, and per layer 2 · fan_in · fan_out · width operations in BLAS, or
 O(n^1.5 · width) in cells with n units on both sides; memory O(units · width + candidates), of the exact search
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from truesparse._typing import FloatArray
+from truesparse.evolution.rules import keys_in_all
 from truesparse.kernels.cells import top_absent_pairs_in_cells
 from truesparse.kernels.lanes import CHUNK
 from truesparse.kernels.select import k_smallest
@@ -53,6 +54,11 @@ class SideBySide:
         self.first_error = len(errors.layer_sizes)
         self.layer_sizes = [*errors.layer_sizes, *errors.layer_sizes[1:]]
         self.dtype, self.n_samples = errors.dtype, errors.n_samples
+        self.present = getattr(errors, "present", lambda: None)
+
+    def of_features(self, features):
+        """Return these with some of the features, as `ActivationStream.of_features`."""
+        return SideBySide(self._errors.of_features(features))
 
     def __iter__(self):
         for activations, errors in self._errors:
@@ -67,6 +73,10 @@ def largest_products(
     Number l of each batch of `stream` holds the inputs of layer l, number ``first_output + l`` its outputs; `inputs`
     and `outputs` are equal where one array is both. `search`, `width` and `candidates` are those of `Cosine`.
     """
+    shapes = [vacancy.before.shape for vacancy in vacancies]
+    stream, present = narrowed(stream, [vacancy.layer for vacancy in vacancies])
+    if present is not None:
+        vacancies = [vacancy.of_inputs(present) if vacancy.layer == 0 else vacancy for vacancy in vacancies]
     exact = search == "exact" or stream.n_samples <= width
     prepared = {vacancy.layer: inputs for vacancy in vacancies}
     prepared |= {first_output + vacancy.layer: outputs for vacancy in vacancies}
@@ -74,26 +84,48 @@ def largest_products(
     for number, unit in units.items():
         unit.prepare(prepared[number])
     found = [
-        _found(vacancy, units[first_output + vacancy.layer], units[vacancy.layer], search, exact, candidates, rng)
-        for vacancy in vacancies
+        _found(v, shape, units[first_output + v.layer], units[v.layer], search, exact, candidates, rng)
+        for v, shape in zip(vacancies, shapes, strict=True)
     ]
     if exact and all(vacancy.within is None for vacancy in vacancies):
-        return [pattern.keys for pattern in found]
-    for unit in units.values():
-        unit.signature = unit.signature[:0].copy()  # they are views of one array, which is freed
-    return _rescored(found, vacancies, stream, first_output, units, prepared)
+        best = [pattern.keys for pattern in found]
+    else:
+        for unit in units.values():
+            unit.signature = unit.signature[:0].copy()  # they are views of one array, which is freed
+        best = _rescored(found, vacancies, stream, first_output, units, prepared)
+    if present is not None:
+        best = [keys_in_all(k, present) if v.layer == 0 else k for k, v in zip(best, vacancies, strict=True)]
+    return best
 
 
-def _found(vacancy, outputs, inputs, search, exact, candidates, rng):
-    """Return the absent pairs with the most similar signatures, a multiple of ``n_grow``, as a Pattern."""
+def narrowed(stream, layers):
+    """Return a stream without features that are zero in all samples, and which are left, (n_features,) bool.
+
+    The others are similar to nothing. If that would save little, return the stream itself and None.
+    """
+    present = stream.present() if hasattr(stream, "present") else None
+    if present is not None and 0 not in layers:
+        return stream.of_features(np.arange(1)), None  # nobody reads them
+    if present is None or 2 * np.count_nonzero(present) > present.size:
+        return stream, None
+    if not present.any():
+        present = np.arange(present.size) == 0  # one stays, so that no array is empty
+    return stream.of_features(np.flatnonzero(present)), present
+
+
+def _found(vacancy, shape, outputs, inputs, search, exact, candidates, rng):
+    """Return the absent pairs with the most similar signatures, a multiple of ``n_grow``, as a Pattern.
+
+    The layer has the `shape`, of which the vacancy may be a part.
+    """
     if vacancy.within is not None:
         return vacancy.pattern_of(vacancy.candidates)  # few enough to score them all
     pattern = vacancy.pattern
     # This much is allocated.
     k = vacancy.n_grow if exact else min(vacancy.n_grow * int(candidates), pattern.n_pairs - pattern.nnz)
     layer = outputs.signature, inputs.signature, pattern.indices, pattern.indptr, k
-    if uses_cells(search, pattern.shape):
-        return vacancy.pattern_of(top_absent_pairs_in_cells(*layer, rng, by_key=True)[0])
+    if uses_cells(search, shape):
+        return vacancy.pattern_of(top_absent_pairs_in_cells(*layer, rng, n_all=shape[1], by_key=True)[0])
     return vacancy.pattern_of(top_absent_pairs(*layer, varying=(outputs.varying, inputs.varying), by_key=True)[0])
 
 
@@ -140,10 +172,19 @@ def _rescored(found, vacancies, stream, first_output, units, prepared):
 def sums_of_products(stream, layers, first_output, patterns, change=None):
     """Return Σ_samples output · input at the pairs of a pattern for each layer, a list of (nnz,) float64.
 
-    ``change(number, array)`` returns the factors made of an array, by default the array itself. `stream` and
-    `first_output` as for `largest_products`.
+    ``change(number, array)`` returns the factors made of an array, zero where it is zero; by default the array itself.
+    `stream` and `first_output` as for `largest_products`.
     """
-    return _sums(stream, layers, first_output, patterns, change)[0]
+    stream, present = narrowed(stream, layers)
+    if present is None:
+        return _sums(stream, layers, first_output, patterns, change)[0]
+    first, whole = layers.index(0), list(patterns)
+    whole[first], slots = patterns[first].between(np.ones(patterns[first].shape[0], dtype=bool), present)
+    sums = _sums(stream, layers, first_output, whole, change)[0]
+    of_all = np.zeros(patterns[first].nnz)
+    of_all[slots] = sums[first]
+    sums[first] = of_all
+    return sums
 
 
 def _sums(stream, layers, first_output, patterns, change=None, shifts=None):

@@ -14,9 +14,10 @@ stream must pass through ``stream.reduce``, which adds them up over all processe
 sample is filled at ``stream.places`` only, so that it adds up as well.
 """
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,10 +109,33 @@ class ActivationStream:
         self.places, self._samples = source.locate(drawn)
         self._network, self._loss, self._source, self._workspace = network, loss, source, workspace
         self._drawn, self._batch_size = drawn, batch_size
+        self._features: IndexArray | None = None  # those in the batches; None for all
+        self._place_of: IndexArray | None = None  # of all features in `_features`, −1 for others
+        self._present: NDArray[np.bool_] | None = None
 
     def __iter__(self):
         for samples in in_batches(self._samples, self._batch_size):
             yield self._activations(samples)[0]
+
+    def of_features(self, features: IndexArray) -> Self:
+        """Return a stream of the same samples whose batches hold only some of the features, (n,) rising integers."""
+        part = copy.copy(self)
+        part._features = features if self._features is None else self._features[features]
+        place_of = np.full(self._source.n_features, -1, dtype=np.int32)
+        place_of[part._features] = np.arange(features.size)
+        part._place_of = place_of
+        part.layer_sizes = [features.size, *self.layer_sizes[1:]]
+        return part
+
+    def present(self) -> NDArray[np.bool_] | None:
+        """Return which features some sample of any process stores, (n_features,); None for dense data."""
+        if not self._source.is_sparse:
+            return None
+        if self._present is None:
+            found = self._source.stored_features(self._samples)
+            self._present = found if self.reduce is alone else self.reduce(found.astype(self.dtype)) > 0
+        present: Any = self._present
+        return present if self._features is None else present[self._features]
 
     def _activations(self, samples):
         """Return the activations of a batch, and the last layer's sums."""
@@ -120,8 +144,15 @@ class ActivationStream:
         z = network.forward(workspace, all_units=True)
         inputs, features = workspace.sparse_inputs, workspace.x
         if inputs is not None:
-            features = np.zeros((self._source.n_features, workspace.batch), dtype=self.dtype)
-            features[inputs.features] = inputs.values[:, : workspace.batch]
+            features = np.zeros((self.layer_sizes[0], workspace.batch), dtype=self.dtype)
+            values = inputs.values[:, : workspace.batch]
+            if self._place_of is None:
+                features[inputs.features] = values
+            else:
+                places = self._place_of[inputs.features]
+                features[places[places >= 0]] = values[places >= 0]
+        elif self._features is not None:
+            features = features[self._features]
         hidden = [workspace.outputs_of(layer) for layer in range(len(network.layers) - 1)]
         return [features, *hidden, self._loss.predictions(z)], z
 
@@ -164,7 +195,9 @@ class ErrorStream(ActivationStream):
             ErrorStream(*parts, drawn, self._batch_size, self.reduce, check_loss=self._check_loss)
             for drawn in (self._drawn[::2], self._drawn[1::2])
         )
-        return first, second
+        if self._features is None:
+            return first, second
+        return first.of_features(self._features), second.of_features(self._features)
 
     def gradient(self) -> list[FloatArray]:
         """Return the gradient of the mean loss at the stored weights of every layer, (nnz,) each."""

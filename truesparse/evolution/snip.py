@@ -51,7 +51,7 @@ from truesparse.kernels.similarity import BestPairs
 from truesparse.network.activations import Activation
 from truesparse.network.initial_weights import Dense, FanIn, Initializer, checked_bounds
 from truesparse.network.losses import Loss
-from truesparse.runtime.checks import check_count
+from truesparse.runtime.checks import check_count, check_flag
 from truesparse.runtime.plugins import plugin
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology.pattern import Pattern
@@ -97,8 +97,7 @@ class SNIP:
     def __post_init__(self):
         check_count("n_samples", self.n_samples, none=True)
         for name in ("per_layer", "centred", "connected"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name}={getattr(self, name)!r} must be True or False.")
+            check_flag(name, getattr(self, name))
         if self.connected and not self.per_layer:
             raise ValueError("connected=True needs per_layer=True: it gives every layer connections of its own.")
 

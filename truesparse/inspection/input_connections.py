@@ -202,7 +202,7 @@ class ConnectivityRecorder:
 
     def __init__(self, every: int = 1):
         check_count("every", every)
-        self.every = every
+        self.every = int(every)
         self._records: list[tuple[int, NDArray, NDArray]] = []
         # Connections at the beginning of a training, until the number of its first epoch is known.
         self._first: tuple[NDArray, NDArray] | None = None
@@ -268,6 +268,7 @@ class ConnectivityRecorder:
             raise ValueError(f"path={str(path)!r} must end with '.gif'.")
         check_count("fps", fps)
         check_count("dpi", dpi)
+        fps, dpi = int(fps), int(dpi)
         values = self.counts if by == "number" else self.strengths
         displays = [ConnectivityDisplay(values=row, by=by, image_shape=image_shape) for row in values]
         top = max(display.shown.max() for display in displays)  # one scale for all frames

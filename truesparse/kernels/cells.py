@@ -44,7 +44,7 @@ _PROBES = 2**20  # held at a time, so that those of one cell can be multiplied t
 _TILE_ROWS = 1024
 
 
-def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr, k, rng, *, by_key=False):
+def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr, k, rng, *, n_all=None, by_key=False):
     """Return nearly all of the pairs that `top_absent_pairs` returns.
 
     A few pairs are replaced by the next best; scores are the same up to rounding. Layers of which most pairs would be
@@ -54,12 +54,15 @@ def top_absent_pairs_in_cells(row_signatures, column_signatures, indices, indptr
     ----------
     row_signatures, column_signatures : (fan_out, width), (fan_in, width), of the same dtype
     rng : numpy.random.Generator
+    n_all : int, optional
+        Columns of the layer where silent ones are left out, so that cells are as large as with them.
     others, and what is returned : as for `top_absent_pairs`
     """
     fan_out, fan_in = row_signatures.shape[0], column_signatures.shape[0]
     # The harmonic mean of the two sides balances the work for the cells of all units and the work in the cells.
-    n_cells = round(_CELLS * np.sqrt(2 * fan_out * fan_in / (fan_out + fan_in)))
-    most = max(_MOST_PROBES / n_cells, 4 * k / (fan_out * fan_in))
+    n_all = fan_in if n_all is None else n_all
+    n_cells = round(_CELLS * np.sqrt(2 * fan_out * n_all / (fan_out + n_all)))
+    most = max(_MOST_PROBES / n_cells, 4 * k / (fan_out * n_all))
     if most >= 1:
         return top_absent_pairs(row_signatures, column_signatures, indices, indptr, k, by_key=by_key)
     rows, columns = _varying(row_signatures), _varying(column_signatures)

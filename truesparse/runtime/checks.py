@@ -1,6 +1,12 @@
-"""Checks of parameters, and of arrays that no kernel can read. A refusal is a ValueError unless stated."""
+"""Checks of parameters, and of arrays that no kernel can read. A refusal is a ValueError unless stated.
 
+`plain` puts Python's numbers in place of NumPy's.
+"""
+
+import copy
+import errno
 import os
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any
 
@@ -9,6 +15,34 @@ from scipy.sparse import issparse
 
 LARGEST = float(np.finfo(np.float32).max)
 """Larger numbers become infinite in a network of float32."""
+
+
+def plain(value: Any) -> Any:
+    """Return a value with Python's own numbers and text, also in tuples, lists, dicts and frozen dataclasses.
+
+    NumPy's numbers bring their range and precision along: ``np.int8(100) * 2`` overflows. Enumerations and fractions
+    become numbers, too. What holds nothing to replace is returned itself.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, Real) and type(value) not in (bool, int, float):
+        return int(value) if isinstance(value, Integral) else float(value)
+    if isinstance(value, str) and type(value) is not str:
+        return str.__str__(value)  # `str` of an enumeration may be its name
+    if isinstance(value, np.generic):
+        return value.item()
+    if type(value) in (list, tuple, dict):
+        items = list(value.items() if type(value) is dict else value)
+        made = [plain(item) for item in items]
+        return type(value)(made) if any(new is not old for new, old in zip(made, items, strict=True)) else value
+    settings = getattr(type(value), "__dataclass_params__", None)
+    if settings is not None and settings.frozen:
+        parts = {part.name: getattr(value, part.name, None) for part in fields(value)}
+        changed = {name: new for name, old in parts.items() if (new := plain(old)) is not old}
+        value = copy.copy(value) if changed else value
+        for name, new in changed.items():
+            object.__setattr__(value, name, new)  # not `replace`: fields may be no arguments
+    return value
 
 
 def is_number(value: Any, least: float = -LARGEST, most: float = LARGEST) -> bool:
@@ -37,10 +71,23 @@ def check_count(name: str, value: Any, *, none: bool = False) -> None:
         raise ValueError(f"{name}={value!r} must be a positive integer{' or None' if none else ''}.")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Refuse everything but True and False."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}={value!r} must be True or False.")
+
+
 def check_path(name: str, value: Any) -> None:
     """Refuse everything but paths, by a TypeError."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError(f"{name}={value!r} must be a path.")
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Raise a FileNotFoundError that names the folder of a file if there is none."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder to write a file to", folder)
 
 
 def refuse_masked(name: str, values: Any) -> None:

@@ -31,6 +31,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from truesparse.runtime.checks import check_folder
+
 FORMAT = "truesparse"
 VERSION = (1, 0)  # a newer major version cannot be read by older libraries, a newer minor one without new keys can
 
@@ -63,17 +65,23 @@ def write_archive(file: str | os.PathLike | BinaryIO, metadata: Mapping[str, Any
 
     A path is replaced only by a whole file; missing directories are not made.
     """
+    text, arrays = prepared(metadata, arrays)
+    with _opened(file, replaced_when_whole, "write") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(zipfile.ZipInfo(_METADATA), text)  # without the time, so that equal models are equal files
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+
+
+def prepared(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, np.ndarray]]:
+    """Return what `write_archive` writes; ModelFormatError if that cannot be written, or not be read again."""
     arrays = {name: _portable(array) for name, array in arrays.items()}
     declared = {name: _declared(array) for name, array in arrays.items()}
     metadata = {"format": FORMAT, "version": list(VERSION), **metadata, "arrays": declared}
     _refuse_depth(metadata)
     text = json.dumps(metadata, allow_nan=False, indent=1).encode()
     _refuse_size("The metadata have", len(text))
-    with _opened(file, replaced_when_whole, "write") as out, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(_METADATA), text)  # without the time, so that equal models are equal files
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+    return text, arrays
 
 
 def read_archive(file: str | os.PathLike | BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -106,6 +114,7 @@ def replaced_when_whole(path: str | os.PathLike) -> Iterator[BinaryIO]:
     path = os.path.realpath(path)  # a link goes on pointing to its file
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(errno.EINVAL, "a directory or a device cannot be replaced by a model", path)
+    check_folder(path)
     unfinished = f"{path}.{secrets.token_hex(8)}.unfinished"  # several processes may write to one path
     try:
         with open(unfinished, "xb") as file:

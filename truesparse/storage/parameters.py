@@ -23,6 +23,7 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
+from truesparse.runtime.checks import plain
 from truesparse.runtime.plugins import IN_FILES, find, name_in_files
 from truesparse.storage.archive import ModelFormatError
 
@@ -66,8 +67,7 @@ def refuse_missing(name: str, value: Any) -> None:
 
 def encode(value: Any, name: str) -> Any:
     """Return a parameter as JSON; messages call it `name`. ModelFormatError for integers that no float can hold."""
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
-        value = value.item()
+    value = plain(value)
     if type(value) is int and abs(value) > _LARGEST_INT:
         raise ModelFormatError(f"{name} cannot be stored: it is an integer that no float can hold.")
     if value is None or type(value) in (bool, int, str):

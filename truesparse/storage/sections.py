@@ -1,11 +1,24 @@
-"""Checked reading of metadata and arrays: each is taken once for what it must be, and none may be left over."""
+"""Text for a file, and checked reading of what a file holds: each part is taken once, and none may be left over."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.storage.archive import ModelFormatError
+
+
+def text_array(what: str, values: Sequence[str]) -> np.ndarray:
+    """Return text for a file, (n,); ModelFormatError if one of the values would not come back."""
+    array = np.array(values, dtype=str)
+    for value, held in zip(values, array.tolist(), strict=True):
+        if value != held or value != value.encode(errors="ignore").decode():
+            raise ModelFormatError(
+                f"{what} cannot be stored: {value!r:.200} ends with NUL, which NumPy drops, or holds a lone surrogate, "
+                "which is no text."
+            )
+    return array
 
 
 class Section:

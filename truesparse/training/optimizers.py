@@ -13,7 +13,7 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.update import adam_step, sgd_step, smallest_normal
-from truesparse.runtime.checks import check_number
+from truesparse.runtime.checks import check_flag, check_number
 from truesparse.runtime.plugins import plugin
 
 
@@ -63,8 +63,7 @@ class SGD:
 
     def __post_init__(self):
         check_number("momentum", self.momentum, 0, 1, without=1)
-        if not isinstance(self.nesterov, bool):
-            raise ValueError(f"nesterov={self.nesterov!r} must be True or False.")
+        check_flag("nesterov", self.nesterov)
 
     def init(self, params: FloatArray) -> dict[str, FloatArray]:
         """Return ``velocity``, all zero."""

@@ -1,6 +1,6 @@
 """Recipe of a training, and the new network that it describes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from truesparse.network.activations import Activation, PiecewiseLinear
 from truesparse.network.initial_weights import FanIn, Initializer
 from truesparse.network.losses import Loss
 from truesparse.network.mlp import MLP
+from truesparse.runtime.checks import plain
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology.density import layer_shapes
 from truesparse.training.lr_schedules import Cosine, LearningRate
@@ -23,6 +24,8 @@ from truesparse.training.optimizers import Adam, Optimizer
 @dataclass(frozen=True)
 class Recipe:
     """All settings of a training that do not depend on the data. An estimator makes one from its parameters.
+
+    NumPy's numbers become Python's, also those within rules, solvers and losses.
 
     Parameters
     ----------
@@ -59,6 +62,10 @@ class Recipe:
     temperature: float = 1.0
     patience: float = 20
     tol: float = 1e-4
+
+    def __post_init__(self):
+        for part in fields(self):
+            object.__setattr__(self, part.name, plain(getattr(self, part.name)))
 
 
 def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int, reduce: Reduce = alone) -> MLP:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from truesparse._typing import FloatArray
 from truesparse.topology import Pattern
 
+_MOST_STEPS = 2**63 - 1  # that a file can hold
+
 
 @dataclass
 class Progress:
@@ -56,7 +58,7 @@ class Progress:
     def plan(self, n_epochs: int, steps_per_epoch: int) -> None:
         """Plan for `n_epochs` epochs in all, those that are left with `steps_per_epoch` steps each."""
         left = max(0, n_epochs - (self.epoch - self.plan_epoch))
-        self.planned_steps = self.steps_of_plan + left * steps_per_epoch
+        self.planned_steps = min(self.steps_of_plan + left * steps_per_epoch, _MOST_STEPS)
 
     def observe(self, value: float, tol: float) -> None:
         """Update best value and stall by an epoch's value."""

@@ -274,7 +274,7 @@ class Trainer:
         factor = schedule.factor(progress.steps_of_plan + after, progress.planned_steps)
         if not (isinstance(factor, Real) and 0 <= factor < math.inf):
             raise ValueError(f"{schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0.")
-        return self.recipe.learning_rate * factor
+        return self.recipe.learning_rate * float(factor)
 
     def _drop_fraction(self, after: int = 0) -> float:
         """Return the share of weights to replace before the step that comes after so many others."""
