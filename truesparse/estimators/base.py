@@ -58,6 +58,10 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         """Return the classes whose shares a split must keep, or None."""
         return None
 
+    def _settled(self, samples):
+        """Return the samples with which training goes on, encoded anew if they change how targets are encoded."""
+        return samples
+
     def _check_in_parts(self):
         """Refuse parameters that need all samples."""
 
@@ -113,6 +117,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             stored_data = None if resume_from is None else self._take_over(resume_from)
             goes_on = start is not Start.NEW and self.__sklearn_is_fitted__()
             samples = self._samples("", X, y, sample_weight, classes, first=not goes_on)
+            if goes_on and start is not Start.RESUMED:
+                samples = self._settled(samples)
             recipe = make_recipe(self.get_params(deep=False), self._make_loss())
             shape = self._checked_shape(recipe, goes_on)
             aside = None

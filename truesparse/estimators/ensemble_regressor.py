@@ -114,4 +114,4 @@ class SparseMLPEnsembleRegressor(RegressorMixin, BaseSparseMLPEnsemble):
         return None
 
     def _units(self):
-        return self._lead.target_scale_, self._lead.target_mean_
+        return self._lead._units()

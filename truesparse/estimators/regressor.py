@@ -1,13 +1,16 @@
 """A sparse multilayer perceptron for regression."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.validation import column_or_1d
 
+from truesparse._typing import FloatArray
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.parameters import Named, explained
+from truesparse.estimators.target_scale import FirstTargets, learn_scaling, must_change, rescale
 from truesparse.kernels.update import all_finite
 from truesparse.network.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, values_and_weights
 from truesparse.runtime.plugins import names, resolve
@@ -125,9 +128,10 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     Attributes
     ----------
     target_mean_, target_scale_ : (n_outputs,) float64
-        Mean and standard deviation of the first training targets. Targets are standardised by them for training and
-        for the losses in `history_`; predictions are scaled back. With ``loss="poisson"``, targets are only divided by
-        their mean.
+        Mean and standard deviation of the first training targets, by which they are standardised for training and for
+        the losses in `history_`; predictions are scaled back. ``"huber"`` and ``"absolute_error"`` take the median and
+        1.4826 times the median absolute deviation from it, ``"poisson"`` 0 and the mean. The scale of a constant
+        output is 0: the constant is predicted.
     coefs_, intercepts_ : list of csc_array (fan_in, fan_out), list of (fan_out,)
         Copies of the weights and biases of every layer; the network stores ``coefs_[l].T``.
     feature_importances_ : (n_features,)
@@ -173,6 +177,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
 
     _y_numeric = True
     _fewest_to_score = 2  # R² compares with the mean
+    _first_targets: FirstTargets | None = None  # while the scale may change
+    target_mean_: FloatArray
+    target_scale_: FloatArray
 
     _parameter_constraints: ClassVar[dict] = {**BaseSparseMLP._parameter_constraints, "loss": [Named("loss"), Loss]}
 
@@ -252,7 +259,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`, but weights are factors of each sample's loss. The first call sets the scale of the targets.
+            As for `fit`, but weights are factors of each sample's loss. The scale of the targets may change until 100
+            have been seen, so a stream can begin with a single row; predictions do not jump when it does.
         """
         return self._train(X, y, sample_weight, start=Start.PART)
 
@@ -274,7 +282,6 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         columns = y.reshape(-1, n_outputs).astype(np.float64, copy=False)
         if first:
             self._single_output, self._loss = y.ndim == 1, loss
-            self.target_mean_, self.target_scale_ = np.zeros(n_outputs), np.ones(n_outputs)
         elif (y.ndim == 1) != self._single_output or n_outputs != self.target_mean_.size:
             raise ValueError(f"y has {n_outputs} outputs, but the network was made for {self.target_mean_.size}.")
         elif loss != self._loss:
@@ -286,26 +293,44 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
             raise ValueError(f"loss={self.loss!r} needs numbers that are not below 0 in y, got {columns.min():g}.")
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused as infinite below
             if first:
-                self._learn_scale(columns, weights)
-            values = columns - self.target_mean_
-            values /= self.target_scale_
+                seen = FirstTargets(columns, np.ones(len(columns)) if weights is None else weights)
+                self.target_mean_, self.target_scale_ = learn_scaling(loss, seen.values, seen.weights)
+                self._first_targets = seen.to_keep(self.target_scale_)
+            unit, shift = self._units()
+            values = columns - shift
+            values /= unit
             values = values.astype(self.dtype, copy=False)
         if not (all_finite(values.reshape(-1)) and all_finite(self.target_scale_)):
             raise ValueError(f"y must hold numbers that dtype={self.dtype!r} can, got {y.min()} to {y.max()}.")
         return values
 
-    def _learn_scale(self, columns, weights):
-        weights = None if weights is None else weights / weights.max()
-        mean = np.average(columns, axis=0, weights=weights)
-        if self._loss.not_below_0:  # counts stay above 0 and in proportion to their mean
-            scale = mean
-        else:
-            self.target_mean_ = mean
-            squares = columns - mean
-            squares *= squares
-            scale = np.sqrt(np.average(squares, axis=0, weights=weights))
-        # A constant's deviation may not be exactly 0.
-        self.target_scale_ = np.where(scale > 1e-12 * np.abs(mean), scale, 1.0)
+    def _units(self):
+        """Return scale and shift of encoded targets: those of predictions, but no scale is 0."""
+        constant = self.target_scale_ == 0
+        unit = np.where(constant, np.abs(self.target_mean_), self.target_scale_)
+        shift = np.where(constant & self._loss.not_below_0, 0.0, self.target_mean_)
+        return np.where(unit > 0, unit, 1.0), shift
+
+    def _settled(self, samples):
+        if self._first_targets is None:
+            return samples
+        columns = samples.y.reshape(-1, self.target_mean_.size).astype(np.float64, copy=False)
+        weights = np.ones(samples.size) if samples.weights is None else samples.weights
+        seen, old = self._first_targets.followed_by(columns, weights), (self.target_mean_, self.target_scale_)
+        new = learn_scaling(self._loss, seen.values, seen.weights)
+        changes = must_change(old, new)
+        if self._first_targets.are_enough:
+            changes &= old[1] == 0
+        new = np.where(changes, new[0], old[0]), np.where(changes, new[1], old[1])
+        self._first_targets = seen.to_keep(new[1])
+        if not changes.any():
+            return samples
+        self._run = self._run.copy()
+        rescale(self._run.network, self._loss, old, new)
+        self._run.state.optimizer_state.clear()  # moments in the old units, without which they start anew
+        self.target_mean_, self.target_scale_ = new
+        y = columns[:, 0] if self._single_output else columns
+        return replace(samples, values=self._encode(y, None, None, first=False))
 
     def _make_loss(self):
         return self._loss
@@ -323,23 +348,35 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
 
     def _store_learnt(self):
         metadata = {"single_output": self._single_output, "loss": encode(self._loss, "loss")}
-        return metadata, {"target_mean": self.target_mean_, "target_scale": self.target_scale_}
+        arrays = {"target_mean": self.target_mean_, "target_scale": self.target_scale_}
+        if self._first_targets is not None:
+            arrays |= {f"first_targets.{name}": array for name, array in vars(self._first_targets).items()}
+        return metadata, arrays
 
     def _restore_learnt(self, section, arrays):
         self._single_output = section.take("single_output", bool)
         self._loss = decode(section.take("loss", dict), "loss")
         if not isinstance(self._loss, Loss):
             raise ModelFormatError(f"loss={self._loss!r:.100} is no loss of a regressor.")
-        self.target_mean_ = arrays.numbers("target_mean", np.dtype("float64"), (None,))
-        self.target_scale_ = arrays.numbers("target_scale", np.dtype("float64"), self.target_mean_.shape)
+        dtype = np.dtype("float64")
+        self.target_mean_ = arrays.numbers("target_mean", dtype, (None,))
+        self.target_scale_ = arrays.numbers("target_scale", dtype, self.target_mean_.shape)
         if self.target_mean_.size < 1 or (self._single_output and self.target_mean_.size > 1):
             raise ModelFormatError(f"target_mean has {self.target_mean_.size} entries.")
-        if not (self.target_scale_ > 0).all():
-            raise ModelFormatError("target_scale must hold numbers above 0.")
+        if not (self.target_scale_ >= 0).all():
+            raise ModelFormatError("target_scale must hold numbers that are not below 0.")
+        if arrays.has("first_targets.values"):
+            values = arrays.numbers("first_targets.values", dtype, (None, self.target_mean_.size))
+            weights = arrays.numbers("first_targets.weights", dtype, (len(values),))
+            if not (weights >= 0).all() or not weights.any():
+                raise ModelFormatError("first_targets.weights must hold numbers that are not below 0, and one above.")
+            self._first_targets = FirstTargets(values, weights)
         section.close()
 
     def _score_predictions(self, predictions, target):
         from sklearn.metrics import r2_score
 
         values, weights = values_and_weights(target)
-        return r2_score(values, predictions.T, sample_weight=weights)
+        unit, shift = self._units()
+        exact = (self.target_mean_ - shift) / unit  # of constant outputs, whatever the network's sums are
+        return r2_score(values, np.where(self.target_scale_ > 0, predictions.T, exact), sample_weight=weights)

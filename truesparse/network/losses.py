@@ -53,6 +53,7 @@ class Loss(ABC):
 
     out_activation = "identity"  # the function from z to p, as exports name it
     of_classes = False  # whether targets are classes or labels
+    robust = False  # whether targets are scaled by their median and median deviation, which outliers do not move
     not_below_0 = False  # whether targets must not be negative, and are scaled by their mean alone
     kind: ClassVar[int | None] = None  # of losses that kernels know, see `truesparse.kernels.losses`
 
@@ -154,6 +155,7 @@ class SquaredError(_LossOfOutputs):
 class AbsoluteError(_LossOfOutputs):
     """Absolute error; the best prediction is the median."""
 
+    robust = True
     kind: ClassVar[int] = kernels.ABSOLUTE
 
 
@@ -162,9 +164,11 @@ class AbsoluteError(_LossOfOutputs):
 class Huber(_LossOfOutputs):
     """Squared error up to `delta` > 0, from there on absolute error, for targets with outliers (Huber, 1964).
 
-    `delta` is in units of the targets; in a regressor, which scales its targets, in their standard deviations.
+    `delta` is in units of the targets. In a regressor, which scales its targets, 1 is 1.4826 times their median
+    absolute deviation from the median: the standard deviation, if they are normal, whatever the outliers are.
     """
 
+    robust = True
     kind: ClassVar[int] = kernels.HUBER
     delta: float = 1.0
 
