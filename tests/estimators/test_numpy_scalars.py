@@ -76,6 +76,7 @@ VALUES = {
     "n_jobs": 1,
     "dtype": "float64",
     "loss": "huber",
+    "label_smoothing": 0.125,
     "n_folds": 2,
     "combine": "mean",
     "n_features_to_select": 4,

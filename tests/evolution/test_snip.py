@@ -390,7 +390,7 @@ def test_a_layer_without_connections_is_told_of(rng):
     assert sum(coef.nnz for coef in model.coefs_) == 150
     assert np.unique(model.predict(X)).size == 1
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", "The layers")
         model.set_params(topology_init=SNIP(), density=1e-3).fit(X, y)
 
 

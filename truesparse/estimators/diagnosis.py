@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from truesparse._typing import FloatArray
-from truesparse.data.source import Source
+from truesparse.data.source import Source, in_batches
+from truesparse.kernels.paths import mark_inputs
 from truesparse.network.losses import Loss, Target, values_and_weights
 from truesparse.network.mlp import MLP
 from truesparse.training.inference import forward_all
@@ -60,7 +60,7 @@ def loss_of_constant(loss: Loss, target: Target, n_outputs: int, dtype: np.dtype
     Examples
     --------
     >>> import numpy as np
-    >>> from truesparse.estimators.diagnosis import loss_of_constant
+        >>> from truesparse.estimators.diagnosis import loss_of_constant
     >>> from truesparse.network.losses import SquaredError
     >>> round(loss_of_constant(SquaredError(), np.array([[1.0], [3.0]]), 1, np.dtype("float64")), 6)  # z = 2
     0.5
@@ -78,12 +78,12 @@ def loss_of_constant(loss: Loss, target: Target, n_outputs: int, dtype: np.dtype
 
 
 def _no_path(network: MLP) -> str | None:
-    reached = np.ones(network.layer_sizes[0])
-    for layer in network.layers:
-        pattern = layer.pattern
-        connections = csr_array((np.ones(pattern.nnz), pattern.indices, pattern.indptr), shape=layer.shape)
-        reached = np.minimum(connections @ reached, 1)
-    return None if reached.any() else "No path of connections leads from the features to an output: raise epsilon."
+    on_path = np.ones(network.layer_sizes[-1], dtype=np.uint8)
+    for layer in reversed(network.layers):
+        inputs_on_path = np.zeros(layer.shape[1], dtype=np.uint8)
+        mark_inputs(layer.pattern.indptr, layer.pattern.indices, on_path, inputs_on_path)
+        on_path = inputs_on_path
+    return None if on_path.any() else "No path of connections leads from the features to an output: raise epsilon."
 
 
 def _unscaled_features(source: Source, names: Sequence[str] | None) -> str | None:
@@ -109,13 +109,19 @@ def _unscaled_features(source: Source, names: Sequence[str] | None) -> str | Non
 
 
 def _moments(source: Source) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation of every feature, (n_features,) float64."""
-    rows = source.rows(np.arange(source.n_samples)).astype(np.float64)
-    if not source.is_sparse:
-        return rows.mean(axis=0), rows.std(axis=0)
-    mean = np.asarray(rows.mean(axis=0)).reshape(-1)
-    squares = np.asarray(rows.multiply(rows).mean(axis=0)).reshape(-1)
-    return mean, np.sqrt(np.maximum(squares - mean**2, 0))
+    """Return mean and standard deviation of every feature, (n_features,) float64; a few samples at a time."""
+    total, squares, shift = np.zeros(source.n_features), np.zeros(source.n_features), None
+    for samples in in_batches(np.arange(source.n_samples), 32):
+        rows = source.rows(samples)
+        if not source.is_sparse:
+            shift = rows[0].copy() if shift is None else shift
+            rows -= shift  # small beside a large mean, so that their squares do not cancel
+        total += np.asarray(rows.sum(axis=0, dtype=np.float64)).reshape(-1)
+        squared = rows.multiply(rows) if source.is_sparse else rows * rows
+        squares += np.asarray(squared.sum(axis=0, dtype=np.float64)).reshape(-1)
+    mean = total / source.n_samples
+    deviation = np.sqrt(np.maximum(squares / source.n_samples - mean**2, 0))
+    return mean if shift is None else mean + shift, deviation
 
 
 def _too_few_epochs(trainer: Trainer) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from numbers import Integral
+from numbers import Real
 from typing import Any
 
 from truesparse.estimators import epochs
@@ -56,10 +56,8 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
 
 def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
     """Return the units of the hidden layers; ValueError if one of them is no positive integer."""
-    hidden_layer_sizes = plain(hidden_layer_sizes)
-    if getattr(hidden_layer_sizes, "ndim", 1) == 0:
-        hidden_layer_sizes = [hidden_layer_sizes.item()]  # an array without an axis cannot be iterated over
-    sizes = [hidden_layer_sizes] if isinstance(hidden_layer_sizes, Integral) else list(hidden_layer_sizes)
+    given = plain(hidden_layer_sizes)
+    sizes: list[Any] = [given] if isinstance(given, Real | str) else list(given)
     if not all(map(is_count, sizes)):
         raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} must hold positive integers only.")
     return [int(size) for size in sizes]
