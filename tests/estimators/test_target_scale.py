@@ -130,6 +130,17 @@ def test_the_scale_stays_once_a_hundred_targets_have_been_seen():
     assert_array_equal([model.target_mean_, model.target_scale_], [mean, scale])
 
 
+def test_a_stream_that_is_constant_for_long():
+    """A hundred equal targets say no more of the scale than one, and one that hardly differs does not settle it."""
+    model = SparseMLPRegressor(**SMALL, max_iter=500)
+    for _ in range(2):
+        model.partial_fit(X[:100], np.full(100, 5.0))
+    model.partial_fit(X[:1], [5.001])
+    for _ in range(200):
+        model.partial_fit(X, 1e5 * linear)
+    assert model.score(X, 1e5 * linear) > 0.95
+
+
 def test_small_changes_are_not_made():
     old = np.array([0.0, 0, 0, 0]), np.array([1.0, 1, 1, 1])
     new = np.array([0.5, 3, 0, 0]), np.array([1.5, 1, 2.5, 0])

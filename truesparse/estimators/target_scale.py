@@ -44,9 +44,11 @@ class FirstTargets:
         return FirstTargets(np.concatenate([self.values, values]), np.concatenate([self.weights, weights]))
 
     def to_keep(self, scale: FloatArray) -> "FirstTargets | None":
-        """Return the first of these targets; None if they are enough and no output is constant."""
+        """Return the first of these targets, one of them if all are equal; None if they are enough."""
         if len(self.values) >= N_FIRST and scale.all():
             return None
+        if not scale.any():
+            return FirstTargets(self.values[-1:].copy(), self.weights[-1:].copy())
         return FirstTargets(self.values[:N_FIRST].copy(), self.weights[:N_FIRST].copy())
 
     @property
