@@ -1,6 +1,7 @@
 """What several tests share."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 settings.register_profile("truesparse", deadline=None, max_examples=50)
 settings.register_profile("nightly", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "truesparse"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
