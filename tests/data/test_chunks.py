@@ -78,7 +78,7 @@ def chunks_of(data, form, path, **options):
 def test_every_form_reads_as_the_whole(form, window, data, tmp_path, rng):
     X, y = data
     source = chunks_of(data, form, tmp_path, window=window)
-    assert (source.n_samples, source.n_total, source.n_features, source.dtype) == (120, 120, 6, np.float32)
+    assert (source.n_samples, source.n_features, source.dtype) == (120, 6, np.float32)
     assert_array_equal(source.target, y)
     workspace = Workspace([6, 3], 64, np.float32, dense_inputs=not source.is_sparse)
     for samples in (np.arange(3), rng.permutation(120)[:50], np.array([119, 0, 0, 37, 36]), np.array([61])):

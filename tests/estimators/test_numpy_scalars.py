@@ -366,13 +366,13 @@ def test_class_weights():
         assert through_a_file(model).class_weight == weights
 
 
-DATA = {"window": 2, "dtype": "float32", "n_total": 300}
+DATA = {"window": 2, "dtype": "float32", "n_samples": 300, "first": 0}
 
 
 def test_sources():
     for name in data.__all__:
         taken = set(inspect.signature(getattr(data, name)).parameters)
-        arrays = {"X", "target", "chosen", "chunks", "source", "numbers", "transform", "make_rng", "args", "kwargs"}
+        arrays = {"X", "target", "chosen", "chunks", "source", "reduce", "transform", "make_rng", "args", "kwargs"}
         assert taken <= DATA.keys() | arrays, name
     y = Y[SparseMLPClassifier]
 
@@ -384,7 +384,7 @@ def test_sources():
     for kind in INTEGERS:
         assert_same_run(of_chunks(kind(DATA["window"]), np.str_(DATA["dtype"])), expected)
     for kind in INTEGERS[2:]:
-        shard = data.Shard(data.ArraySource(X, y), np.arange(300), kind(300))
+        shard = data.Shard(data.ArraySource(X), first=kind(0), n_samples=kind(300))
         assert [batch.dtype for batch in shard.batches(200)] == [np.int64, np.int64]
 
 

@@ -54,7 +54,7 @@ class Sum:
         return reduce
 
 
-def trained(recipe, source, **options):
+def trained(recipe, source):
     """The trainer, and all topologies that its network had."""
     topologies = []
 
@@ -63,23 +63,23 @@ def trained(recipe, source, **options):
             topologies.append([layer.pattern.keys for layer in network.layers])
 
     with threads(1):
-        network = new_network(recipe, source, 3, seed=SEED, **options)
+        network = new_network(recipe, source, 3, seed=SEED)
         topologies.append([layer.pattern.keys for layer in network.layers])
-        trainer = Trainer(network, recipe, source, seed=SEED, callbacks=[Watch()], **options)
+        trainer = Trainer(network, recipe, source, seed=SEED, callbacks=[Watch()])
         trainer.train()
     return trainer, topologies
 
 
-def trained_by_several(recipe, X, y, owner):
-    """The same of every machine, each a thread with the samples that `owner`, (N,), says are its own."""
-    n = owner.max() + 1
+def trained_by_several(recipe, X, y, sizes):
+    """The same of every machine, each a thread with as many samples as `sizes` says."""
+    n, ends = len(sizes), np.cumsum(sizes)
     total, results, errors = Sum(n), [None] * n, []
 
     def work(place):
         try:
-            numbers = np.flatnonzero(owner == place)
-            shard = Shard(array_source(X[numbers], y[numbers]), numbers, N)
-            results[place] = trained(recipe, shard, reduce=total.of(place))
+            held, first = array_source(X[ends[place] - sizes[place] : ends[place]]), ends[place] - sizes[place]
+            shard = Shard(held, first=first, n_samples=N, target=y, reduce=total.of(place))
+            results[place] = trained(recipe, shard)
         except BaseException as error:
             errors.append(error)
             total.barrier.abort()
@@ -97,13 +97,12 @@ def trained_by_several(recipe, X, y, owner):
     return results
 
 
-def check(recipe, X, y, owner=None):
-    owner = np.random.default_rng(1).permutation(N) % 2 if owner is None else owner
-    alone, expected = trained(recipe, array_source(X, y))
+def check(recipe, X, y, sizes=(165, 165)):
+    alone, expected = trained(recipe, Shard(array_source(X), first=0, n_samples=N, target=y))
     assert len(expected) == 1 + 20
     changed = [np.setdiff1d(new, old).size for new, old in zip(expected[-1], expected[0], strict=True)]
     assert min(changed[:2]) > 0
-    machines = trained_by_several(recipe, X, y, owner)
+    machines = trained_by_several(recipe, X, y, sizes)
     for trainer, topologies in machines:
         assert len(topologies) == len(expected)
         for step, (found, wanted) in enumerate(zip(topologies, expected, strict=True)):
@@ -138,9 +137,8 @@ def test_features_that_occur_on_one_machine_only(method):
     X, y = data()
     wide = np.zeros((N, 60))
     wide[:, ::5] = X
-    owner = np.arange(N) % 2
-    wide[owner == 1, 5] = wide[owner == 0, 10] = 0
-    check(recipe_for(METHODS[method]), csr_array(wide), y, owner)
+    wide[165:, 5] = wide[:165, 10] = 0
+    check(recipe_for(METHODS[method]), csr_array(wide), y)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -166,17 +164,11 @@ def test_snip_as_the_first_topology(first, kind):
     check(recipe_for(preset("cte"), topology=first), *data(kind))
 
 
-@pytest.mark.parametrize("owner", ["uneven", "blocks", "three", "nothing"])
+@pytest.mark.parametrize("sizes", [(3, 327), (160, 170), (100, 130, 100), (165, 0, 165)])
 @pytest.mark.parametrize("method", ["cte_sketch", "omp_exact", "sensitivity"])
-def test_however_the_samples_are_shared(owner, method):
+def test_however_the_samples_are_shared(sizes, method):
     """Also if one machine has only three samples, so none of most batches, or none at all."""
-    owner = {
-        "uneven": (np.arange(N) < N - 3) * 1,
-        "blocks": np.arange(N) * 2 // N,
-        "three": np.random.default_rng(1).integers(3, size=N),
-        "nothing": np.where(np.arange(N) < N // 2, 0, 2),
-    }[owner]
-    check(recipe_for(METHODS[method], topology=SNIP()), *data(), owner)
+    check(recipe_for(METHODS[method], topology=SNIP()), *data(), sizes)
 
 
 def test_other_optimisers_and_schedules():
@@ -188,7 +180,6 @@ def test_the_sum_is_what_makes_them_agree():
     """Without it, each machine would follow its own half."""
     X, y = data()
     recipe = recipe_for(preset("cte"))
-    _, expected = trained(recipe, array_source(X, y))
-    numbers = np.arange(0, N, 2)
-    _, alone = trained(recipe, Shard(array_source(X[numbers], y[numbers]), numbers, N))
+    _, expected = trained(recipe, Shard(array_source(X), first=0, n_samples=N, target=y))
+    _, alone = trained(recipe, Shard(array_source(X[:165]), first=0, n_samples=N, target=y, reduce=np.copy))
     assert not np.array_equal(expected[-1][0], alone[-1][0])

@@ -56,6 +56,8 @@ class Chunks(Source):
     5
     """
 
+    in_pieces = True
+
     def __init__(self, chunks: Sequence[Chunk], *, window: int = 4, dtype: str = "float32"):
         check_count("window", window)
         if dtype not in ("float32", "float64"):

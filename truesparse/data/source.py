@@ -6,7 +6,7 @@ own is a subclass with ``rows``.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +20,14 @@ from truesparse.network.losses import Target
 from truesparse.network.workspace import SparseInputs, Workspace
 from truesparse.runtime.memory import MappedRows
 
+Reduce = Callable[[NDArray], NDArray]
+"""Function that returns the sum of the arrays of this shape over all processes that train together."""
+
+
+def alone(array: NDArray) -> NDArray:
+    """Return the array itself: the `Reduce` of one process."""
+    return array
+
 
 class Source(ABC):
     """Samples with their targets, which may be None."""
@@ -29,15 +37,17 @@ class Source(ABC):
     dtype: np.dtype  # float32 or float64, as the network's
     is_sparse: bool = False  # whether features come as CSR
     target: Target | None = None  # encoded targets, (n_samples, …) array or Weighted
-
-    @property
-    def n_total(self) -> int:
-        """Samples of all processes that train together; `n_samples` unless this is a `Shard`."""
-        return self.n_samples
+    in_pieces: bool = False  # whether only samples that are near each other can be read together at little cost
+    reduce: Reduce = staticmethod(alone)  # adds arrays up over the processes that share the samples
+    first: int = 0  # samples of the processes before this one
 
     @abstractmethod
     def rows(self, samples: IndexArray) -> Any:
         """Return the features of some samples, (n, n_features), a copy: an array, or CSR if ``is_sparse``."""
+
+    def gathered_rows(self, samples: IndexArray) -> Any:
+        """Return `rows`, also of samples that other processes hold; all of them must call this."""
+        return self.rows(samples)
 
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
         """Put the features of some samples into a workspace, as columns; refuse unsuitable ones of `rows`."""
@@ -76,16 +86,24 @@ class Source(ABC):
         if left.size:
             yield left
 
+    def most_of(self, batch_size: int) -> int:
+        """Return how many samples of a batch are here, at most."""
+        return batch_size
+
+    def in_order(self, batch_size: int) -> Iterator[IndexArray]:
+        """Yield the samples that this process holds, `batch_size` at a time, in an order that is read fast."""
+        return self.batches(batch_size)
+
     def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
         """Draw `n` distinct samples for rules, which are `near`, in increasing order; all for None or a large `n`."""
-        if n is None or n >= self.n_total:
-            return np.arange(self.n_total)
+        if n is None or n >= self.n_samples:
+            return np.arange(self.n_samples)
         near = self.near(rng)
         return near[draw_samples(near.size, n, rng)]
 
     def near(self, rng: np.random.Generator) -> IndexArray:
         """Return samples that can be read together at little cost, in increasing order: here all."""
-        return np.arange(self.n_total)
+        return np.arange(self.n_samples)
 
     def locate(self, drawn: IndexArray) -> tuple[IndexArray, IndexArray]:
         """Return which of the drawn samples are here: their places in `drawn`, and their numbers here."""
@@ -190,6 +208,7 @@ class Subset(Source):
         self.n_samples, self.n_features = samples.size, source.n_features
         self.dtype, self.is_sparse = source.dtype, source.is_sparse
         self.target = None if source.target is None else source.target[samples]
+        self.in_pieces = source.in_pieces
 
     def rows(self, samples: IndexArray) -> Any:
         """Return a copy of some rows."""

@@ -24,12 +24,7 @@ class Transformed(Source):
         self._source, self._transform, self._make_rng = source, transform, make_rng
         self.n_samples, self.n_features = source.n_samples, source.n_features
         self.dtype, self.is_sparse, self.target = source.dtype, source.is_sparse, source.target
-        self.batches, self.order, self.locate = source.batches, source.order, source.locate  # type: ignore[method-assign]
-
-    @property
-    def n_total(self) -> int:
-        """Samples of all processes that train together."""
-        return self._source.n_total
+        self.batches, self.order = source.batches, source.order  # type: ignore[method-assign]
 
     def rows(self, samples: IndexArray) -> Any:
         """Return some rows, transformed; ValueError if the result is of another kind or shape or not finite."""

@@ -112,7 +112,7 @@ def _moments(source: Source) -> tuple[FloatArray, FloatArray]:
     """Return mean and standard deviation of every feature, (n_features,) float64; a few samples at a time."""
     total, squares, shift = np.zeros(source.n_features), np.zeros(source.n_features), None
     for samples in in_batches(np.arange(source.n_samples), 32):
-        rows = source.rows(samples)
+        rows = source.gathered_rows(samples)
         if not source.is_sparse:
             shift = rows[0].copy() if shift is None else shift
             rows -= shift  # small beside a large mean, so that their squares do not cancel

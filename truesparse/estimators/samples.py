@@ -73,7 +73,7 @@ def fingerprint(parts: Iterable[Samples | None]) -> str:
         source, weights = part.source, part.weights
         digest.update(repr((source.n_samples, source.n_features, weights is None)).encode())
         for chunk in in_batches(np.arange(source.n_samples), 2**12):
-            rows = source.rows(chunk)
+            rows = source.gathered_rows(chunk)
             _add(digest, [rows.data, rows.indices, rows.indptr] if issparse(rows) else [rows])
         _add(digest, [part.values, *([] if weights is None else [weights])])
     return digest.hexdigest()
@@ -137,7 +137,7 @@ def scorer_of(scoring: Any, fitted: Any, samples: Samples) -> Score:
     weights = {} if samples.weights is None else {"sample_weight": samples.weights}
     if weights and not _takes_weights(scorer):
         raise ValueError(f"scoring={scoring!r} takes no sample_weight, but the validation samples have weights.")
-    X = samples.source.rows(np.arange(samples.size))
+    X = samples.source.gathered_rows(np.arange(samples.size))
 
     def score(predictions, target):
         value = scorer(fitted, X, samples.y, **weights)

@@ -27,7 +27,7 @@ from truesparse.evolution.prune import Magnitude
 from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy, Within
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.evolution.unit_removal import ImportancePruning
-from truesparse.network.initial_weights import Initializer
+from truesparse.network.initial_weights import Initializer, draw
 from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import LARGEST, is_number
 from truesparse.runtime.plugins import plugin, resolve
@@ -142,6 +142,24 @@ def evolve(
         keys = filled(vacancy, checked_keys(grow, edges.pop(0), vacancy), rng)
         rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, keys)
     return rewirings
+
+
+def initialise_grown(
+    layers: Sequence[Layer],
+    rewirings: Sequence[Rewiring | None],
+    grow_init: float | str | Initializer,
+    first: Initializer,
+    rng: np.random.Generator,
+) -> None:
+    """Give grown weights, which are zero so far, their first values; `first` is the initializer of the network's."""
+    if grow_init == "zeros":
+        return
+    scales = isinstance(grow_init, Real)  # a factor of the first weights
+    initializer: Any = first if scales else grow_init
+    factor: Any = grow_init if scales else 1.0
+    for layer, rewiring in zip(layers, rewirings, strict=True):
+        if rewiring is not None:
+            layer.data[rewiring.grown] = factor * draw(initializer, layer.pattern, rewiring.grown, rng)
 
 
 def filled(vacancy: Vacancy, keys: IndexArray, rng: np.random.Generator) -> IndexArray:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray, IndexArray
-from truesparse.data.source import Source, in_batches
+from truesparse.data.source import Source, alone, in_batches
 from truesparse.network.losses import Loss
 from truesparse.network.mlp import MLP
 from truesparse.network.workspace import BatchShape, Workspace
@@ -31,14 +31,6 @@ from truesparse.runtime.random_streams import RandomStreams
 
 _BATCH = 128  # samples at a time, of which rules read activations
 _LARGE = 2**24  # bytes of a workspace that are too many for this
-
-Reduce = Callable[[NDArray], NDArray]
-"""Function that returns the sum of the arrays of this shape over all processes that train together."""
-
-
-def alone(array: NDArray) -> NDArray:
-    """Return the array itself: the `Reduce` of one process."""
-    return array
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +44,6 @@ class Signals:
     batch_size: int
     streams: RandomStreams
     progress: Any = None
-    reduce: Reduce = alone
     check_loss: Callable[[float], None] = lambda loss: None
 
     def at(self, step: int, workspace: Workspace) -> Mapping[str, Any]:
@@ -60,7 +51,7 @@ class Signals:
 
         def drawn(n_samples, workspace=workspace, batch_size=self.batch_size):
             samples = self.source.draw(n_samples, self.streams("signal samples", step))
-            return self.network, self.loss, self.source, workspace, samples, batch_size, self.reduce
+            return self.network, self.loss, self.source, workspace, samples, batch_size
 
         def errors(n_samples):
             return ErrorStream(*drawn(n_samples), check_loss=self.check_loss)
@@ -102,10 +93,9 @@ class ActivationStream:
         workspace: Workspace,
         drawn: IndexArray,
         batch_size: int,
-        reduce: Reduce = alone,
     ):
         self.layer_sizes, self.dtype = network.layer_sizes, network.dtype
-        self.n_samples, self.reduce = drawn.size, reduce
+        self.n_samples, self.reduce = drawn.size, source.reduce
         self.places, self._samples = source.locate(drawn)
         self._network, self._loss, self._source, self._workspace = network, loss, source, workspace
         self._drawn, self._batch_size = drawn, batch_size
@@ -192,7 +182,7 @@ class ErrorStream(ActivationStream):
         """Return two streams of every other sample each, with the mean loss over their own samples."""
         parts = self._network, self._loss, self._source, self._workspace
         first, second = (
-            ErrorStream(*parts, drawn, self._batch_size, self.reduce, check_loss=self._check_loss)
+            ErrorStream(*parts, drawn, self._batch_size, check_loss=self._check_loss)
             for drawn in (self._drawn[::2], self._drawn[1::2])
         )
         if self._features is None:

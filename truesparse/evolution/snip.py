@@ -45,7 +45,6 @@ import numpy as np
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.checks import sound_batch
 from truesparse.data.source import CSRSource, Source
-from truesparse.evolution.signals import Reduce, alone
 from truesparse.kernels.select import k_smallest
 from truesparse.kernels.similarity import BestPairs
 from truesparse.network.activations import Activation
@@ -131,7 +130,7 @@ class SNIP:
 class DenseStart:
     """Dense network before training, and the samples that score its connections.
 
-    Weights are drawn from the stream ``("weights", layer)``; `reduce` adds up sums over all processes.
+    Weights are drawn from the stream ``("weights", layer)``.
     """
 
     source: Source
@@ -139,7 +138,6 @@ class DenseStart:
     activation: Activation
     initializer: Initializer
     streams: RandomStreams
-    reduce: Reduce = alone
 
 
 def draw_as_in_dense(initializer: Initializer, pattern: Pattern, rng: np.random.Generator) -> FloatArray:
@@ -182,29 +180,25 @@ class _DrawnLayer:
             yield first, last, (u if columns.size == self.shape[1] else u[:, columns]).astype(dtype)
 
 
-def _read(source, samples, reduce):
-    """Return the features that are not always zero, (n,), and their values in this process, (n, n_samples).
+def _read(source, samples):
+    """Return the features that are not always zero, (n,), and their values, (n, n_samples).
 
     Dense data, too, are read without zeros, so that sparse and dense data take the same operations.
     """
     name, shape = f"{type(source).__name__}.rows", (samples.size, source.n_features)
-    rows = sound_batch(name, source.rows(samples), shape, source.dtype, is_sparse=source.is_sparse)
+    rows = sound_batch(name, source.gathered_rows(samples), shape, source.dtype, is_sparse=source.is_sparse)
     if source.is_sparse:
         inputs = CSRSource(rows).present(np.arange(samples.size), samples.size)
         features, values = inputs.features, inputs.values
     else:
         features, values = np.arange(source.n_features), rows.T
-    own = np.any(values != 0, axis=1)
-    present = np.flatnonzero(reduce(np.bincount(features[own], minlength=source.n_features)))
-    all_values = np.zeros((present.size, samples.size), dtype=values.dtype)
-    all_values[np.searchsorted(present, features[own])] = values[own]
-    return present, all_values
+    present = np.any(values != 0, axis=1)
+    return features[present], np.ascontiguousarray(values[present])
 
 
-def _score(layers, places, drawn, start, *, centred, connected):
+def _score(layers, places, samples, start, *, centred, connected):
     """Pass the samples forward and backward through the dense network and give each layer's choice its scores."""
-    _, samples = start.source.locate(drawn)
-    features, values = _read(start.source, samples, start.reduce)
+    features, values = _read(start.source, samples)
     dtype, activation = values.dtype, start.activation
     columns = [features, *(np.arange(layer.shape[1]) for layer in layers[1:])]
     outputs, slopes = [values], []
@@ -217,10 +211,8 @@ def _score(layers, places, drawn, start, *, centred, connected):
             outputs.append(a)
             slopes.append(slope)
     delta = np.zeros_like(z)
-    if samples.size:
-        target: Any = start.source.target
-        start.loss(z, target[samples], delta)
-        delta *= samples.size / drawn.size
+    target: Any = start.source.target
+    start.loss(z, target[samples], delta)
     unread = np.zeros(len(z), dtype=bool)
     for index in reversed(range(len(layers))):
         a, (choice, place) = outputs.pop(), places[index]
@@ -229,12 +221,12 @@ def _score(layers, places, drawn, start, *, centred, connected):
             return
         below = np.zeros((len(a) if index > 0 else 0, a.shape[1]), dtype=dtype)  # features need no errors
         if centred and best is not None:
-            a -= start.reduce(a.sum(axis=1, keepdims=True)) / drawn.size  # in place: not needed again
+            a -= a.sum(axis=1, keepdims=True) / samples.size  # in place: not needed again
         for first, last, weights in layers[index].tiles(columns[index], dtype):
             if index > 0:
                 below += weights.T @ delta[first:last]  # (fan_in, n_samples)
             if best is not None:
-                products = start.reduce(delta[first:last] @ a.T)  # (rows of the tile, columns)
+                products = delta[first:last] @ a.T  # (rows of the tile, columns)
                 products *= weights
                 products[unread[first:last]] = 0
                 best.take(products, np.arange(first, last), columns[index])

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from truesparse.runtime.caching import cached_property
-
 
 class Draws(NamedTuple):
     """Random numbers of one step that kernels make by counting (see `truesparse.kernels.dropout`)."""
@@ -22,18 +20,21 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class RandomStreams:
-    """Random generators by name and step, from a `seed` of at least 0."""
+    """Random generators by name and step, from a `seed` of at least 0.
+
+    Processes that train together draw the same numbers, but where `place`, a number of their own, is given.
+    """
 
     seed: int
 
-    def __call__(self, name: str, step: int = 0) -> np.random.Generator:
-        """Return the generator of that name and step, at its start."""
-        return np.random.default_rng(self._sequence(name, step))
+    def __call__(self, name: str, step: int = 0, place: int = 0) -> np.random.Generator:
+        """Return the generator of that name, step and place, at its start."""
+        return np.random.default_rng(self._sequence(name, step, place))
 
-    @cached_property
-    def dropout_key(self) -> int:
-        """The key of the draws of dropout in all steps."""
-        return int(self._sequence("dropout", 0).generate_state(1, np.uint64)[0])
+    def key(self, name: str, place: int = 0) -> int:
+        """Return the key of `Draws` in all steps."""
+        return int(self._sequence(name, 0, place).generate_state(1, np.uint64)[0])
 
-    def _sequence(self, name, step):
-        return np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(name.encode()), step))
+    def _sequence(self, name, step, place):
+        by_place = (place,) if place else ()
+        return np.random.SeedSequence(self.seed, spawn_key=(zlib.crc32(name.encode()), step, *by_place))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.data.source import Source
+from truesparse.data.source import Source, alone
 from truesparse.network.protocol import Network
 
 BATCH = 112  # samples of a batch, if there are many
@@ -30,12 +30,18 @@ def forward_all(network: Network, source: Source, of: Callable[[FloatArray], np.
         batch_size = n_samples
     out = None
     with network.lent_workspace(batch_size, dense_inputs=dense_inputs) as workspace:
-        for samples in filter(len, source.batches(batch_size)):  # in the source's order, which loads chunks once
+        for samples in filter(len, source.in_order(batch_size)):
             filled = samples if invariant else np.pad(samples, (0, batch_size - samples.size), mode="edge")
             source.read(filled, workspace)
             sums = network.forward(workspace)[:, : samples.size]
             part = sums if of is None else of(sums)
             if out is None:
-                out = np.empty((*part.shape[:-1], n_samples), dtype=part.dtype)
+                out = np.zeros((*part.shape[:-1], n_samples), dtype=part.dtype)
             out[..., samples] = part
-    return np.empty((0, n_samples)) if out is None else out
+    if source.reduce is alone:
+        return np.empty((0, n_samples)) if out is None else out
+    if out is None:  # all samples are elsewhere
+        sums = np.empty((network.layer_sizes[-1], 0), dtype=source.dtype)
+        part = sums if of is None else of(sums)
+        out = np.zeros((*part.shape[:-1], n_samples), dtype=part.dtype)
+    return source.reduce(out)

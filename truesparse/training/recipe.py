@@ -8,7 +8,6 @@ from truesparse.data.source import Source
 from truesparse.data.transformed import BatchTransform
 from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.first import Balanced, FirstTopology, first_patterns, first_weights
-from truesparse.evolution.signals import Reduce, alone
 from truesparse.evolution.snip import DenseStart
 from truesparse.network.activations import Activation, PiecewiseLinear
 from truesparse.network.initial_weights import FanIn, Initializer
@@ -68,16 +67,15 @@ class Recipe:
             object.__setattr__(self, part.name, plain(getattr(self, part.name)))
 
 
-def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int, reduce: Reduce = alone) -> MLP:
+def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) -> MLP:
     """Return the network that a recipe describes, with its first topology and weights.
 
-    Topologies that depend on data, such as `SNIP`, look at `source`, which also gives the number of features. `reduce`
-    adds sums over samples up over the processes that train together.
+    Topologies that depend on data, such as `SNIP`, look at `source`, which also gives the number of features.
     """
     streams = RandomStreams(seed)
     rule, initializer = recipe.topology, recipe.initializer
     shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
-    signals = {"dense_start": DenseStart(source, recipe.loss, recipe.activation, initializer, streams, reduce)}
+    signals = {"dense_start": DenseStart(source, recipe.loss, recipe.activation, initializer, streams)}
     patterns = first_patterns(
         rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals
     )

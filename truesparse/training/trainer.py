@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 
 from truesparse._typing import IndexArray
-from truesparse.data.source import Source
+from truesparse.data.source import Source, alone
 from truesparse.data.transformed import Transformed
-from truesparse.evolution.evolve import due_fraction, evolve
-from truesparse.evolution.signals import Reduce, Signals, alone
+from truesparse.evolution.evolve import due_fraction, evolve, initialise_grown
+from truesparse.evolution.signals import Signals
 from truesparse.kernels.jit import current_threads, threads
 from truesparse.kernels.update import all_finite
-from truesparse.network.initial_weights import draw
 from truesparse.network.mlp import MLP
 from truesparse.network.workspace import BatchShape
 from truesparse.runtime.memory import available_bytes
 from truesparse.runtime.random_streams import Draws, RandomStreams
+from truesparse.training.agreement import add_up_step, any_of, check_same_network
 from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
@@ -61,8 +61,6 @@ class Trainer:
         State of an earlier training of this network. Moments of another kind of optimiser start anew.
     validation : Validation, optional
         If it decides, the network of the best epoch since units were last removed is restored in the end.
-    reduce : Reduce
-        Adds arrays up over processes, each of which has a `Shard` of the samples and makes the same steps.
 
     Examples
     --------
@@ -90,7 +88,6 @@ class Trainer:
         state: TrainingState | None = None,
         validation: Validation | None = None,
         callbacks: Sequence[Callback] = (),
-        reduce: Reduce = alone,
     ):
         self.network, self.recipe, self.source, self.validation = network, recipe, source, validation
         self.callbacks, self.streams = callbacks, RandomStreams(seed)
@@ -100,17 +97,21 @@ class Trainer:
         if self.state.optimizer_state.keys() != recipe.optimizer.init(network.params[:0]).keys():
             self.state.optimizer_state, self.state.optimizer_steps = recipe.optimizer.init(network.params), 0
         network.dropout = recipe.dropout
-        self._batch_size = min(recipe.batch_size, source.n_total)
-        self._reduce = reduce
+        self._batch_size = min(recipe.batch_size, source.n_samples)
+        self._largest_part = max(1, source.most_of(self._batch_size))  # of a batch, in this process
+        self._reduce = source.reduce
+        self._stop_agreed = False  # with several processes: by all of them, in the step after somebody asked
         self._target: Any = source.target
         self._inputs = source
         if recipe.batch_transform is not None:
+            progress = self.state.progress
             self._inputs = Transformed(
-                source, recipe.batch_transform, lambda: self.streams("batch transform", self.state.progress.step)
+                source, recipe.batch_transform, lambda: self.streams("batch transform", progress.step, source.first)
             )
+        self._dropout_key = self.streams.key("dropout", source.first)
         self._signals = Signals(
-            network, recipe.loss, source, batch_size=self._batch_size, streams=self.streams,
-            progress=self.state.progress, reduce=reduce,
+            network, recipe.loss, source, batch_size=self._largest_part, streams=self.streams,
+            progress=self.state.progress,
             check_loss=lambda loss: self._check_finite("training loss", math.isfinite(loss)),
         )  # fmt: skip
 
@@ -128,7 +129,7 @@ class Trainer:
         a parameter becomes infinite or NaN.
         """
         self._check_memory()
-        with threads(useful_threads(self.network.params.size, self._batch_size, current_threads())):
+        with threads(useful_threads(self.network.params.size, self._largest_part, current_threads())):
             self._train(start)
 
     def _train(self, start: Start) -> None:
@@ -137,12 +138,13 @@ class Trainer:
         if not resumed and not (in_parts and progress.in_parts):
             progress.begin_plan(in_parts=in_parts, temperature=recipe.temperature)
             self.state.best = None
-        progress.plan(recipe.n_epochs, steps_per_epoch=-(-self.source.n_total // self._batch_size))
+        progress.plan(recipe.n_epochs, steps_per_epoch=-(-self.source.n_samples // self._batch_size))
         n_left = 1 if in_parts else recipe.n_epochs - (progress.epoch - progress.plan_epoch)
         self._make_workspace()
         self._notify("on_train_begin")
-        if resumed and asks_to_stop("on_resume", self._notify("on_resume", self.state.history[progress.plan_epoch :])):
-            n_left = 0
+        if resumed:
+            asked = asks_to_stop("on_resume", self._notify("on_resume", self.state.history[progress.plan_epoch :]))
+            n_left = 0 if any_of(self._reduce, asked) else n_left
         for _ in range(n_left):
             if resumed and self._is_stalled():
                 break
@@ -155,12 +157,13 @@ class Trainer:
             self.between_epochs = True
             asked = asks_to_stop("on_epoch_end", self._notify("on_epoch_end", record))
             self.between_epochs = False
-            if asked or self.stop_requested or self._is_stalled():
+            if any_of(self._reduce, asked) or self._stops or self._is_stalled():
                 break
         best, self.state.best = self.state.best, None
         if best is not None:
             self.network.restore((best.patterns, best.vectors), *self.state.optimizer_state.values())
             self.state.optimizer_steps = best.optimizer_steps
+        self.stop_requested = self._stops
         if not self.stop_requested:
             calibrate(self.network, self.recipe.loss, self.validation, progress.temperature)
         self._notify("on_train_end")
@@ -168,20 +171,20 @@ class Trainer:
     def _epoch(self) -> EpochRecord | None:
         """Make the steps of an epoch; return its record, or None if it was cut short."""
         started = time.perf_counter()
-        progress, network, n_total = self.state.progress, self.network, self.source.n_total
+        progress, network, n_samples = self.state.progress, self.network, self.source.n_samples
         rng = self.streams("shuffle", progress.epoch) if self.recipe.shuffle else None
         replaced = np.zeros(len(network.layers), dtype=np.int64)
         summed_loss, n_seen, learning_rate = 0.0, 0, 0.0
         watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         progress.epoch_step = 0
         for samples in self._parts(rng):
-            if self.stop_requested and progress.epoch_step:
+            if self._stops and progress.epoch_step:
                 break
             replaced += self._evolve()
             with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
                 if self._compiled is None:
-                    n = min(self._batch_size, n_total - n_seen)  # samples of the batch, over all processes
-                    summed_loss += self._forward_backward(samples, n)
+                    n = min(self._batch_size, n_samples - n_seen)  # samples of the batch, over all processes
+                    summed_loss += n * self._forward_backward(samples, n)
                     learning_rate = self._step()
                     self._check_finite("training loss", math.isfinite(summed_loss))
                     n_seen += n
@@ -193,14 +196,15 @@ class Trainer:
         self._check_finite("weights", all_finite(network.params))
         # Where the square of a gradient has overflowed, Adam makes no more steps, and the loss stays finite.
         self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
-        if n_seen < n_total:
+        if n_seen < n_samples:
             return None
+        check_same_network(self._reduce, network)
         progress.epoch += 1
         progress.settled = 0 if replaced.any() else progress.settled + 1
         validation_loss, validation_score = self._validate()
         return EpochRecord(
             epoch=progress.epoch,
-            train_loss=float(self._reduce(np.array(summed_loss))) / n_total,
+            train_loss=summed_loss / n_samples,
             validation_loss=validation_loss,
             validation_score=validation_score,
             learning_rate=learning_rate,
@@ -229,7 +233,7 @@ class Trainer:
         """Make the steps of some samples; return the sum of losses up to then, and the last learning rate."""
         progress, n_steps = self.state.progress, -(-samples.size // self._batch_size)
         learning_rates = [self._learning_rate(after=n) for n in range(n_steps)]
-        draws = Draws(self.streams.dropout_key, progress.step)
+        draws = Draws(self._dropout_key, progress.step)
         for loss, n in self._compiled.run(self.state, samples, learning_rates, draws):
             progress.step += 1
             progress.epoch_step += 1
@@ -239,21 +243,28 @@ class Trainer:
         return summed_loss, learning_rates[-1]
 
     def _forward_backward(self, samples, n: int) -> float:
-        """Set the gradient of a batch of `n` samples over all processes; return the sum of its losses here."""
+        """Set the gradient of a batch of `n` samples over all processes; return its mean loss."""
         network, workspace = self.network, self._workspace
         loss = 0.0
         if samples.size:
             self._inputs.read(samples, workspace)
-            z = network.forward(workspace, Draws(self.streams.dropout_key, self.state.progress.step))
+            z = network.forward(workspace, Draws(self._dropout_key, self.state.progress.step))
             loss = self.recipe.loss(z, self._target[samples], z)  # the gradient replaces z
             if samples.size < n:
                 z *= samples.size / n
             network.backward(workspace)
         else:
             network.gradient[:] = 0
-        if self._reduce is not alone:
-            network.gradient[:] = self._reduce(network.gradient)
-        return loss * samples.size
+        if self._reduce is alone:
+            return loss
+        share = loss * samples.size / n
+        loss, self._stop_agreed = add_up_step(self._reduce, network.gradient, share, self.stop_requested)
+        return loss
+
+    @property
+    def _stops(self) -> bool:
+        """Whether the training is to end, in all processes alike."""
+        return self.stop_requested if self._reduce is alone else self._stop_agreed
 
     def _step(self) -> float:
         """Make one step of the optimiser along the gradient; return its learning rate."""
@@ -297,20 +308,10 @@ class Trainer:
         with np.errstate(over="ignore", invalid="ignore"):
             rewirings = evolve(network.layers, evolution, drop_fraction, self.streams("evolve", progress.step), signals)
         network.rewire(rewirings, *self.state.optimizer_state.values())
-        self._initialise_grown(rewirings, evolution.grow_init)
+        rng = self.streams("grown weights", progress.step)
+        initialise_grown(network.layers, rewirings, evolution.grow_init, self.recipe.initializer, rng)
         self._notify("on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
-
-    def _initialise_grown(self, rewirings, grow_init) -> None:
-        """Give grown weights, which are zero so far, their first values."""
-        if grow_init == "zeros":
-            return
-        scales = isinstance(grow_init, Real)  # a factor of the first weights
-        initializer, factor = (self.recipe.initializer, grow_init) if scales else (grow_init, 1.0)
-        rng = self.streams("grown weights", self.state.progress.step)
-        for layer, rewiring in zip(self.network.layers, rewirings, strict=True):
-            if rewiring is not None:
-                layer.data[rewiring.grown] = factor * draw(initializer, layer.pattern, rewiring.grown, rng)
 
     def _prune_units(self) -> None:
         """Remove hidden units if that is due."""
@@ -361,21 +362,22 @@ class Trainer:
 
     def _make_workspace(self) -> None:
         n_threads, is_dense, network = current_threads(), not self.source.is_sparse, self.network
-        by_rows = shares_rows(network.params.size, self._batch_size, n_threads)
+        by_rows = shares_rows(network.params.size, self._largest_part, n_threads)
         self._pace = Pace(n_threads)
-        shape = BatchShape.of(self._batch_size, n_threads=1 if by_rows else n_threads)
-        self._workspace = network.workspace(self._batch_size, dense_inputs=is_dense, shape=shape)
+        shape = BatchShape.of(self._largest_part, n_threads=1 if by_rows else n_threads)
+        self._workspace = network.workspace(self._largest_part, dense_inputs=is_dense, shape=shape)
         watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         self._compiled: Any = None
         if not (by_rows or watches_steps or self._reduce is not alone):
-            arguments = network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
-            self._compiled = CompiledSteps.of(*arguments)
+            self._compiled = CompiledSteps.of(
+                network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
+            )
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
 
     def _check_memory(self) -> None:
-        needed = self.network.bytes_needed(self._batch_size, dense_inputs=not self.source.is_sparse)
+        needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
         available = available_bytes()
         if available is not None and needed > available:
             raise ValueError(
