@@ -21,6 +21,7 @@ ROOMS = [
     "callbacks",
     "storage",
     "estimators",
+    "distributed",
 ]
 LOOSE = {"__init__", "_typing", "_version"}
 
@@ -68,11 +69,16 @@ def test_imports_point_one_way(name):
         assert room(imported) <= room(name), f"{name} imports {imported}"
 
 
-def test_only_the_package_itself_imports_from_the_estimators():
+def test_only_the_package_itself_and_what_trains_them_together_import_from_the_estimators():
     users = {
         name for name in MODULES if any(imported.startswith("truesparse.estimators") for imported in own(MODULES[name]))
     }
-    assert {name for name in users if not name.startswith("truesparse.estimators")} == {"truesparse"}
+    others = {name for name in users if not name.startswith("truesparse.estimators")}
+    assert {name for name in others if not name.startswith("truesparse.distributed")} == {"truesparse"}
+
+
+def test_the_package_does_not_import_what_only_several_processes_need():
+    assert not any(name.startswith("truesparse.distributed") for name in own(MODULES["truesparse"]))
 
 
 # The classes of the estimators themselves, and the selector, which is an estimator too.

@@ -1,5 +1,6 @@
 """Parts of the samples, numbered as all processes number them."""
 
+import copy
 import re
 import threading
 
@@ -87,16 +88,21 @@ def test_batches_do_not_depend_on_who_holds_what(batch_size, seed, data, sizes):
         list(source.batches(batch_size, None if seed is None else np.random.default_rng(seed)))
         for source in (whole, *shards)
     )
+    rng = None if seed is None else np.random.default_rng(seed)
+    columns = [[s.column for _ in s.batches(batch_size, copy.deepcopy(rng))] for s in shards]
     assert {len(part) for part in parts} == {len(batches)} == {-(-N // batch_size)}
     assert_array_equal(np.sort(np.concatenate(batches)), np.arange(N))
     ends = np.cumsum(sizes)
     for number, (batch, *of_shards) in enumerate(zip(batches, *parts, strict=True)):
         assert batch.size == min(batch_size, N - number * batch_size)
         assert_array_equal(np.concatenate(of_shards), batch)
-        for shard, own, end, size in zip(shards, of_shards, ends, sizes, strict=True):
+        for k, (shard, own, end, size) in enumerate(zip(shards, of_shards, ends, sizes, strict=True)):
+            assert columns[k][number] == (np.flatnonzero(batch == own[0])[0] if own.size else 0)
             assert ((own >= end - size) & (own < end)).all()
             assert_array_equal(dense(shard.rows(own)), dense(data[0][own]))
             assert own.size <= shard.most_of(batch_size)
+            before = own.size and int(np.flatnonzero(batch == own[0])[0]) % 4
+            assert own.size + before <= shard.most_of(batch_size, 4) <= shard.most_of(batch_size) + 3
             assert abs(own.size - batch.size * size / N) <= 2  # none waits for another
     if seed is not None and batch_size < N:
         again = next(whole.batches(batch_size, np.random.default_rng(4)))

@@ -171,6 +171,12 @@ def test_however_the_samples_are_shared(sizes, method):
     check(recipe_for(METHODS[method], topology=SNIP()), *data(), sizes)
 
 
+@pytest.mark.parametrize("sizes", [(165, 165), (3, 327), (101, 129, 100)])
+def test_dropout_silences_the_same_units(sizes):
+    """Wherever in a batch the samples of a machine are."""
+    check(recipe_for(METHODS["cte"], dropout=0.3), *data(), sizes)
+
+
 def test_other_optimisers_and_schedules():
     recipe = recipe_for(preset("cte"), optimizer=SGD(), learning_rate=0.05, alpha=1e-2)
     check(recipe, *data())

@@ -103,27 +103,37 @@ class Shard(Source):
         return self._source.stored_features(self._here(samples)[1])
 
     def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
-        """Yield what is here of each batch of an epoch over all samples; that may be nothing."""
-        batch_of, in_order = self._drawn_into(batch_size, rng)
-        n_batches = -(-self.n_samples // batch_size)
-        ends = np.cumsum(np.bincount(batch_of, minlength=n_batches))
-        if self._source.in_pieces:  # the next ones that are cheap to read, in place of those that were drawn
-            local = None if rng is None else self._own_rng(rng)
-            pieces, left = self._source.order(local), np.empty(0, dtype=np.int64)
-            for size in np.diff(ends, prepend=0):
-                while left.size < size:
-                    left = np.concatenate([left, next(pieces)])
-                yield self._numbers[left[:size]]
-                left = left[size:]
-            return
-        own = in_order[np.argsort(batch_of, kind="stable")]
-        for start, end in zip([0, *ends], ends, strict=False):
-            yield self._numbers[own[start:end]]
+        """Yield what is here of each batch of an epoch over all samples; that may be nothing.
 
-    def most_of(self, batch_size: int) -> int:
-        """Return how many samples of a batch are here, at most: one of each stratum."""
-        _, first, last = self._strata(batch_size)
-        return last - first
+        Meanwhile, `column` is the place of its first sample in the batch.
+        """
+        batch_of, columns, own = self._drawn_into(batch_size, rng)
+        n_batches = -(-self.n_samples // batch_size)
+        ends = np.cumsum(np.bincount(batch_of, minlength=n_batches)).tolist()
+        if self._source.in_pieces:  # the next ones that are cheap to read, in place of those that were drawn
+            parts = self._next_ones(np.diff(ends, prepend=0), None if rng is None else self._own_rng(rng))
+        else:
+            parts = (own[start:end] for start, end in zip([0, *ends], ends, strict=False))
+        for start, part in zip([0, *ends], parts, strict=False):
+            self.column = int(columns[start]) if part.size else 0
+            yield self._numbers[part]
+
+    def _next_ones(self, sizes, rng):
+        """Yield so many samples of the source's own order at a time."""
+        pieces, left = self._source.order(rng), np.empty(0, dtype=np.int64)
+        for size in sizes.tolist():
+            while left.size < size:
+                left = np.concatenate([left, next(pieces)])
+            yield left[:size]
+            left = left[size:]
+
+    def most_of(self, batch_size: int, multiple: int = 1) -> int:
+        """Return how many samples of a batch are here at most, with those before them down to a multiple."""
+        begins, first, last = self._strata(batch_size)
+        lengths = np.diff(begins)
+        in_last = int(np.sum(lengths[first:last] > lengths.min()))  # the last batch has a sample of longer strata only
+        before = first % multiple if begins[first] == self.first else multiple - 1
+        return max(last - first + before, in_last + multiple - 1 if in_last else 0)
 
     def _strata(self, batch_size):
         """Return the positions at which strata begin, (n_strata + 1,), and the first and the last + 1 that is here."""
@@ -136,13 +146,13 @@ class Shard(Source):
         return begins, first - 1, last
 
     def _drawn_into(self, batch_size, rng):
-        """Return the batches into which the samples here are drawn, (n_here,), and these samples, in the same order.
+        """Return the batch of each sample here, its place in the batch, and the sample, by batch: (n_here,) each.
 
         A stratum may be held by two processes. Both draw for all of it, and keep what they hold.
         """
         begins, first, last = self._strata(batch_size)
-        low, high = begins[first], begins[last]
-        stratum = np.repeat(np.arange(first, last), np.diff(begins[first : last + 1]))
+        lengths, low, high = np.diff(begins), begins[first], begins[last]
+        stratum = np.repeat(np.arange(first, last), lengths[first:last])
         drawn = np.zeros(high - low)
         if rng is not None:
             bits: Any = rng.bit_generator
@@ -150,8 +160,12 @@ class Shard(Source):
             drawn = rng.random(high - low)
             bits.advance(int(self.n_samples - high))  # so that all processes leave it in the same state
         own = np.argsort(stratum + drawn, kind="stable") + low - self.first
-        here = (own >= 0) & (own < self._source.n_samples)
-        return (np.arange(low, high) - begins[stratum])[here], own[here]
+        batch_of = np.arange(low, high) - begins[stratum]
+        n_whole = lengths.min()  # batches with a sample of each stratum; only longer ones are in the last
+        column = np.where(batch_of < n_whole, stratum, np.cumsum(lengths > n_whole)[stratum] - 1)
+        here = np.flatnonzero((own >= 0) & (own < self._source.n_samples))
+        here = here[np.argsort(batch_of[here], kind="stable")]
+        return batch_of[here], column[here], own[here]
 
     def in_order(self, batch_size: int) -> Iterator[IndexArray]:
         """Yield the samples that are here, `batch_size` at a time, in an order in which they can be read fast."""

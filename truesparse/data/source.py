@@ -40,6 +40,7 @@ class Source(ABC):
     in_pieces: bool = False  # whether only samples that are near each other can be read together at little cost
     reduce: Reduce = staticmethod(alone)  # adds arrays up over the processes that share the samples
     first: int = 0  # samples of the processes before this one
+    column: int = 0  # of the batch that `batches` has yielded, those of the processes before this one
 
     @abstractmethod
     def rows(self, samples: IndexArray) -> Any:
@@ -86,8 +87,8 @@ class Source(ABC):
         if left.size:
             yield left
 
-    def most_of(self, batch_size: int) -> int:
-        """Return how many samples of a batch are here, at most."""
+    def most_of(self, batch_size: int, multiple: int = 1) -> int:
+        """Return how many samples of a batch are here at most, with those before them down to a multiple."""
         return batch_size
 
     def in_order(self, batch_size: int) -> Iterator[IndexArray]:

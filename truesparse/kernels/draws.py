@@ -21,7 +21,7 @@ from truesparse.kernels.lanes import (
 from truesparse.kernels.parts import inner
 
 _GOLDEN, _FIRST_FACTOR, _SECOND_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_LANES_PER_NUMBER = 4
+LANES_PER_NUMBER = 4
 
 
 def _compiled_number(key, index):
@@ -37,6 +37,12 @@ def number_in_python(key, index):
         return _compiled_number(key, index)
 
 
+def moved(key, column):
+    """Return the key whose draws begin with those that `key` has for a column, a multiple of `LANES_PER_NUMBER`."""
+    with np.errstate(over="ignore"):
+        return key + np.uint64(column // LANES_PER_NUMBER) * np.uint64(_GOLDEN)
+
+
 number = number_in_python if config.DISABLE_JIT else inner(_compiled_number)
 """``number(key, index)``: the random 64-bit number of a uint64 key that has this index."""
 
@@ -46,8 +52,8 @@ def _plain_draw(key, row, column, threshold, kept, offset, width):
         bits = np.uint16(0)
         for lane in range(CHUNK):
             place = column + chunk * CHUNK + lane
-            of_four = number(key, (row << 32) + place // _LANES_PER_NUMBER)
-            of_lane = (of_four >> np.uint64(16 * (place % _LANES_PER_NUMBER))) & np.uint64(0xFFFF)
+            of_four = number(key, (row << 32) + place // LANES_PER_NUMBER)
+            of_lane = (of_four >> np.uint64(16 * (place % LANES_PER_NUMBER))) & np.uint64(0xFFFF)
             bits |= np.uint16(of_lane >= threshold) << np.uint16(lane)
         kept[offset + chunk] = bits
 
@@ -65,16 +71,16 @@ def draw(typing, key, row, column, threshold, kept, offset, width):
 
         def draw_chunks(chunk, n):
             lanes = n * CHUNK
-            count = lanes // _LANES_PER_NUMBER
+            count = lanes // LANES_PER_NUMBER
 
             def constants(value, step=0):
                 kind = ir.VectorType(number_type, count)
                 return ir.Constant(kind, [(value + k * step) % 2**64 for k in range(count)])
 
-            index = b.lshr(column_value, ir.Constant(number_type, _LANES_PER_NUMBER.bit_length() - 1))
+            index = b.lshr(column_value, ir.Constant(number_type, LANES_PER_NUMBER.bit_length() - 1))
             index = b.add(b.shl(row_value, ir.Constant(number_type, 32)), index)
             start = b.add(key_value, b.mul(index, ir.Constant(number_type, _GOLDEN)))
-            before = chunk * CHUNK // _LANES_PER_NUMBER
+            before = chunk * CHUNK // LANES_PER_NUMBER
             x = b.add(_splat(b, start, count), constants(before * _GOLDEN, _GOLDEN))
             x = b.mul(b.xor(x, b.lshr(x, constants(30))), constants(_FIRST_FACTOR))
             x = b.mul(b.xor(x, b.lshr(x, constants(27))), constants(_SECOND_FACTOR))

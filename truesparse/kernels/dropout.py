@@ -17,14 +17,14 @@ that it skips; `silence` is for the others.
 """
 
 from truesparse.kernels import table as fields
-from truesparse.kernels.draws import draw, number_in_python, where_kept
+from truesparse.kernels.draws import draw, moved, number_in_python, where_kept
 from truesparse.kernels.jit import serial
 from truesparse.kernels.lanes import CHUNK, load, store
 
 
-def key_of_step(key, step):
-    """Return key_t, uint64, for a uint64 key."""
-    return number_in_python(key, step)
+def key_of_step(key, step, column=0):
+    """Return key_t, uint64, for a uint64 key; with a column, a multiple of four, draws begin with those for it."""
+    return moved(number_in_python(key, step), column)
 
 
 @serial

@@ -182,7 +182,7 @@ class Workspace:
         threshold, key = 0, 0
         if draws is not None and probability > 0:
             threshold = min(round(probability * 2**16), 2**16 - 1)
-            key = key_of_step(np.uint64(draws.key), draws.step)
+            key = key_of_step(np.uint64(draws.key), draws.step, draws.column)
             if self._bits_of_dropout.size == 0:
                 self._bits_of_dropout = np.zeros_like(self.masks)
         self.share_kept = 1 - threshold / 2**16

@@ -16,6 +16,7 @@ class Draws(NamedTuple):
 
     key: int  # below 2⁶⁴
     step: int
+    column: int = 0  # a multiple of `truesparse.kernels.draws.LANES_PER_NUMBER`: place in the batch of the first sample
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class RandomStreams:
         """Return the generator of that name, step and place, at its start."""
         return np.random.default_rng(self._sequence(name, step, place))
 
-    def key(self, name: str, place: int = 0) -> int:
+    def key(self, name: str) -> int:
         """Return the key of `Draws` in all steps."""
-        return int(self._sequence(name, 0, place).generate_state(1, np.uint64)[0])
+        return int(self._sequence(name, 0, 0).generate_state(1, np.uint64)[0])
 
     def _sequence(self, name, step, place):
         by_place = (place,) if place else ()

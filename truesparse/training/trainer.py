@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from truesparse.data.source import Source, alone
 from truesparse.data.transformed import Transformed
 from truesparse.evolution.evolve import due_fraction, evolve, initialise_grown
 from truesparse.evolution.signals import Signals
+from truesparse.kernels.draws import LANES_PER_NUMBER
 from truesparse.kernels.jit import current_threads, threads
 from truesparse.kernels.update import all_finite
 from truesparse.network.mlp import MLP
@@ -98,17 +99,17 @@ class Trainer:
             self.state.optimizer_state, self.state.optimizer_steps = recipe.optimizer.init(network.params), 0
         network.dropout = recipe.dropout
         self._batch_size = min(recipe.batch_size, source.n_samples)
-        self._largest_part = max(1, source.most_of(self._batch_size))  # of a batch, in this process
+        multiple = LANES_PER_NUMBER if recipe.dropout else 1
+        self._largest_part = max(1, source.most_of(self._batch_size, multiple))  # of a batch, in this process
         self._reduce = source.reduce
         self._stop_agreed = False  # with several processes: by all of them, in the step after somebody asked
-        self._target: Any = source.target
-        self._inputs = source
+        self._inputs, self._target = source, cast(Any, source.target)
         if recipe.batch_transform is not None:
             progress = self.state.progress
             self._inputs = Transformed(
                 source, recipe.batch_transform, lambda: self.streams("batch transform", progress.step, source.first)
             )
-        self._dropout_key = self.streams.key("dropout", source.first)
+        self._dropout_key = self.streams.key("dropout")
         self._signals = Signals(
             network, recipe.loss, source, batch_size=self._largest_part, streams=self.streams,
             progress=self.state.progress,
@@ -247,8 +248,12 @@ class Trainer:
         network, workspace = self.network, self._workspace
         loss = 0.0
         if samples.size:
-            self._inputs.read(samples, workspace)
-            z = network.forward(workspace, Draws(self._dropout_key, self.state.progress.step))
+            # Draws of dropout begin at every fourth sample of a batch; those before ours stand for others' samples.
+            before = self.source.column % LANES_PER_NUMBER if network.dropout else 0
+            self._inputs.read(np.pad(samples, (before, 0), mode="edge") if before else samples, workspace)
+            draws = Draws(self._dropout_key, self.state.progress.step, self.source.column - before)
+            z = network.forward(workspace, draws)
+            z[:, :before], z = 0, z[:, before:]
             loss = self.recipe.loss(z, self._target[samples], z)  # the gradient replaces z
             if samples.size < n:
                 z *= samples.size / n
