@@ -76,11 +76,12 @@ class Shard(Source):
     def gathered_rows(self, samples: IndexArray) -> Any:
         """Return a copy of some rows, wherever they are."""
         places, own = self._here(samples)
-        here = self._source.rows(own)
         if self.is_sparse:
+            here = self._source.rows(own) if own.size else csr_array((0, self.n_features), dtype=self.dtype)
             return self._csr_rows(here, places, samples.size)
         rows = np.zeros((samples.size, self.n_features), dtype=self.dtype)
-        rows[places] = here
+        if own.size:
+            rows[places] = self._source.rows(own)
         return self.reduce(rows)
 
     def _csr_rows(self, here, places, n):

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +29,19 @@ class Ranks:
     def __init__(self, comm: Any = None):
         from mpi4py import MPI
 
-        self._mpi = MPI
         self._comm = (MPI.COMM_WORLD if comm is None else comm).Dup()  # whose messages are ours alone
         self.rank, self.size = self._comm.Get_rank(), self._comm.Get_size()
+        self._is_clean = True  # no sum is pending, and no message on its way
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if self._is_clean and (kind is None or issubclass(kind, Exception)):  # all are here
+            self._comm.Free()
 
     def add_up(self, array: NDArray) -> NDArray:
-        """Return the sum of the arrays of all ranks; raise a RuntimeError if one of them has failed."""
+        """Return the sum of the arrays of all ranks; raise an `OtherRankError` if one of them has failed."""
         array = np.ascontiguousarray(array)
         total = np.empty_like(array)
         request = self._comm.Iallreduce(array, total)
@@ -100,6 +107,7 @@ class Ranks:
     @contextmanager
     def failing_together(self) -> Iterator[None]:
         """Run a ``with`` block that calls `add_up`; if it fails in one rank, all leave it with an error."""
+        self._is_clean = False
         try:
             yield
             self.add_up(np.zeros(1))  # so that none succeeds where another fails at the end
@@ -110,7 +118,4 @@ class Ranks:
             others = [rank for rank in range(self.size) if rank != self.rank]
             self._sent = [self._comm.isend(message, rank, tag=_FAILED) for rank in others]
             raise
-
-    def end(self) -> None:
-        """Give the communicator back, unless an error has left messages in it."""
-        self._comm.Free()
+        self._is_clean = True
