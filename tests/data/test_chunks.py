@@ -1,20 +1,32 @@
 """Samples in chunks: every form of a chunk, how many are held, in which order they come, and what is refused."""
 
+import copy
 import gc
+import pickle
 import re
+import signal
+import threading
+import time
+import tracemalloc
 import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers import assert_same_run, random_csr
-from numpy.testing import assert_array_equal
-from scipy.sparse import csr_array, issparse
+from joblib import Parallel, delayed
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array, issparse, vstack
+from sklearn.base import clone
+from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, StandardScaler
 
-from truesparse import SparseMLPClassifier
+from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.data import Chunks
-from truesparse.evolution import Confirmed, Evolution
+from truesparse.evolution import Confirmed, Cosine, Evolution
 from truesparse.network.workspace import Workspace
+from truesparse.training.compiled import CompiledSteps
 
 SIZES = [30, 7, 25, 40, 18]
 SMALL = {"hidden_layer_sizes": (20, 15), "epsilon": 4, "max_iter": 4, "update_every": 5, "random_state": 0}
@@ -109,7 +121,7 @@ def test_the_dtype_is_the_one_asked_for(data, tmp_path):
 
 
 class Counted:
-    """Chunks made by functions that know how many of them are alive."""
+    """Chunks made by functions that note when they are called, and how many of the arrays they made are alive."""
 
     def __init__(self, data):
         self.alive, self.most, self.calls = [], 0, []
@@ -133,16 +145,51 @@ class Counted:
 
 
 @pytest.mark.parametrize("window", [1, 2, 3])
-def test_no_more_chunks_are_held_than_the_window(window, data):
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_one_chunk_is_held_besides_the_windows(early_stopping, window, data):
     counted = Counted(data)
     source = Chunks(counted.chunks, window=window)
     assert counted.calls == [0, 1, 2, 3, 4]
     source.rows(np.arange(0, 120, 2))
-    SparseMLPClassifier(**SMALL, early_stopping=True).fit(source)
-    assert counted.most <= window
-    everything = Counted(data)  # the count sees what it should
-    Chunks(everything.chunks, window=5).rows(np.arange(120))
-    assert everything.most == 5
+    SparseMLPClassifier(**SMALL, early_stopping=early_stopping).fit(source)
+    assert counted.most == 1
+
+
+@pytest.mark.parametrize("form", ["npy", "npz", "csr", "arrays"])
+def test_two_windows_and_a_chunk_are_in_memory(form, tmp_path, rng):
+    """At most, and training lets go of them; the figures are those of NumPy's arrays, in megabytes."""
+    n, rows, n_features = 12, 500, 500  # 1 MB a chunk
+    X, y = rng.random((rows, n_features), dtype=np.float32), np.arange(rows) % 2
+    sparse = csr_array(X)  # 2 MB
+    for k in range(n):
+        if form == "csr":
+            csr_file(tmp_path / f"{k}.npz", sparse, y)
+        elif form == "npz":
+            np.savez(tmp_path / f"{k}.npz", X=X, y=y)
+        else:
+            np.save(tmp_path / f"X{k}.npy", X)
+            np.save(tmp_path / f"y{k}.npy", y)
+    make = {"arrays": lambda: Chunks([(lambda: (X.copy(), y)) for _ in range(n)], window=3)}
+    source = make.get(form, lambda: Chunks(tmp_path, window=3))()
+
+    def memory(*data):
+        """What a fit needs at most and what it leaves, in megabytes."""
+        SparseMLPClassifier(**SMALL).fit(*data)  # what is imported and compiled is there
+        tracemalloc.start()
+        try:
+            model = SparseMLPClassifier(**SMALL).fit(*data)
+            after, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert model.n_iter_ == 4
+        return peak / 1e6, after / 1e6
+
+    peak, after = memory(source)
+    whole = vstack([sparse] * n) if form == "csr" else np.tile(X, (n, 1))
+    peak_of_arrays, after_arrays = memory(whole, np.tile(y, n))
+    windows = {"npy": 6, "npz": 6, "arrays": 7, "csr": 15}[form]
+    assert windows - 1.2 < peak - peak_of_arrays < windows + 0.5
+    assert after - after_arrays < 0.2
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 5, 9])
@@ -164,7 +211,9 @@ def test_an_epoch_takes_one_window_of_chunks_after_the_other(window, data):
         assert set(chunk_of[of_window]) == set(together)
         assert np.any(np.diff(of_window) < 0)
         start += of_window.size
-    for batch in batches:
+    source.release()
+    counted.calls.clear()
+    for batch in source.batches(16, np.random.default_rng(0)):
         source.rows(batch)
     assert sorted(counted.calls) == list(range(5))
     assert not np.array_equal(samples, np.concatenate(list(source.batches(16, np.random.default_rng(1)))))
@@ -197,7 +246,7 @@ def test_signals_and_validation_load_each_chunk_once(early_stopping, data, monke
     settings = SMALL | {"max_iter": 1, "early_stopping": early_stopping, "batch_size": 8, "update_every": 10**6}
     model = SparseMLPClassifier(**settings).fit(source)
     assert model.n_iter_ == 1
-    # Once for the epoch, and once for the validation; a chunk that the epoch holds in the end may be there already.
+    # Once for the epoch, and once for the validation; a window that the epoch holds in the end may be there already.
     assert len(counted.calls) <= (10 if early_stopping else 5)
 
 
@@ -381,3 +430,264 @@ def test_an_empty_chunk_is_no_harm(data):
     source = Chunks([empty, (X[:60].toarray(), y[:60]), empty, (X[60:].toarray(), y[60:])], window=1)
     assert_array_equal(np.sort(np.concatenate(list(source.batches(16, np.random.default_rng(0))))), np.arange(120))
     SparseMLPClassifier(**SMALL, evolution=settings).fit(source)
+
+
+# The thread, and what is in memory.
+
+
+def fitted(data, tmp_path, form="npz", **options):
+    source = chunks_of(data, form, tmp_path, window=2, **options)
+    settings = SMALL | {"max_iter": 6, "n_iter_no_change": np.inf, "batch_size": 16}
+    return SparseMLPClassifier(**settings, evolution=Evolution(grow=Confirmed(n_samples=20))).fit(source)
+
+
+@pytest.mark.parametrize("form", ["npz", "npz_csr", "function"])
+def test_the_thread_changes_no_byte(form, data, tmp_path):
+    model = fitted(data, tmp_path, form)
+    assert sum(map(sum, model.history_["edges_replaced"])) > 0
+    assert_same_run(model, fitted(data, tmp_path, form, prefetch=False))
+
+
+def test_slow_and_fast_threads_change_no_byte(data, tmp_path):
+    """Loads that take longer than training, and such that take no time."""
+
+    def slow(part):
+        return lambda: time.sleep(0.01) or (part[0].toarray(), part[1])
+
+    settings = SMALL | {"batch_size": 16}
+    models = [
+        SparseMLPClassifier(**settings).fit(Chunks([make(part) for part in parts(data)], window=2))
+        for make in (slow, lambda part: (part[0].toarray(), part[1]))
+    ]
+    assert_same_run(*models)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 50, 100, 120])
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_compiled_steps_are_those_of_python(window, batch_size, data):
+    """Also of batches that span two windows or more; a callback of steps keeps them in Python."""
+
+    class Steps:
+        def on_step(self, network, step):
+            pass
+
+    settings = SMALL | {"batch_size": batch_size, "max_iter": 2}
+    models = [
+        SparseMLPClassifier(**settings, callbacks=callbacks).fit(
+            Chunks([(part.toarray(), of_part) for part, of_part in parts(data)], window=window)
+        )
+        for callbacks in (None, [Steps()])
+    ]
+    assert_same_run(*models)
+
+
+def test_training_reads_a_window_in_compiled_steps(data, monkeypatch):
+    """One call of the kernel for the batches within a window, and one for the batch that two windows share."""
+    sizes = []
+    run = CompiledSteps.run
+
+    def counted(self, state, samples, *arguments):
+        sizes.append(samples.size)
+        return run(self, state, samples, *arguments)
+
+    monkeypatch.setattr(CompiledSteps, "run", counted)
+    source = Chunks([(part.toarray(), of_part) for part, of_part in parts(data)], window=2)
+    settings = SMALL | {"max_iter": 1, "batch_size": 4, "evolution": "static", "update_every": None, "shuffle": False}
+    SparseMLPClassifier(**settings).fit(source)
+    assert sizes == [36, 4, 60, 4, 16]
+
+
+def test_each_chunk_is_loaded_once_an_epoch(data, monkeypatch):
+    """Also the first window of an epoch, which the one before loads in the end."""
+    counted = Counted(data)
+    source = Chunks(counted.chunks, window=2)
+    counted.calls.clear()
+    evolution = Evolution(grow=Cosine(n_samples=20))
+    settings = SMALL | {"n_iter_no_change": np.inf, "batch_size": 4, "evolution": evolution}
+    monkeypatch.setattr("truesparse.estimators.diagnosis.failure", lambda *arguments: None)
+    model = SparseMLPClassifier(**settings).fit(source)
+    assert sum(map(sum, model.history_["edges_replaced"])) > 0  # rules look at chunks that are there
+    assert max(map(counted.calls.count, range(5))) <= 4  # fewer where two windows are alike
+
+
+def test_all_chunks_of_one_window_are_loaded_once(data):
+    counted = Counted(data)
+    source = Chunks(counted.chunks, window=5)
+    counted.calls.clear()
+    SparseMLPClassifier(**SMALL).fit(source, X_val=Chunks(counted.chunks, window=7))
+    assert len(counted.calls) <= 5 + 10 + 5  # training; validation's first pass and epochs; a look at a failure
+
+
+def test_errors_in_the_thread_are_raised_in_the_training(data, tmp_path):
+    source = chunks_of(data, "npz", tmp_path, window=1)
+
+    class Damage:
+        def on_train_begin(self, network):
+            (tmp_path / "3.npz").write_bytes(b"PK is text")
+
+    model = SparseMLPClassifier(**SMALL, callbacks=[Damage()])
+    with pytest.raises(ValueError, match=r"chunk 3, .*3\.npz.*, holds no X and y"):
+        model.fit(source)
+    assert not hasattr(model, "coefs_")
+    assert_no_thread()
+
+
+def assert_no_thread():
+    assert not [thread for thread in threading.enumerate() if thread.name == "truesparse-chunks"]
+
+
+class Raises:
+    """Raises an error at the start of an update, while the next window is being loaded."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def on_topology_change(self, network, step, rewirings):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [None, OSError("full"), KeyboardInterrupt()])
+def test_the_thread_ends_with_the_training(error, data):
+    def slow(part):
+        return lambda: time.sleep(0.02) or (part[0].toarray(), part[1])
+
+    source = Chunks([slow(part) for part in parts(data)], window=1)
+    model = SparseMLPClassifier(**SMALL | {"batch_size": 4}, callbacks=None if error is None else [Raises(error)])
+    if error is None:
+        model.fit(source)
+    else:
+        with pytest.raises(type(error)):
+            model.fit(source)
+    assert_no_thread()
+
+
+def test_an_interrupted_training_ends_its_thread(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("truesparse.runtime.interrupts._stopped", None)  # the next test is no fit of a search
+    source = chunks_of(data, "npz", tmp_path, window=1)
+
+    class Stop:
+        def on_epoch_begin(self, network, epoch):
+            if epoch == 2:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.warns(UserWarning, match="Interrupted with 1 of 4 epochs done"):
+        SparseMLPClassifier(**SMALL, callbacks=[Stop()]).fit(source)
+    assert_no_thread()
+
+
+def test_copies_have_their_own_windows(data, tmp_path):
+    source = chunks_of(data, "npz", tmp_path, window=2)
+    source.rows(np.arange(50))
+    samples = np.array([119, 0, 60])
+    for other in (copy.copy(source), copy.deepcopy(source), pickle.loads(pickle.dumps(source))):
+        assert_array_equal(other.rows(samples), data[0].toarray()[samples])
+        assert other._windows is not source._windows
+        assert_array_equal(other.target, source.target)
+    assert len(pickle.dumps(source)) < 5000 + source.target.nbytes
+
+
+def test_threads_that_share_chunks_do_not_disturb_each_other(data, tmp_path):
+    source = chunks_of(data, "npz", tmp_path, window=2)
+
+    def fit(seed):
+        return SparseMLPClassifier(**SMALL | {"random_state": seed, "batch_size": 16}).fit(source)
+
+    together = Parallel(n_jobs=4, backend="threading")(delayed(fit)(seed) for seed in range(4))
+    for seed, model in enumerate(together):
+        assert_same_run(model, fit(seed))
+
+
+# Classes.
+
+
+def test_classes_that_no_chunk_has(data, tmp_path):
+    X, y = data
+    items = [(part.toarray(), np.array(["ant", "cow"])[of_part]) for part, of_part in parts(data)]
+    source = Chunks(items, classes=["ant", "bee", "cow"])
+    model = SparseMLPClassifier(**SMALL).fit(source, X_val=Chunks(items[:2]))
+    assert_array_equal(model.classes_, ["ant", "bee", "cow"])
+    assert model.predict_proba(X).shape == (120, 3)
+    assert_array_equal(SparseMLPClassifier(**SMALL).fit(Chunks(items)).classes_, ["ant", "cow"])
+    with pytest.raises(ValueError, match=r"y of chunk 1 holds \['cow'\], which are not among classes=\['ant', 'bee'\]"):
+        Chunks([(X[:2].toarray(), np.array(["ant", "bee"])), (X[:1].toarray(), ["cow"])], classes=["ant", "bee"])
+    with pytest.raises(ValueError, match="classes of a source are for classification"):
+        SparseMLPRegressor(**SMALL).fit(Chunks([(X.toarray(), y)], classes=[0, 1]))
+
+
+# Transformers.
+
+
+@pytest.mark.parametrize(
+    "transformer", [StandardScaler(), MinMaxScaler(), IncrementalPCA(3), StandardScaler(copy=False)]
+)
+def test_map_transforms_as_the_transformer_of_all_samples(transformer, data, tmp_path):
+    X = data[0].toarray()
+    source = chunks_of(data, "npz", tmp_path, window=2)
+    mapped = source.map(transformer)
+    expected = clone(transformer)
+    for k, _ in enumerate(SIZES):
+        expected.partial_fit(X[source._starts[k] : source._starts[k + 1]].copy())
+    transformed = expected.transform(X.copy())
+    assert_allclose(mapped.rows(np.arange(120)), transformed, rtol=1e-5, atol=1e-6)
+    assert_array_equal(transformer.transform(X.copy()), transformed)  # it is fitted, for predictions
+    assert mapped.n_features == transformed.shape[1]
+    assert_array_equal(source.rows(np.arange(120)), X)
+    assert_array_equal(mapped.target, source.target)
+    model = SparseMLPClassifier(**SMALL).fit(mapped, X_val=source.map(transformer))
+    assert make_pipeline(transformer, model).predict(X).shape == (120,)
+
+
+def test_map_leaves_arrays_and_the_transformer_alone(data):
+    X, y = data[0].toarray(), data[1]
+    before = X.copy()
+    scaler = StandardScaler(copy=False)
+    mapped = Chunks([(X[:60], y[:60]), (X[60:], y[60:])]).map(scaler)
+    rows = mapped.rows(np.arange(120))
+    assert_array_equal(X, before)
+    scaler.mean_ += 5
+    assert_array_equal(mapped.with_target(y).rows(np.arange(120)), rows)
+    fitted = StandardScaler().fit(X[:10])
+    mean = fitted.mean_.copy()
+    Chunks([(X, y)]).map(fitted)
+    assert_array_equal(fitted.mean_, mean)
+
+
+def test_map_of_csr_and_twice(data, tmp_path):
+    X = data[0].toarray()
+    source = chunks_of(data, "npz_csr", tmp_path, window=2)
+    mapped = source.map(MaxAbsScaler()).map(FunctionTransformer(lambda X: X * 2))
+    assert mapped.is_sparse
+    assert_allclose(mapped.rows(np.arange(120)).toarray(), 2 * X / np.abs(X).max(axis=0), rtol=1e-6)
+    dense = source.map(FunctionTransformer(lambda X: X.toarray()[:, :2]))
+    assert not dense.is_sparse
+    assert_array_equal(dense.rows(np.arange(120)), X[:, :2])
+
+
+def test_map_of_an_empty_chunk(data):
+    X, y = data[0].toarray(), data[1]
+    empty = np.empty((0, 6)), np.empty(0, dtype=int)
+    mapped = Chunks([empty, (X, y), empty], window=3).map(IncrementalPCA(2))
+    assert mapped.rows(np.arange(120)).shape == (120, 2)
+
+
+@pytest.mark.parametrize(
+    ("transformer", "message"),
+    [
+        (PCA(2), r"transformer=PCA\(n_components=2\) has no partial_fit.* fit it to some of the data first"),
+        (IncrementalPCA(10), r"transformer=IncrementalPCA.* cannot be fitted to chunk 0: "),
+        (IncrementalPCA(6, batch_size=7), None),
+        (FunctionTransformer(lambda X: X / 0), r"X of chunk 0, transformed by FunctionTransformer.*NaN or infinity"),
+        (FunctionTransformer(lambda X: X[1:]), r"X of chunk 0, transformed by .* must have 30 rows"),
+        (FunctionTransformer(lambda X: 1 / 0), "X of chunk 0, transformed by .* fails: division by zero"),
+        (StandardScaler, "must be a transformer of scikit-learn"),
+        ("scale", "must be a transformer of scikit-learn"),
+    ],
+)
+def test_transformers_that_do_not_fit_are_named(transformer, message, data, tmp_path):
+    source = chunks_of(data, "npz", tmp_path)
+    if message is None:
+        assert source.map(transformer).n_features == 6
+        return
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=f"(?s){message}"):
+        source.map(transformer)
+    assert not vars(transformer).get("mean_") if not isinstance(transformer, str | type) else True

@@ -99,6 +99,10 @@ class Shard(Source):
         """Put some samples that are here into a workspace."""
         self._source.read(self._here(samples)[1], workspace)
 
+    def release(self) -> None:
+        """Release the source of the samples that are here."""
+        self._source.release()
+
     def stored_features(self, samples: IndexArray) -> NDArray[np.bool_]:
         """Return which features some samples that are here store, (n_features,); of sparse data only."""
         return self._source.stored_features(self._here(samples)[1])
@@ -123,10 +127,13 @@ class Shard(Source):
         """Yield so many samples of the source's own order at a time."""
         pieces, left = self._source.order(rng), np.empty(0, dtype=np.int64)
         for size in sizes.tolist():
+            begins_piece = left.size < size
             while left.size < size:
                 left = np.concatenate([left, next(pieces)])
             yield left[:size]
             left = left[size:]
+            if begins_piece:
+                self._source.proceed()
 
     def most_of(self, batch_size: int, multiple: int = 1) -> int:
         """Return how many samples of a batch are here at most, with those before them down to a multiple."""

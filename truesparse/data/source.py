@@ -7,6 +7,7 @@ own is a subclass with ``rows``.
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -41,6 +42,7 @@ class Source(ABC):
     reduce: Reduce = staticmethod(alone)  # adds arrays up over the processes that share the samples
     first: int = 0  # samples of the processes before this one
     column: int = 0  # of the batch that `batches` has yielded, those of the processes before this one
+    classes: Any = None  # all classes of unencoded targets, where some may not occur
 
     @abstractmethod
     def rows(self, samples: IndexArray) -> Any:
@@ -78,14 +80,34 @@ class Source(ABC):
 
     def batches(self, batch_size: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
         """Yield the samples of an epoch, `batch_size` at a time; the last batch may be smaller."""
+        return self.runs(batch_size, 1, rng)
+
+    def runs(self, batch_size: int, most: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
+        """Yield the samples of an epoch, those of up to `most` batches at a time.
+
+        A batch that begins in one piece of the order comes alone, so that all others can be read together.
+        """
         left: IndexArray = np.empty(0, dtype=np.int64)
+        n_seen = 0
         for piece in self.order(rng):
-            samples = np.concatenate([left, piece]) if left.size else piece
-            n_whole = samples.size - samples.size % batch_size
-            yield from in_batches(samples[:n_whole], batch_size)
-            left = samples[n_whole:]
-        if left.size:
-            yield left
+            n_seen += piece.size
+            if left.size:
+                n_missing = batch_size - left.size
+                left, piece = np.concatenate([left, piece[:n_missing]]), piece[n_missing:]
+                if left.size == batch_size:
+                    yield left
+                    left = left[:0]
+            if piece.size:
+                self.proceed()
+                n_whole = piece.size - piece.size % batch_size
+                yield from in_batches(piece[:n_whole], batch_size * most)
+                left = piece[n_whole:]
+            if left.size and n_seen == self.n_samples:  # while the order is still in its last piece with samples
+                yield left
+                left = left[:0]
+
+    def proceed(self) -> None:  # noqa: B027  # a choice, not a duty
+        """Note that of the samples of an epoch so far only those of the last piece of its `order` are still needed."""
 
     def most_of(self, batch_size: int, multiple: int = 1) -> int:
         """Return how many samples of a batch are here at most, with those before them down to a multiple."""
@@ -94,6 +116,12 @@ class Source(ABC):
     def in_order(self, batch_size: int) -> Iterator[IndexArray]:
         """Yield the samples that this process holds, `batch_size` at a time, in an order that is read fast."""
         return self.batches(batch_size)
+
+    def announce(self, rng: np.random.Generator | None) -> None:  # noqa: B027
+        """Tell the random generator of the `order` after the next one, so that its first samples can be loaded."""
+
+    def release(self) -> None:  # noqa: B027
+        """Let go of what is only held to read it faster, and end threads; called after every training."""
 
     def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
         """Draw `n` distinct samples for rules, which are `near`, in increasing order; all for None or a large `n`."""
@@ -219,6 +247,22 @@ class Subset(Source):
         """Put some samples into a workspace."""
         self._source.read(self._samples[samples], workspace)
 
+    def in_memory(self, samples: IndexArray) -> tuple[np.ndarray, IndexArray] | None:
+        """Return what the other source has in memory."""
+        return self._source.in_memory(self._samples[samples])
+
+    def proceed(self) -> None:
+        """Tell the other source."""
+        self._source.proceed()
+
+    def announce(self, rng: np.random.Generator | None) -> None:
+        """Tell the other source."""
+        self._source.announce(rng)
+
+    def release(self) -> None:
+        """Tell the other source."""
+        self._source.release()
+
     def order(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield the samples in the order of the other source."""
         own = np.full(self._source.n_samples, -1)
@@ -231,6 +275,16 @@ class Subset(Source):
         """Return the samples that are near each other in the other source; all if there are none."""
         samples = np.flatnonzero(np.isin(self._samples, self._source.near(rng)))
         return samples if samples.size else np.arange(self.n_samples)
+
+
+@contextmanager
+def released(*sources: Source) -> Iterator[None]:
+    """Release some sources after a ``with`` block, also if it fails."""
+    try:
+        yield
+    finally:
+        for source in sources:
+            source.release()
 
 
 def array_source(X: Any, target: Target | None = None) -> ArraySource:

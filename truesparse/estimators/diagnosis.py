@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.data.source import Source, in_batches
+from truesparse.data.source import Source, in_batches, released
 from truesparse.kernels.paths import mark_inputs
 from truesparse.network.losses import Loss, Target, values_and_weights
 from truesparse.network.mlp import MLP
@@ -35,9 +35,10 @@ def failure(trainer: Trainer, kept: EpochRecord, names: Sequence[str] | None) ->
     if constant < _CONSTANT or kept.train_loss < _SUSPICIOUS * constant:
         return None
     source = source.subset(samples)
-    z = forward_all(network, source)
-    reached = loss(z, target, z)
-    unscaled = _unscaled_features(source, names)
+    with released(source):
+        z = forward_all(network, source)
+        reached = loss(z, target, z)
+        unscaled = _unscaled_features(source, names)
     if reached < constant * (1 if unscaled is None else _SUSPICIOUS):
         return None
     cause = (

@@ -50,6 +50,7 @@ class InputChecks(BaseEstimator):
             if y is not None or sample_weight is not None:
                 raise ValueError(f"y{suffix} and sample_weight{suffix} must be None where X{suffix} is a Source.")
             y, sample_weight = values_and_weights(X.target) if X.target is not None else (None, None)
+            classes = X.classes if classes is None and not suffix else classes
         refuse_sparse(f"y{suffix}", y)
         refuse_masked(f"y{suffix}", y)
         with _naming(suffix):

@@ -273,6 +273,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         return self._loss.predictions(z) * self.target_scale_[:, None] + self.target_mean_[:, None]
 
     def _encode(self, y, weights, classes, *, first):
+        if classes is not None:
+            raise ValueError("The classes of a source are for classification; a regressor has none.")
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         n_outputs = 1 if y.ndim == 1 else y.shape[1]

@@ -75,6 +75,7 @@ def fingerprint(parts: Iterable[Samples | None]) -> str:
         for chunk in in_batches(np.arange(source.n_samples), 2**12):
             rows = source.gathered_rows(chunk)
             _add(digest, [rows.data, rows.indices, rows.indptr] if issparse(rows) else [rows])
+        source.release()
         _add(digest, [part.values, *([] if weights is None else [weights])])
     return digest.hexdigest()
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from truesparse._typing import IndexArray
-from truesparse.data.source import Source, alone
+from truesparse.data.source import Source, alone, released
 from truesparse.data.transformed import Transformed
 from truesparse.evolution.evolve import due_fraction, evolve, initialise_grown
 from truesparse.evolution.signals import Signals
@@ -130,7 +130,9 @@ class Trainer:
         a parameter becomes infinite or NaN.
         """
         self._check_memory()
-        with threads(useful_threads(self.network.params.size, self._largest_part, current_threads())):
+        sources = [self.source] if self.validation is None else [self.source, self.validation.source]
+        useful = useful_threads(self.network.params.size, self._largest_part, current_threads())
+        with threads(useful), released(*sources):
             self._train(start)
 
     def _train(self, start: Start) -> None:
@@ -146,13 +148,14 @@ class Trainer:
         if resumed:
             asked = asks_to_stop("on_resume", self._notify("on_resume", self.state.history[progress.plan_epoch :]))
             n_left = 0 if any_of(self._reduce, asked) else n_left
-        for _ in range(n_left):
+        for left in reversed(range(n_left)):
             if resumed and self._is_stalled():
                 break
             self._notify("on_epoch_begin", progress.epoch + 1)
             self._prune_units()
-            record = self._epoch()
-            if record is None:
+            if left:
+                self.source.announce(self._shuffle(progress.epoch + 1))
+            if (record := self._epoch()) is None:
                 break
             self._keep_if_best(record)
             self.between_epochs = True
@@ -173,7 +176,7 @@ class Trainer:
         """Make the steps of an epoch; return its record, or None if it was cut short."""
         started = time.perf_counter()
         progress, network, n_samples = self.state.progress, self.network, self.source.n_samples
-        rng = self.streams("shuffle", progress.epoch) if self.recipe.shuffle else None
+        rng = self._shuffle(progress.epoch)
         replaced = np.zeros(len(network.layers), dtype=np.int64)
         summed_loss, n_seen, learning_rate = 0.0, 0, 0.0
         watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
@@ -214,12 +217,15 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
+    def _shuffle(self, epoch: int) -> np.random.Generator | None:
+        return self.streams("shuffle", epoch) if self.recipe.shuffle else None
+
     def _parts(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield the samples of an epoch: those of a step, or of all compiled steps up to an update of the topology."""
         if self._compiled is None:
             yield from self._inputs.batches(self._batch_size, rng)
             return
-        for samples in self._inputs.batches(self._batch_size * self._compiled.most, rng):
+        for samples in self._inputs.runs(self._batch_size, self._compiled.most, rng):
             while samples.size:
                 most = 1 if self.stop_requested else STEPS_OF_TRIAL if self._pace.is_trial else self._compiled.most
                 n = self._batch_size * self._steps_to_update(min(most, -(-samples.size // self._batch_size)))
@@ -374,9 +380,8 @@ class Trainer:
         watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         self._compiled: Any = None
         if not (by_rows or watches_steps or self._reduce is not alone):
-            self._compiled = CompiledSteps.of(
-                network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
-            )
+            fixed = self._workspace, self._batch_size, n_threads
+            self._compiled = CompiledSteps.of(network, self.recipe, self._inputs, *fixed)
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
