@@ -8,6 +8,7 @@ from sklearn.datasets import make_classification
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor, preset
 from truesparse.callbacks import Callback, Checkpoint
+from truesparse.data import Chunks
 from truesparse.evolution import Constant, ImportancePruning
 from truesparse.network.mlp import MLP
 
@@ -60,9 +61,10 @@ def test_every_event_gets_the_network(kind, tmp_path):
 
     path, record = tmp_path / "checkpoint.npz", Record()
     options = SMALL | {"evolution": EVOLUTION}
+    source = Chunks.from_arrays(X, y, rows=20, window=2)
     with pytest.raises(PowerCut):
-        kind(**options, callbacks=[Checkpoint(path), Cut()]).fit(X, y)
-    model = kind(**options, callbacks=[record]).fit(X, y, resume_from=path)
+        kind(**options, callbacks=[Checkpoint(path), Cut()]).fit(source)
+    model = kind(**options, callbacks=[record]).fit(source, resume_from=path)
     assert set(record.names) == set(EVENTS)
     for name, arguments, _ in record.events:
         if name not in WITHOUT_NETWORK:
@@ -71,6 +73,19 @@ def test_every_event_gets_the_network(kind, tmp_path):
     ((records,),) = [arguments[1:] for arguments in record.of("on_resume")]
     assert [entry.epoch for entry in records] == [1, 2]
     assert [arguments[1].epoch for arguments in record.of("on_epoch_end")] == [3, 4, 5, 6]
+    assert [arguments[1] for arguments in record.of("on_chunks")] == [2] * 4
+
+
+def test_chunks_are_counted_between_the_batch_that_needs_them_and_the_next_update(kind):
+    """The last sample of the first 40 is in the second batch of 32; an update before the third comes later."""
+    record = Record()
+    source = Chunks.from_arrays(X, y, rows=20, window=2)
+    schedule = replace(EVOLUTION, schedule=Constant(0.3, update_every=2), unit_pruning=None)
+    kind(**SMALL | {"max_iter": 2, "batch_size": 32}, evolution=schedule, callbacks=[record]).fit(source)
+    of_epoch = ["on_step", "on_step", "on_chunks", "on_topology_change", "on_step"]
+    begun = [name for name in record.names if name not in ("on_fit_begin", "on_train_begin")]
+    assert begun[:7] == ["on_epoch_begin", *of_epoch, "on_epoch_end"]
+    assert [arguments[1] for arguments in record.of("on_chunks")][:1] == [2]
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 90, 1000])

@@ -266,7 +266,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_fit(path):
 def test_a_checkpoint_holds_on_to_nothing_after_the_fit(path):
     callback = Checkpoint(path)
     SparseMLPClassifier(**SMALL, callbacks=[callback]).fit(X, y)
-    assert vars(callback) == {"path": path, "every": 1, "_write": None}
+    assert vars(callback) == {"path": path, "every": 1, "every_chunks": None, "_n_chunks": 0, "_write": None}
 
 
 def test_a_checkpoint_belongs_to_one_fit_at_a_time(path):

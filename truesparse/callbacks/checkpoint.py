@@ -24,6 +24,12 @@ class Checkpoint:
         `truesparse.estimators.persistence.ModelFormatError` if the model cannot be stored.
     every : int, default=1
         Epochs from one checkpoint to the next.
+    every_chunks : int, default=None
+        Chunks from one checkpoint to the next within an epoch, if the data are `truesparse.data.Chunks`. All chunks of
+        a window end together, because their samples are shuffled. So a checkpoint is written when the first `window`,
+        2 · `window`, … chunks of an epoch have been used, whenever that passes a multiple of `every_chunks`, after the
+        batch with the last of their samples. The end of an epoch is up to `every`. None, or other data than chunks:
+        not within epochs.
 
     Examples
     --------
@@ -41,10 +47,13 @@ class Checkpoint:
     6
     """
 
-    def __init__(self, path: str | os.PathLike, every: int = 1):
+    def __init__(self, path: str | os.PathLike, every: int = 1, *, every_chunks: int | None = None):
         check_path("path", path)
         check_count("every", every)
+        check_count("every_chunks", every_chunks, none=True)
         self.path, self.every = path, int(every)
+        self.every_chunks = None if every_chunks is None else int(every_chunks)
+        self._n_chunks = 0  # of the epoch, that have been used
         self._write: Any = None  # writes a checkpoint to a path, while a fit lasts
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
@@ -53,6 +62,16 @@ class Checkpoint:
             raise RuntimeError(f"{self.path!r} is the checkpoint of a fit that has not ended; take another Checkpoint.")
         check_folder(self.path)
         self._write = write_checkpoint
+
+    def on_epoch_begin(self, network: MLP, epoch: int) -> None:
+        """Begin to count chunks."""
+        self._n_chunks = 0
+
+    def on_chunks(self, network: MLP, n_chunks: int) -> None:
+        """Write a checkpoint if one is due after so many chunks."""
+        before, self._n_chunks = self._n_chunks, n_chunks
+        if self.every_chunks is not None and n_chunks // self.every_chunks > before // self.every_chunks:
+            self._write(self.path)
 
     def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Write a checkpoint if this epoch is due."""

@@ -227,10 +227,15 @@ class Chunks(Source):
                 samples = self._samples_of(numbers)
                 if rng is not None:
                     rng.shuffle(samples)
-                self._windows.enter(owner, self._extent(numbers), following)
+                self._windows.enter(owner, self._extent(numbers), place * self._window, following)
                 yield samples
         finally:
             self._windows.leave(owner)
+
+    @property
+    def chunks_passed(self) -> int:
+        """Chunks of the windows that the epoch has passed."""
+        return self._windows.passed
 
     def proceed(self) -> None:
         """Load the window that the epoch is in, unless it is there, and let the thread load the next one."""

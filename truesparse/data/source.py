@@ -82,29 +82,40 @@ class Source(ABC):
         """Yield the samples of an epoch, `batch_size` at a time; the last batch may be smaller."""
         return self.runs(batch_size, 1, rng)
 
-    def runs(self, batch_size: int, most: int, rng: np.random.Generator | None = None) -> Iterator[IndexArray]:
-        """Yield the samples of an epoch, those of up to `most` batches at a time.
+    def runs(
+        self, batch_size: int, most: int, rng: np.random.Generator | None = None, n_seen: int = 0
+    ) -> Iterator[IndexArray]:
+        """Yield the samples of an epoch after the first `n_seen` of whole batches, up to `most` batches at a time.
 
         A batch that begins in one piece of the order comes alone, so that all others can be read together.
         """
         left: IndexArray = np.empty(0, dtype=np.int64)
-        n_seen = 0
+        n_begun = 0
         for piece in self.order(rng):
-            n_seen += piece.size
+            n_begun += piece.size
             if left.size:
                 n_missing = batch_size - left.size
                 left, piece = np.concatenate([left, piece[:n_missing]]), piece[n_missing:]
                 if left.size == batch_size:
-                    yield left
-                    left = left[:0]
+                    if n_seen == 0:
+                        yield left
+                    n_seen, left = max(0, n_seen - batch_size), left[:0]
+            n_skipped = min(n_seen, piece.size - piece.size % batch_size)
+            n_seen, piece = n_seen - n_skipped, piece[n_skipped:]
             if piece.size:
-                self.proceed()
+                if n_seen == 0:
+                    self.proceed()
                 n_whole = piece.size - piece.size % batch_size
                 yield from in_batches(piece[:n_whole], batch_size * most)
                 left = piece[n_whole:]
-            if left.size and n_seen == self.n_samples:  # while the order is still in its last piece with samples
+            if left.size and n_begun == self.n_samples:  # while the order is still in its last piece with samples
                 yield left
                 left = left[:0]
+
+    @property
+    def chunks_passed(self) -> int:
+        """Chunks of this epoch whose samples are not needed any more; arrays have no chunks."""
+        return 0
 
     def proceed(self) -> None:  # noqa: B027  # a choice, not a duty
         """Note that of the samples of an epoch so far only those of the last piece of its `order` are still needed."""
@@ -250,6 +261,11 @@ class Subset(Source):
     def in_memory(self, samples: IndexArray) -> tuple[np.ndarray, IndexArray] | None:
         """Return what the other source has in memory."""
         return self._source.in_memory(self._samples[samples])
+
+    @property
+    def chunks_passed(self) -> int:
+        """Chunks that the other source has passed."""
+        return self._source.chunks_passed
 
     def proceed(self) -> None:
         """Tell the other source."""

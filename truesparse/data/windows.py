@@ -67,6 +67,8 @@ class Windows(threading.local):
         self.present: Extent | None = None  # the window that is read as a whole if a sample of it is needed
         self._following: Extent | None = None
         self.announced: Extent | None = None  # the first window of the next epoch
+        self._before = 0  # chunks of the epoch before the present window
+        self.passed = 0  # chunks of the epoch before the window in which `proceed` was called last
 
     @property
     def in_epoch(self) -> bool:
@@ -78,14 +80,17 @@ class Windows(threading.local):
         """The windows in memory, the most recently used one last."""
         return list(self._held)
 
-    def enter(self, owner: object, extent: Extent, following: Extent | None) -> None:
-        """Let the epoch `owner` be in a window; `following` is its next one, and None stands for the announced one.
+    def enter(self, owner: object, extent: Extent, before: int, following: Extent | None) -> None:
+        """Let the epoch `owner` be in a window, with so many chunks before it.
+
+        `following` is the next window, and None stands for the announced one.
 
         If the window is being loaded, wait here, and not in a step, whose time is measured.
         """
         if _same(extent, self.announced):
             self.announced = None
-        self._owner, self.present, self._following = owner, extent, following
+        self._owner, self.present, self._before, self._following = owner, extent, before, following
+        self.passed = min(self.passed, before)
         self.finish_if(lambda loading: _same(loading, extent))
 
     def leave(self, owner: object) -> None:
@@ -117,6 +122,7 @@ class Windows(threading.local):
         if self.present is None:
             return
         self.get(self.present)
+        self.passed = self._before
         if self._in_thread and extent is not None and self._loading is None:
             needed = [other.numbers for other in (self.present, self.announced) if other is not None]
             wanted = [window for window in self._held if window.extent.numbers in needed]

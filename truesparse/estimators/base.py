@@ -147,7 +147,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                     before = self._run.copy()
                     network, state = before.network, before.state
                     if self.max_iter is None and start is Start.RESUMED:
-                        recipe = replace(recipe, n_epochs=state.progress.planned_epochs)
+                        recipe = replace(recipe, n_epochs=state.planned_epochs)
                 else:
                     if finds_epochs:
                         recipe = self._with_epochs(recipe, samples, seed, trainings)

@@ -1,7 +1,8 @@
 """Checkpoints: a model file from which a fit can go on.
 
 The next step of a training depends on the network, the moments, the progress and the seed, because every random stream
-is found by its name and step. A fit that goes on from the end of an epoch with the same data makes the same steps.
+is found by its name and step. Within an epoch, the sums of its steps so far belong to it, too. A fit that goes on from
+there with the same data makes the same steps.
 """
 
 import copy
@@ -30,8 +31,8 @@ def checkpoint_writer(
     prepared(*store(in_training, data=data))  # raises at once if it cannot be stored, not after hours of training
 
     def write_checkpoint(path):
-        if not trainer.between_epochs:
-            raise RuntimeError("A checkpoint can only be written by a callback's on_epoch_end.")
+        if not trainer.is_resumable:
+            raise RuntimeError("A checkpoint can only be written by a callback's on_epoch_end or on_chunks.")
         write_archive(path, *store(in_training, data=data))
 
     return write_checkpoint

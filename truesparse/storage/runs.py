@@ -23,7 +23,7 @@ from truesparse.network.mlp import MLP
 from truesparse.storage.archive import ModelFormatError
 from truesparse.storage.sections import Arrays, Section
 from truesparse.topology import Pattern
-from truesparse.training.state import BestEpoch, EpochRecord, History, Progress, TrainingState
+from truesparse.training.state import BestEpoch, EpochRecord, EpochSums, History, Progress, TrainingState
 
 Stored = tuple[dict[str, Any], dict[str, np.ndarray]]  # metadata and arrays
 
@@ -94,6 +94,8 @@ def store_run(state: TrainingState, *, training: bool) -> Stored:
         "moments": sorted(moments) if training else None,
         "best_optimizer_steps": best.optimizer_steps if best else None,
     }
+    if state.sums is not None:  # files of earlier versions have none
+        metadata["sums"] = vars(state.sums) | {"replaced": state.sums.replaced.tolist()}
     arrays = {f"history.{name}": np.array(column) for name, column in state.history.as_dict().items() if column}
     arrays |= {f"moment.{name}": vector for name, vector in moments.items()}
     if best:
@@ -115,6 +117,7 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
     if epochs < 0 or steps < epochs:  # an epoch takes a step or more
         raise ModelFormatError("progress: the plan does not begin before the epochs and steps that are done.")
     history = _restore_history(arrays, progress.epoch, len(network.layers))
+    sums = _restore_sums(section.section("sums"), len(network.layers)) if section.has("sums") else None
     names = section.take("moments", list, type(None)) or []
     if not all(type(name) is str for name in names):
         raise ModelFormatError(f"moments={names!r:.100} must be names.")
@@ -133,7 +136,19 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
         stored = ("params", *(f"moment.{name}" for name in names))
         best = BestEpoch(patterns, [arrays.numbers(f"best.{name}", *vector) for name in stored], best_steps)
     section.close()
-    return TrainingState(moments, steps, progress, history, best)
+    return TrainingState(moments, steps, progress, history, best, sums)
+
+
+def _restore_sums(section, n_layers):
+    replaced = section.take("replaced", list)
+    if len(replaced) != n_layers or not all(type(n) is int and 0 <= n < 2**63 for n in replaced):
+        raise ModelFormatError(f"sums: replaced={replaced!r:.100} must hold {n_layers} counts.")
+    sums = EpochSums(
+        np.array(replaced, dtype=np.int64), section.count("n_epochs", least=1), section.number("summed_loss"),
+        section.count("n_seen", least=1), section.number("learning_rate"), section.number("seconds"),
+    )  # fmt: skip
+    section.close()
+    return sums
 
 
 def _store_pattern(name, pattern):

@@ -67,6 +67,10 @@ class Section:
         del self._left[key]
         return True
 
+    def has(self, key: str) -> bool:
+        """Return whether there is such a key."""
+        return key in self._left
+
     def close(self) -> None:
         """Refuse keys that are left: they mean something that this version does not know."""
         if self._left:

@@ -21,7 +21,7 @@ class Callback(Protocol):
     """
 
     def on_fit_begin(self, write_checkpoint: Callable[[str | os.PathLike], None]) -> None:
-        """Called by an estimator before a fit; ``write_checkpoint(path)`` may be called in `on_epoch_end`."""
+        """Called by an estimator before a fit; `on_epoch_end` and `on_chunks` may call ``write_checkpoint(path)``."""
 
     def on_fit_end(self) -> None:
         """Called by an estimator after a fit, also if an error ended it."""
@@ -40,6 +40,12 @@ class Callback(Protocol):
 
     def on_step(self, network: MLP, step: int) -> None:
         """Called after every step, counted from 1 over all epochs."""
+
+    def on_chunks(self, network: MLP, n_chunks: int) -> None:
+        """Called within an epoch when all samples of more chunks have been used, `n_chunks` of this epoch so far.
+
+        That is after a window of `truesparse.data.Chunks` but for the last one. Arrays have no chunks.
+        """
 
     def on_topology_change(self, network: MLP, step: int, rewirings: Sequence[Rewiring | None]) -> None:
         """Called after every update of the topology, before step `step`; None for layers without change."""

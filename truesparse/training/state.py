@@ -6,7 +6,7 @@ With the network and the seed it is enough to resume: the run ends with the same
 import math
 from dataclasses import dataclass, field, fields, replace
 
-from truesparse._typing import FloatArray
+from truesparse._typing import FloatArray, IndexArray
 from truesparse.topology import Pattern
 
 _MOST_STEPS = 2**63 - 1  # that a file can hold
@@ -55,10 +55,14 @@ class Progress:
         self.plan_step, self.plan_epoch, self.in_parts = self.step, self.epoch, in_parts
         self.best, self.stall, self.longest_stall = -math.inf, 0, 0
 
-    def plan(self, n_epochs: int, steps_per_epoch: int) -> None:
-        """Plan for `n_epochs` epochs in all, those that are left with `steps_per_epoch` steps each."""
+    def plan(self, n_epochs: int, steps_per_epoch: int, *, within_epoch: bool = False) -> None:
+        """Plan for `n_epochs` epochs in all, those that are left with `steps_per_epoch` steps each.
+
+        `within_epoch` says that the first of these is not over, and its ``epoch_step`` steps are done.
+        """
         left = max(0, n_epochs - (self.epoch - self.plan_epoch))
-        self.planned_steps = min(self.steps_of_plan + left * steps_per_epoch, _MOST_STEPS)
+        done = self.steps_of_plan - (self.epoch_step if within_epoch else 0)
+        self.planned_steps = min(done + left * steps_per_epoch, _MOST_STEPS)
 
     def observe(self, value: float, tol: float) -> None:
         """Update best value and stall by an epoch's value."""
@@ -79,6 +83,28 @@ class EpochRecord:
     nnz: list[int]
     edges_replaced: list[int]
     seconds: float
+
+
+@dataclass
+class EpochSums:
+    """Sums over the steps of an epoch so far; with the rest of the state enough to go on within the epoch."""
+
+    replaced: IndexArray  # (n_layers,) connections
+    n_epochs: int  # of the plan
+    summed_loss: float = 0.0
+    n_seen: int = 0  # samples
+    learning_rate: float = 0.0  # of the last step
+    seconds: float = 0.0
+
+    def add(self, summed_loss: float, n: int, learning_rate: float) -> None:
+        """Take in the steps of `n` samples."""
+        self.summed_loss, self.learning_rate = self.summed_loss + summed_loss, learning_rate
+        self.n_seen += n
+
+    def record(self, epoch: int, validation: tuple[float, float], nnz: list[int]) -> EpochRecord:
+        """Return the record of the epoch, which is over, with the loss and the score of the validation data."""
+        loss = self.summed_loss / self.n_seen
+        return EpochRecord(epoch, loss, *validation, self.learning_rate, nnz, self.replaced.tolist(), self.seconds)
 
 
 class History(list):
@@ -107,8 +133,16 @@ class TrainingState:
     progress: Progress = field(default_factory=Progress)
     history: History = field(default_factory=History)
     best: BestEpoch | None = None  # during a run with validation data
+    sums: EpochSums | None = None  # within an epoch
 
     def copy(self) -> "TrainingState":
         """Return a copy that shares nothing that changes."""
         moments = {name: vector.copy() for name, vector in self.optimizer_state.items()}
-        return TrainingState(moments, self.optimizer_steps, replace(self.progress), History(self.history), self.best)
+        sums = None if self.sums is None else replace(self.sums, replaced=self.sums.replaced.copy())
+        progress, history = replace(self.progress), History(self.history)
+        return TrainingState(moments, self.optimizer_steps, progress, history, self.best, sums)
+
+    @property
+    def planned_epochs(self) -> int:
+        """Epochs of the plan, of which at least one step has been made."""
+        return self.progress.planned_epochs if self.sums is None else self.sums.n_epochs

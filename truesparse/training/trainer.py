@@ -29,10 +29,9 @@ from truesparse.runtime.random_streams import Draws, RandomStreams
 from truesparse.training.agreement import add_up_step, any_of, check_same_network
 from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
-from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
 from truesparse.training.sharing import STEPS_OF_TRIAL, Pace, shares_rows, useful_threads
-from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
+from truesparse.training.state import BestEpoch, EpochRecord, EpochSums, TrainingState
 from truesparse.training.temperature import calibrate
 from truesparse.training.validation import Validation
 
@@ -42,7 +41,7 @@ class Start(Enum):
 
     NEW: a new network, all epochs of the recipe. WARM: the same for a trained network, with new schedules. PART: one
     epoch of a plan that goes on from call to call, as in ``partial_fit``. RESUMED: the rest of a plan, from the state
-    at the end of one of its epochs.
+    of a checkpoint.
     """
 
     NEW = "new"
@@ -93,7 +92,7 @@ class Trainer:
         self.network, self.recipe, self.source, self.validation = network, recipe, source, validation
         self.callbacks, self.streams = callbacks, RandomStreams(seed)
         self.stop_requested = False
-        self.between_epochs = False  # True during on_epoch_end, when a checkpoint can be written
+        self.is_resumable = False  # True during events in which a checkpoint can be written
         self.state = state or TrainingState(recipe.optimizer.init(network.params))
         if self.state.optimizer_state.keys() != recipe.optimizer.init(network.params[:0]).keys():
             self.state.optimizer_state, self.state.optimizer_steps = recipe.optimizer.init(network.params), 0
@@ -141,7 +140,9 @@ class Trainer:
         if not resumed and not (in_parts and progress.in_parts):
             progress.begin_plan(in_parts=in_parts, temperature=recipe.temperature)
             self.state.best = None
-        progress.plan(recipe.n_epochs, steps_per_epoch=-(-self.source.n_samples // self._batch_size))
+        self.state.sums = self.state.sums if resumed else None
+        steps_per_epoch = -(-self.source.n_samples // self._batch_size)
+        progress.plan(recipe.n_epochs, steps_per_epoch, within_epoch=self.state.sums is not None)
         n_left = 1 if in_parts else recipe.n_epochs - (progress.epoch - progress.plan_epoch)
         self._make_workspace()
         self._notify("on_train_begin")
@@ -152,15 +153,14 @@ class Trainer:
             if resumed and self._is_stalled():
                 break
             self._notify("on_epoch_begin", progress.epoch + 1)
-            self._prune_units()
+            if self.state.sums is None:
+                self._prune_units()
             if left:
                 self.source.announce(self._shuffle(progress.epoch + 1))
             if (record := self._epoch()) is None:
                 break
             self._keep_if_best(record)
-            self.between_epochs = True
-            asked = asks_to_stop("on_epoch_end", self._notify("on_epoch_end", record))
-            self.between_epochs = False
+            asked = asks_to_stop("on_epoch_end", self._let_write_checkpoint("on_epoch_end", record))
             if any_of(self._reduce, asked) or self._stops or self._is_stalled():
                 break
         best, self.state.best = self.state.best, None
@@ -173,59 +173,57 @@ class Trainer:
         self._notify("on_train_end")
 
     def _epoch(self) -> EpochRecord | None:
-        """Make the steps of an epoch; return its record, or None if it was cut short."""
-        started = time.perf_counter()
+        """Make the steps of an epoch, or those that are left; return its record, or None if it was cut short."""
         progress, network, n_samples = self.state.progress, self.network, self.source.n_samples
-        rng = self._shuffle(progress.epoch)
-        replaced = np.zeros(len(network.layers), dtype=np.int64)
-        summed_loss, n_seen, learning_rate = 0.0, 0, 0.0
-        watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
-        progress.epoch_step = 0
-        for samples in self._parts(rng):
+        if self.state.sums is None:
+            progress.epoch_step = 0
+            self.state.sums = EpochSums(np.zeros(len(network.layers), dtype=np.int64), self.recipe.n_epochs)
+        sums, n_chunks = self.state.sums, None
+        started = time.perf_counter() - sums.seconds
+        for samples in self._parts(self._shuffle(progress.epoch), sums.n_seen):
             if self._stops and progress.epoch_step:
                 break
-            replaced += self._evolve()
+            if n_chunks is not None and self.source.chunks_passed > n_chunks:
+                sums.seconds = time.perf_counter() - started
+                self._let_write_checkpoint("on_chunks", self.source.chunks_passed)
+            n_chunks = self.source.chunks_passed
+            sums.replaced += self._evolve()
             with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
                 if self._compiled is None:
-                    n = min(self._batch_size, n_samples - n_seen)  # samples of the batch, over all processes
-                    summed_loss += n * self._forward_backward(samples, n)
-                    learning_rate = self._step()
-                    self._check_finite("training loss", math.isfinite(summed_loss))
-                    n_seen += n
+                    n = min(self._batch_size, n_samples - sums.n_seen)  # samples of the batch, over all processes
+                    sums.add(n * self._forward_backward(samples, n), n, self._step())
+                    self._check_finite("training loss", math.isfinite(sums.summed_loss))
                 else:
-                    summed_loss, learning_rate = self._compiled_steps(samples, summed_loss)
-                    n_seen += samples.size
-            if watches_steps:
+                    self._compiled_steps(samples, sums)
+            if self._watches_steps:
                 self._notify("on_step", progress.step)
         self._check_finite("weights", all_finite(network.params))
         # Where the square of a gradient has overflowed, Adam makes no more steps, and the loss stays finite.
         self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
-        if n_seen < n_samples:
+        self.state.sums = None
+        if sums.n_seen < n_samples:
             return None
         check_same_network(self._reduce, network)
         progress.epoch += 1
-        progress.settled = 0 if replaced.any() else progress.settled + 1
-        validation_loss, validation_score = self._validate()
-        return EpochRecord(
-            epoch=progress.epoch,
-            train_loss=summed_loss / n_samples,
-            validation_loss=validation_loss,
-            validation_score=validation_score,
-            learning_rate=learning_rate,
-            nnz=[layer.nnz for layer in network.layers],
-            edges_replaced=replaced.tolist(),
-            seconds=time.perf_counter() - started,
-        )
+        progress.settled = 0 if sums.replaced.any() else progress.settled + 1
+        judged = (math.nan, math.nan) if self.validation is None else self.validation.judge(network, self.recipe.loss)
+        self._check_finite("validation loss", self.validation is None or math.isfinite(judged[0]))
+        sums.seconds = time.perf_counter() - started
+        return sums.record(progress.epoch, judged, [layer.nnz for layer in network.layers])
 
     def _shuffle(self, epoch: int) -> np.random.Generator | None:
         return self.streams("shuffle", epoch) if self.recipe.shuffle else None
 
-    def _parts(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
-        """Yield the samples of an epoch: those of a step, or of all compiled steps up to an update of the topology."""
+    def _parts(self, rng: np.random.Generator | None, n_seen: int) -> Iterator[IndexArray]:
+        """Yield the samples of an epoch after the first `n_seen`.
+
+        They are those of a step, or of all compiled steps up to an update of the topology.
+        """
         if self._compiled is None:
-            yield from self._inputs.batches(self._batch_size, rng)
+            size = self._batch_size
+            yield from self.source.runs(size, 1, rng, n_seen) if n_seen else self.source.batches(size, rng)
             return
-        for samples in self._inputs.runs(self._batch_size, self._compiled.most, rng):
+        for samples in self.source.runs(self._batch_size, self._compiled.most, rng, n_seen):
             while samples.size:
                 most = 1 if self.stop_requested else STEPS_OF_TRIAL if self._pace.is_trial else self._compiled.most
                 n = self._batch_size * self._steps_to_update(min(most, -(-samples.size // self._batch_size)))
@@ -236,18 +234,18 @@ class Trainer:
         """Return after how many steps from now the topology is updated next, or `most`."""
         return next((n for n in range(1, most) if self._drop_fraction(after=n)), most)
 
-    def _compiled_steps(self, samples: IndexArray, summed_loss: float) -> tuple[float, float]:
-        """Make the steps of some samples; return the sum of losses up to then, and the last learning rate."""
+    def _compiled_steps(self, samples: IndexArray, sums: EpochSums) -> None:
+        """Make the steps of some samples."""
         progress, n_steps = self.state.progress, -(-samples.size // self._batch_size)
         learning_rates = [self._learning_rate(after=n) for n in range(n_steps)]
         draws = Draws(self._dropout_key, progress.step)
-        for loss, n in self._compiled.run(self.state, samples, learning_rates, draws):
+        of_steps = self._compiled.run(self.state, samples, learning_rates, draws)
+        for (loss, n), learning_rate in zip(of_steps, learning_rates, strict=True):
             progress.step += 1
             progress.epoch_step += 1
             self.state.optimizer_steps += 1
-            summed_loss += loss * n
-            self._check_finite("training loss", math.isfinite(summed_loss))
-        return summed_loss, learning_rates[-1]
+            sums.add(loss * n, n, learning_rate)
+            self._check_finite("training loss", math.isfinite(sums.summed_loss))
 
     def _forward_backward(self, samples, n: int) -> float:
         """Set the gradient of a batch of `n` samples over all processes; return its mean loss."""
@@ -361,30 +359,27 @@ class Trainer:
             state.best = BestEpoch(*self.network.snapshot(*state.optimizer_state.values()), state.optimizer_steps)
         progress.observe(value, self.recipe.tol)
 
-    def _validate(self) -> tuple[float, float]:
-        """Return loss and score of the validation data; NaN without."""
-        if self.validation is None:
-            return math.nan, math.nan
-        z, loss, score = forward_all(self.network, self.validation.source), self.recipe.loss, self.validation.score
-        target: Any = self.validation.source.target
-        mean_loss = loss(z, target, np.empty_like(z))
-        self._check_finite("validation loss", math.isfinite(mean_loss))
-        return mean_loss, -mean_loss if score is None else float(score(loss.predictions(z), target))
-
     def _make_workspace(self) -> None:
         n_threads, is_dense, network = current_threads(), not self.source.is_sparse, self.network
         by_rows = shares_rows(network.params.size, self._largest_part, n_threads)
         self._pace = Pace(n_threads)
         shape = BatchShape.of(self._largest_part, n_threads=1 if by_rows else n_threads)
         self._workspace = network.workspace(self._largest_part, dense_inputs=is_dense, shape=shape)
-        watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
+        self._watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         self._compiled: Any = None
-        if not (by_rows or watches_steps or self._reduce is not alone):
+        if not (by_rows or self._watches_steps or self._reduce is not alone):
             fixed = self._workspace, self._batch_size, n_threads
             self._compiled = CompiledSteps.of(network, self.recipe, self._inputs, *fixed)
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
+
+    def _let_write_checkpoint(self, event: str, *args) -> list:
+        """Notify of an event after which the training can go on from a checkpoint."""
+        self.is_resumable = True
+        answers = self._notify(event, *args)
+        self.is_resumable = False
+        return answers
 
     def _check_memory(self) -> None:
         needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
