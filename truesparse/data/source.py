@@ -87,6 +87,10 @@ class Source(ABC):
         if left.size:
             yield left
 
+    def n_batches(self, batch_size: int) -> int:
+        """Return how many batches an epoch has."""
+        return -(-self.n_samples // batch_size)
+
     def most_of(self, batch_size: int, multiple: int = 1) -> int:
         """Return how many samples of a batch are here at most, with those before them down to a multiple."""
         return batch_size
@@ -94,6 +98,10 @@ class Source(ABC):
     def in_order(self, batch_size: int) -> Iterator[IndexArray]:
         """Yield the samples that this process holds, `batch_size` at a time, in an order that is read fast."""
         return self.batches(batch_size)
+
+    def compute(self, function: Callable[["Source"], NDArray]) -> NDArray:
+        """Return ``function(source)``, (…, n_samples), computed where the samples are; it can be pickled."""
+        return function(self)
 
     def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
         """Draw `n` distinct samples for rules, which are `near`, in increasing order; all for None or a large `n`."""

@@ -152,15 +152,23 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                     if finds_epochs:
                         recipe = self._with_epochs(recipe, samples, seed, trainings)
                     network, state = new_network(recipe, source, self._n_outputs(), seed=seed), None
-                trainer = trainings.begin(Trainer(network, recipe, source, seed=seed, state=state))
+                trainer = trainings.begin(self._make_trainer(network, recipe, source, seed=seed, state=state))
                 run = Run(network, trainer.state, seed, shape)
                 trainer.validation = self._validation(aside, run, calibrates=calibrates)
                 trainer.callbacks, done = self._watchers(trainer, run, (X, y, sample_weight), start)
-                write_checkpoint = checkpoint_writer(self, run, trainer, data) if writes else None
+                write_checkpoint = checkpoint_writer(self._as_stored(), run, trainer, data) if writes else None
                 with watching(trainer.callbacks, write_checkpoint):
                     trainer.train(start)
             self._run = run
         self._warn_after(trainer, trainer.state.history[done:], in_parts)
+        return self
+
+    def _make_trainer(self, network, recipe, source, **options):
+        """Return the trainer of a fit."""
+        return Trainer(network, recipe, source, **options)
+
+    def _as_stored(self):
+        """Return the estimator that files hold, with the same parameters and attributes."""
         return self
 
     def _watchers(self, trainer, run, data, start):
@@ -174,7 +182,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _take_over(self, resume_from):
         """Replace the fitted attributes by those of a checkpoint; return the fingerprint of its data."""
-        fitted, data = read_checkpoint(resume_from, self)
+        fitted, data = read_checkpoint(resume_from, self._as_stored())
         for name in vars(self).keys() - self.get_params(deep=False).keys() - managed(self).keys():
             delattr(self, name)
         self.__dict__.update(fitted)

@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from numbers import Real
 from typing import Any, cast
 
 import numpy as np
@@ -17,16 +16,17 @@ import numpy as np
 from truesparse._typing import IndexArray
 from truesparse.data.source import Source, alone
 from truesparse.data.transformed import Transformed
-from truesparse.evolution.evolve import due_fraction, evolve, initialise_grown
+from truesparse.evolution.evolve import Evolution, due_fraction, evolve, initialise_grown
 from truesparse.evolution.signals import Signals
 from truesparse.kernels.draws import LANES_PER_NUMBER
 from truesparse.kernels.jit import current_threads, threads
 from truesparse.kernels.update import all_finite
 from truesparse.network.mlp import MLP
 from truesparse.network.workspace import BatchShape
-from truesparse.runtime.memory import available_bytes
 from truesparse.runtime.random_streams import Draws, RandomStreams
+from truesparse.topology import Rewiring
 from truesparse.training.agreement import add_up_step, any_of, check_same_network
+from truesparse.training.checks import check_memory, checked_factor, refuse_infinite
 from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
@@ -129,7 +129,8 @@ class Trainer:
         Raises ValueError if the arrays of a batch do not fit into memory, before anything is changed; or if the loss or
         a parameter becomes infinite or NaN.
         """
-        self._check_memory()
+        needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
+        check_memory(self._batch_size, needed)
         with threads(useful_threads(self.network.params.size, self._largest_part, current_threads())):
             self._train(start)
 
@@ -139,7 +140,7 @@ class Trainer:
         if not resumed and not (in_parts and progress.in_parts):
             progress.begin_plan(in_parts=in_parts, temperature=recipe.temperature)
             self.state.best = None
-        progress.plan(recipe.n_epochs, steps_per_epoch=-(-self.source.n_samples // self._batch_size))
+        progress.plan(recipe.n_epochs, steps_per_epoch=self.source.n_batches(self._batch_size))
         n_left = 1 if in_parts else recipe.n_epochs - (progress.epoch - progress.plan_epoch)
         self._make_workspace()
         self._notify("on_train_begin")
@@ -173,27 +174,8 @@ class Trainer:
         """Make the steps of an epoch; return its record, or None if it was cut short."""
         started = time.perf_counter()
         progress, network, n_samples = self.state.progress, self.network, self.source.n_samples
-        rng = self.streams("shuffle", progress.epoch) if self.recipe.shuffle else None
-        replaced = np.zeros(len(network.layers), dtype=np.int64)
-        summed_loss, n_seen, learning_rate = 0.0, 0, 0.0
-        watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         progress.epoch_step = 0
-        for samples in self._parts(rng):
-            if self._stops and progress.epoch_step:
-                break
-            replaced += self._evolve()
-            with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
-                if self._compiled is None:
-                    n = min(self._batch_size, n_samples - n_seen)  # samples of the batch, over all processes
-                    summed_loss += n * self._forward_backward(samples, n)
-                    learning_rate = self._step()
-                    self._check_finite("training loss", math.isfinite(summed_loss))
-                    n_seen += n
-                else:
-                    summed_loss, learning_rate = self._compiled_steps(samples, summed_loss)
-                    n_seen += samples.size
-            if watches_steps:
-                self._notify("on_step", progress.step)
+        summed_loss, n_seen, learning_rate, replaced = self._pass()
         self._check_finite("weights", all_finite(network.params))
         # Where the square of a gradient has overflowed, Adam makes no more steps, and the loss stays finite.
         self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
@@ -213,6 +195,35 @@ class Trainer:
             edges_replaced=replaced.tolist(),
             seconds=time.perf_counter() - started,
         )
+
+    def _pass(self) -> tuple[float, int, float, np.ndarray]:
+        """Make the steps that are left of an epoch, unless asked to stop.
+
+        Return the sum of the losses of all samples, their number, the last learning rate, and how many connections of
+        each layer were replaced.
+        """
+        progress, n_samples = self.state.progress, self.source.n_samples
+        rng = self.streams("shuffle", progress.epoch) if self.recipe.shuffle else None
+        replaced = np.zeros(len(self.network.layers), dtype=np.int64)
+        summed_loss, n_seen, learning_rate = 0.0, 0, 0.0
+        for samples in self._parts(rng):
+            if self._stops and progress.epoch_step:
+                break
+            replaced += self._evolve()
+            with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
+                if self._compiled is None:
+                    n_left = n_samples - progress.epoch_step * self._batch_size
+                    n = min(self._batch_size, n_left)  # samples of the batch, over all processes
+                    summed_loss += n * self._forward_backward(samples, n)
+                    learning_rate = self._step()
+                    self._check_finite("training loss", math.isfinite(summed_loss))
+                    n_seen += n
+                else:
+                    summed_loss, learning_rate = self._compiled_steps(samples, summed_loss)
+                    n_seen += samples.size
+            if self._watches_steps:
+                self._notify("on_step", progress.step)
+        return summed_loss, n_seen, learning_rate, replaced
 
     def _parts(self, rng: np.random.Generator | None) -> Iterator[IndexArray]:
         """Yield the samples of an epoch: those of a step, or of all compiled steps up to an update of the topology."""
@@ -288,9 +299,7 @@ class Trainer:
         """Return the learning rate of the step that comes after so many others."""
         progress, schedule = self.state.progress, self.recipe.lr_schedule
         factor = schedule.factor(progress.steps_of_plan + after, progress.planned_steps)
-        if not (isinstance(factor, Real) and 0 <= factor < math.inf):
-            raise ValueError(f"{schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0.")
-        return self.recipe.learning_rate * float(factor)
+        return self.recipe.learning_rate * checked_factor(schedule, factor)
 
     def _drop_fraction(self, after: int = 0) -> float:
         """Return the share of weights to replace before the step that comes after so many others."""
@@ -307,16 +316,21 @@ class Trainer:
         if evolution is None or not drop_fraction:
             return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
-        # Activations that overflow here make the loss infinite as well, which raises an error.
-        signals = self._signals.at(progress.step, self._workspace)
-        network.passes.free_table()  # rules need the memory; a pass that needs the transposed index makes it anew
-        with np.errstate(over="ignore", invalid="ignore"):
-            rewirings = evolve(network.layers, evolution, drop_fraction, self.streams("evolve", progress.step), signals)
+        rewirings = self._choose(evolution, drop_fraction)
         network.rewire(rewirings, *self.state.optimizer_state.values())
         rng = self.streams("grown weights", progress.step)
         initialise_grown(network.layers, rewirings, evolution.grow_init, self.recipe.initializer, rng)
         self._notify("on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
+
+    def _choose(self, evolution: Evolution, drop_fraction: float) -> list[Rewiring | None]:
+        """Return the next topology."""
+        step = self.state.progress.step
+        signals, rng = self._signals.at(step, self._workspace), self.streams("evolve", step)
+        self.network.passes.free_table()  # rules need the memory; a pass that needs the transposed index makes it anew
+        # Activations that overflow here make the loss infinite as well, which raises an error.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return evolve(self.network.layers, evolution, drop_fraction, rng, signals)
 
     def _prune_units(self) -> None:
         """Remove hidden units if that is due."""
@@ -333,15 +347,10 @@ class Trainer:
         self._notify("on_units_removed")
         self.state.best, progress.best = None, -math.inf  # the network of an earlier epoch still has these units
 
-    @property
-    def _decided_by_validation(self) -> bool:
-        return self.validation is not None and self.validation.decides
-
     def _is_stalled(self) -> bool:
         """Return whether patience has run out; without validation, only epochs without replaced connections count."""
-        progress = self.state.progress
-        stalled = progress.stall if self._decided_by_validation else min(progress.stall, progress.settled)
-        return stalled >= self.recipe.patience
+        progress, decides = self.state.progress, self.validation is not None and self.validation.decides
+        return (progress.stall if decides else min(progress.stall, progress.settled)) >= self.recipe.patience
 
     def _keep_if_best(self, record: EpochRecord) -> None:
         """Record an epoch, and keep its network if it has the best validation score so far."""
@@ -371,30 +380,19 @@ class Trainer:
         self._pace = Pace(n_threads)
         shape = BatchShape.of(self._largest_part, n_threads=1 if by_rows else n_threads)
         self._workspace = network.workspace(self._largest_part, dense_inputs=is_dense, shape=shape)
-        watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         self._compiled: Any = None
-        if not (by_rows or watches_steps or self._reduce is not alone):
+        if not (by_rows or self._watches_steps or self._reduce is not alone):
             self._compiled = CompiledSteps.of(
                 network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
             )
 
+    @property
+    def _watches_steps(self) -> bool:
+        return any(hasattr(callback, "on_step") for callback in self.callbacks)
+
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
 
-    def _check_memory(self) -> None:
-        needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
-        available = available_bytes()
-        if available is not None and needed > available:
-            raise ValueError(
-                f"batch_size={self._batch_size} needs {needed} bytes for the activations of this network, more than "
-                f"the {available} bytes of memory that are available; a smaller one is allowed."
-            )
-
     def _check_finite(self, what: str, is_finite: bool) -> None:
         if not is_finite:
-            progress = self.state.progress
-            raise ValueError(
-                f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
-                f"learning_rate_init={self.recipe.learning_rate:g}, or scale the features (and for regression the "
-                "targets) to a standard deviation of about 1."
-            )
+            refuse_infinite(what, self.state.progress, self.recipe.learning_rate)
