@@ -135,22 +135,28 @@ class Parts:
         from dask import delayed
 
         n_parts = workers.count() if n_parts is None else n_parts
-        read = [delayed(_read, pure=True)(block, dtype) for block in partitions(name, collection)]
-        first = Held(lambda: workers.client.compute(read))
-        facts = workers.run(_facts, [(number,) for number in range(len(read))], held=[first])
+        blocks = [delayed(_read, pure=True)(block, dtype) for block in partitions(name, collection)]
+        read = workers.keep(lambda: workers.client.compute(blocks))
+        facts = workers.run(_facts, [(number,) for number in range(len(blocks))], held=[read])
         _check(name, facts)
         sizes = [fact.n_rows for fact in facts]
         groups = _grouped(sizes, n_parts)
-        joined = [delayed(_joined, pure=True)([sizes[i] for i in group], *(read[i] for i in group)) for group in groups]
-        held = Held(lambda: workers.client.compute(joined))
-        starts = np.cumsum([0, *(sum(sizes[i] for i in group) for group in groups)])
-        one = next(fact for fact in facts if fact.n_rows)
-        parts = cls(
-            workers, held, starts, sizes, sum(fact.n_bytes for fact in facts), one.n_features, one.is_sparse, one.names
-        )
-        parts.run(_wait, [(number,) for number in range(len(groups))])
+
+        def join():
+            read.restore()
+            futures = []
+            for group in groups:
+                of_group = [read.futures[i] for i in group]
+                futures.append(workers.submit(_joined, [sizes[i] for i in group], *of_group))
+            read.release()  # once they are joined, the partitions are not needed any more
+            return futures
+
+        held, of_rows = workers.keep(join), next(fact for fact in facts if fact.n_rows)
+        workers.run(_wait, [(number,) for number in range(len(groups))], held=[held])
         workers.spread(held)
-        return parts
+        starts = np.cumsum([0, *(sum(sizes[i] for i in group) for group in groups)])
+        n_bytes = sum(fact.n_bytes for fact in facts)
+        return cls(workers, held, starts, sizes, n_bytes, of_rows.n_features, of_rows.is_sparse, of_rows.names)
 
     def run(self, function: Any, calls: Sequence[tuple], *shared: Any) -> list:
         """Return what a function makes of parts, see `Workers.run`."""
@@ -198,7 +204,7 @@ def gathered(workers: Workers, name: str, values: Any, sizes: Sequence[int], of:
     if not is_collection(values):
         return values if not hasattr(values, "__len__") else _checked_length(name, np.asarray(values), sizes, of)
     blocks = partitions(name, values)
-    held = Held(lambda: workers.client.compute(blocks))
+    held = workers.keep(lambda: workers.client.compute(blocks))
     arrays = workers.run(_as_array, [(number,) for number in range(len(blocks))], held=[held])
     found = [len(array) for array in arrays]
     if len(found) == len(sizes) and found != list(sizes) and not _has_known_chunks(values):

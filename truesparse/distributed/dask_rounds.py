@@ -6,9 +6,11 @@
 is local SGD, or federated averaging (McMahan et al., "Communication-efficient learning of deep networks from
 decentralized data", 2017).
 
-A round ends after `local_steps` steps, or before if the topology is updated or the epoch ends. Parts with fewer samples
-make proportionally fewer steps, so that all end their epochs together. The client, where the loop runs, adds up in the
-order of the parts: the result depends on how samples are divided into parts, not on who works on them.
+In a step, each of K parts takes batch_size / K samples, so that all parts together take a batch, and schedules count
+the same steps as in one process. A round ends after `local_steps` steps, or before if the topology is updated or the
+epoch ends. Parts with fewer samples make proportionally fewer steps, so that all end their epochs together. The client,
+where the loop runs, adds up in the order of the parts: the result depends on how samples are divided into parts, not on
+who works on them.
 """
 
 import copy
@@ -54,7 +56,7 @@ class RoundTrainer(Trainer):
         self._local_steps, self._workers = local_steps, source.parts.workers
         self._shares = source.shares(recipe, seed)
         self._sizes = source.part_sizes
-        self._steps_of_parts = [-(-size // min(recipe.batch_size, size)) for size in self._sizes]
+        self._steps_of_parts = [-(-size // source.of_part(self._batch_size)) for size in self._sizes]
         self._signals = replace(self._signals, source=DrawnRows(source, _MOST_FETCHED))
         self._spread_at = time.monotonic()
 

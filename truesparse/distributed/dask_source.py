@@ -6,7 +6,7 @@ are needed, such as those that rules of evolution draw, they are fetched.
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,23 +59,28 @@ class DaskSource(Source):
 
     def n_batches(self, batch_size: int) -> int:
         """Return how many batches the part with the most samples has in an epoch."""
-        return max(-(-size // batch_size) for size in self.part_sizes)
+        return max(-(-size // self.of_part(batch_size)) for size in self.part_sizes)
+
+    def of_part(self, batch_size: int) -> int:
+        """Return how many samples of a batch, which all parts make together, are of one part."""
+        return -(-batch_size // len(self.part_sizes))
 
     @property
     def part_sizes(self) -> list[int]:
-        """Number of samples in each part that has some."""
+        """Numbers of samples of the parts that have some."""
         return [places.size for _, places, _ in self._by_part(np.arange(self.n_samples))]
 
     def shares(self, recipe: Recipe, seed: int) -> Held:
         """Return what the workers hold for a training, one `Share` for each part that has samples."""
         target: Any = self.target
+        recipe = replace(recipe, batch_size=self.of_part(recipe.batch_size))
         calls, first = [], 0
         for number, places, own in self._by_part(np.arange(self.n_samples)):
             numbers = None if self._chosen is None else places
             calls.append((number, self._own(own, number), numbers, target[places], recipe, seed, first))
             first += places.size
-        rows = self.parts.held
-        return Held(lambda: [self.parts.workers.submit(Share, rows.futures[call[0]], *call[1:]) for call in calls])
+        workers, rows = self.parts.workers, self.parts.held
+        return workers.keep(lambda: [workers.submit(Share, rows.futures[call[0]], *call[1:]) for call in calls])
 
     def _by_part(self, samples) -> Iterator[tuple[int, IndexArray, IndexArray]]:
         """Yield each part that has some of the samples, their places in `samples`, and their rows in the part."""

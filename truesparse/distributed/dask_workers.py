@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 _ATTEMPTS = 5  # to run the same tasks, each after the scheduler has given them up
 
@@ -22,9 +22,13 @@ class Held:
         self.futures = make()
 
     def restore(self) -> None:
-        """Submit the values again if the scheduler has forgotten one, or could not compute it."""
-        if any(future.status in ("cancelled", "lost", "error") for future in self.futures):
+        """Submit the values again if they were released, or the scheduler has forgotten one or could not compute it."""
+        if not self.futures or any(future.status in ("cancelled", "lost", "error") for future in self.futures):
             self.futures = self._make()
+
+    def release(self) -> None:
+        """Let the workers forget the values; what depends on them can still be computed again."""
+        self.futures = []
 
 
 class Workers:
@@ -43,6 +47,19 @@ class Workers:
         if not isinstance(client, Client) or client.asynchronous:
             raise ValueError(f"client={client!r} must be a dask.distributed.Client that is not asynchronous, or None.")
         self.client = client
+        self._kept: list[Held] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for held in self._kept:
+            held.release()
+
+    def keep(self, make: Callable[[], list]) -> Held:
+        """Return what `make` submits, which the workers keep up to the end of the ``with`` block."""
+        self._kept.append(Held(make))
+        return self._kept[-1]
 
     def count(self) -> int:
         """Return how many workers there are; ValueError if there are none."""
@@ -85,7 +102,10 @@ class Workers:
     def spread(self, held: Held) -> None:
         """Move values from workers that keep several to workers that keep none."""
         on: dict[str, list[int]] = {address: [] for address in self._addresses()}
-        places = self.client.who_has(held.futures)
+        try:
+            places = self.client.who_has(held.futures)
+        except CancelledError:  # they are lost: `run` will notice
+            return
         for number, future in enumerate(held.futures):
             found = [address for address in places.get(future.key, ()) if address in on]
             if found:
