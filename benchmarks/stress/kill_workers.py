@@ -147,7 +147,7 @@ def kills(cases, folder, seed, quick):
     dask_rounds._MOST_FETCHED = 0  # so that sums are added up
     with two_workers() as client:
         expected = trained(client)[0]
-    count.row("SIGKILL in an update of the topology by sums", by_sums, [2] if quick else range(10), expected)
+    count.row("SIGKILL in an update of the topology by sums", by_sums, [2] if quick else range(8), expected)
 
 
 @contextmanager

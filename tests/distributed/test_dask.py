@@ -62,13 +62,9 @@ def chunked(X, y, sizes=(150,) * 4):
     return da.from_array(X, chunks=(sizes, -1)), da.from_array(y, chunks=(sizes,))
 
 
-def in_blocks(X, sizes=(150,) * 4, kind=csr_array):
-    ends = np.cumsum(sizes)
-    blocks = [dask.delayed(kind(X[end - size : end])) for end, size in zip(ends, sizes, strict=True)]
-    meta = kind(np.empty((0, X.shape[1]), dtype=X.dtype))
-    return da.concatenate(
-        [da.from_delayed(block, (size, X.shape[1]), meta=meta) for block, size in zip(blocks, sizes, strict=True)]
-    )
+def in_blocks(X):
+    """A Dask array of CSR chunks."""
+    return da.from_array(X, chunks=(150, -1)).map_blocks(csr_array, dtype=X.dtype, meta=np.empty((0, 0), dtype=X.dtype))
 
 
 def classifier(**changes):
@@ -150,9 +146,8 @@ def test_sums_on_the_workers_choose_the_same_topology_as_fetched_rows(client, mo
     """In float64, where the order of a sum changes no choice; also of samples that were shuffled and divided."""
     X, y = data()
     X[X < 0] = 0
-    X, y = (
-        chunked(X.astype(float), y) if kind == "dense" else (in_blocks(X.astype(float)), da.from_array(y, chunks=150))
-    )
+    X, y = chunked(X.astype(float), y)
+    X = in_blocks(X.compute()) if kind == "sparse" else X
     evolution = Evolution(grow=Cosine(n_samples=None, width=64)) if method == "all_samples" else method
     topologies = []
     with warnings.catch_warnings():
