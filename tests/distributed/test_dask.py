@@ -25,6 +25,9 @@ from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
 from truesparse.distributed import DaskSparseMLPClassifier, DaskSparseMLPRegressor, dask_replay, dask_rounds
 from truesparse.distributed import dask as module
+from truesparse.distributed.dask_collections import Parts
+from truesparse.distributed.dask_source import DaskSource
+from truesparse.distributed.dask_workers import Workers
 from truesparse.evolution import Cosine
 
 N, FEATURES = 600, 20
@@ -403,6 +406,42 @@ def test_weights_are_those_of_all_samples(client):
     assert bytes_of(with_zeros) != bytes_of(classifier().fit(rows, labels))
     with pytest.raises(ValueError, match=r"sample_weight must hold numbers that are not below 0, got -1"):
         classifier().fit(rows, labels, da.full(N, -1.0))
+
+
+def test_rows_come_in_the_order_that_is_asked_for(client):
+    X, y = data()
+    X = np.maximum(np.round(3 * X), 0)  # whose sums are exact
+    chosen = np.random.default_rng(1).permutation(N)[:100]
+    for collection in (chunked(X, y)[0], in_blocks(X)):
+        with Workers(client) as workers:
+            source = DaskSource(Parts.of(workers, "X", collection, "float32", 2), None, "float32")
+            for part, expected in ((source, X), (source.subset(chosen), X[chosen])):
+                asked = np.array([93, 2, 2, 57])
+                rows = part.gathered_rows(asked)
+                assert_array_equal(rows.toarray() if source.is_sparse else rows, expected[asked])
+                assert part.gathered_rows(asked[:0]).shape == (0, FEATURES)
+                assert_array_equal(part.compute(row_sums), expected.sum(axis=1, dtype=float))
+
+
+def row_sums(source):
+    return np.asarray(source.rows(np.arange(source.n_samples)).sum(axis=1, dtype=float))
+
+
+def test_parts_on_one_worker_are_spread(client):
+    first, second = client.ncores()
+    with Workers(client) as workers:
+        held = workers.keep(lambda: [client.submit(np.full, 3, k, workers=[first], pure=False) for k in range(2)])
+        client.gather(held.futures)
+        workers.spread(held)
+        assert [array.tolist() for array in client.gather(held.futures)] == [[0, 0, 0], [1, 1, 1]]
+        found = client.who_has(held.futures)
+        assert {second} in [set(found[future.key]) for future in held.futures]
+
+
+def test_too_few_partitions_are_said(client):
+    X, y = data()
+    with pytest.warns(UserWarning, match=r"X has partitions of \[600\] rows, so that only 1 part can be worked on"):
+        classifier(max_iter=1).fit(*chunked(X, y, (N,)))
 
 
 def test_parts_of_different_sizes_end_their_epochs_together(client):

@@ -60,7 +60,7 @@ class _OnDask(BaseSparseMLP):
     client: Any
 
     def to_local(self) -> BaseSparseMLP:
-        """Return the ordinary estimator with the same parameters and, if this one is fitted, the same network."""
+        """Return the ordinary estimator with the same parameters and, if this one is fitted, with its network."""
         parameters = self.get_params(deep=False)
         local = self._local_class(**{name: value for name, value in parameters.items() if name not in _OWN})
         kept = parameters.keys() | managed(self).keys()

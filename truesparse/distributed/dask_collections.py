@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, issparse, vstack
 from truesparse.distributed.dask_workers import Held, Workers
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.runtime.checks import refuse_sparse
+from truesparse.runtime.warnings import warn
 
 
 def is_collection(X: Any) -> bool:
@@ -141,6 +142,12 @@ class Parts:
         _check(name, facts)
         sizes = [fact.n_rows for fact in facts]
         groups = _grouped(sizes, n_parts)
+        if len(groups) < n_parts:
+            warn(
+                f"{name} has partitions of {[size for size in sizes if size]!r:.100} rows, so that only {len(groups)} "
+                f"{'part' if len(groups) == 1 else 'parts'} can be worked on side by side, not {n_parts}: more and "
+                "smaller partitions would help."
+            )
 
         def join():
             read.restore()

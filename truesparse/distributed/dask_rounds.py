@@ -155,7 +155,7 @@ def train_part(share: Share, begin: int, end: int, n_threads: int, begun: RoundS
     return [trainer.network.params, *trainer.state.optimizer_state.values()], summed_loss, n_seen
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, place: int, n: int) -> IndexArray:
     """Return the samples of a part in the order of an epoch, which all rounds of the epoch share."""
     samples = np.arange(n)
