@@ -377,8 +377,14 @@ def test_dataframes_with_unknown_lengths_and_an_empty_partition(client):
     predictions = model.predict(features)
     assert isinstance(predictions, da.Array)
     assert_array_equal(predictions.compute(), model.to_local().predict(table.drop(columns="y")))
+    for X_val in (features, table.drop(columns="y")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            classifier().fit(features, frame.y, X_val=X_val, y_val=y)
+        with pytest.raises(ValueError, match=r"X_val has the features .*'g'"):
+            classifier().fit(features, frame.y, X_val=X_val.rename(columns={"f0": "g"}), y_val=y)
     model.set_params(warm_start=True)
-    with pytest.raises(ValueError, match=r"X has the features .*'g'.*, but the network was made for"):
+    with pytest.raises(ValueError, match=r"X has the features .*'g'.*, but the network is made for"):
         model.fit(features.rename(columns={"f0": "g"}), frame.y)
 
 
@@ -557,6 +563,7 @@ class StopAfter:
 def test_parameters_are_those_of_the_ordinary_estimator_and_three_more(client):
     names = SparseMLPClassifier().get_params().keys()
     model = classifier(client=client)
+    assert model.fit(*chunked(*data())).score(*chunked(*data())) == model.score(*data())
     assert model.get_params().keys() == {*names, "local_steps", "n_parts", "client"}
     copied = clone(model)
     assert copied.get_params() == model.get_params()

@@ -85,13 +85,17 @@ class _OnDask(BaseSparseMLP):
         """Train on these workers; return the names of the features, or None."""
         n_parts = None if self.n_parts is None else int(self.n_parts)
         source, names = self._collected(workers, "", X, y, sample_weight, n_parts)
-        if validation_data is not None and is_collection(validation_data[0]):
+        if start in (Start.WARM, Start.PART) and hasattr(self, "feature_names_in_"):
+            _check_names("X", names, tuple(self.feature_names_in_))
+        if validation_data is not None:
             X_val, y_val, weights = validation_data
-            validation_data = self._collected(workers, "_val", X_val, y_val, weights, n_parts)[0], None, None
-        if start is not Start.NEW and self.__sklearn_is_fitted__():
-            made_for = getattr(self, "feature_names_in_", np.array(names)).tolist()
-            if made_for != np.array(names).tolist():
-                raise ValueError(f"X has the features {names!r:.200}, but the network was made for {made_for!r:.200}.")
+            if is_collection(X_val):
+                aside, names_aside = self._collected(workers, "_val", X_val, y_val, weights, n_parts)
+                validation_data = aside, None, None
+                _check_names("X_val", names_aside, names)
+            elif names is not None and hasattr(X_val, "columns"):
+                _check_names("X_val", tuple(X_val.columns), names)
+                validation_data = X_val.to_numpy(), y_val, weights
         super()._train(source, None, None, validation_data, start=start, classes=classes, resume_from=resume_from)
         return names
 
@@ -127,7 +131,9 @@ class _OnDask(BaseSparseMLP):
         import dask
         from sklearn.metrics import accuracy_score, r2_score
 
-        predicted, y, sample_weight = dask.compute(self.predict(X), y, sample_weight)
+        values = self.predict(X), y, sample_weight
+        computed = dask.compute(*values) if self.client is None else self.client.gather(self.client.compute(values))
+        predicted, y, sample_weight = computed
         measure = accuracy_score if is_classifier(self) else r2_score
         return float(measure(y, predicted, sample_weight=sample_weight))
 
@@ -274,6 +280,11 @@ class DaskSparseMLPRegressor(_OnDask, SparseMLPRegressor):
     def predict(self, X):
         """Return the outputs in float64, (n_samples,) or (n_samples, n_outputs); lazily for a Dask collection."""
         return self._predicted("predict", X)
+
+
+def _check_names(what, found, expected):
+    if found != expected and not (found is None or expected is None):
+        raise ValueError(f"{what} has the features {found!r:.200}, but the network is made for {expected!r:.200}.")
 
 
 def _lazily(local, method, X):
