@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -31,7 +32,7 @@ from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import Recipe
 from truesparse.training.sharing import STEPS_OF_TRIAL, Pace, shares_rows, useful_threads
-from truesparse.training.state import BestEpoch, EpochRecord, TrainingState
+from truesparse.training.state import BestEpoch, EpochRecord, Progress, TrainingState
 from truesparse.training.temperature import calibrate
 from truesparse.training.validation import Validation
 
@@ -104,14 +105,16 @@ class Trainer:
         self._reduce = reduce
         self._target: Any = source.target
         self._inputs = source
+        # Functions that are kept do not refer to the trainer, which would keep the samples until garbage is collected.
+        streams, progress = self.streams, self.state.progress
+        check = self._check_finite = partial(_check_finite, recipe, progress)
         if recipe.batch_transform is not None:
             self._inputs = Transformed(
-                source, recipe.batch_transform, lambda: self.streams("batch transform", self.state.progress.step)
+                source, recipe.batch_transform, lambda: streams("batch transform", progress.step)
             )
         self._signals = Signals(
-            network, recipe.loss, source, batch_size=self._batch_size, streams=self.streams,
-            progress=self.state.progress, reduce=reduce,
-            check_loss=lambda loss: self._check_finite("training loss", math.isfinite(loss)),
+            network, recipe.loss, source, batch_size=self._batch_size, streams=streams, progress=progress,
+            reduce=reduce, check_loss=lambda loss: check("training loss", math.isfinite(loss)),
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -383,11 +386,11 @@ class Trainer:
                 f"the {available} bytes of memory that are available; a smaller one is allowed."
             )
 
-    def _check_finite(self, what: str, is_finite: bool) -> None:
-        if not is_finite:
-            progress = self.state.progress
-            raise ValueError(
-                f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
-                f"learning_rate_init={self.recipe.learning_rate:g}, or scale the features (and for regression the "
-                "targets) to a standard deviation of about 1."
-            )
+
+def _check_finite(recipe: Recipe, progress: Progress, what: str, is_finite: bool) -> None:
+    if not is_finite:
+        raise ValueError(
+            f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
+            f"learning_rate_init={recipe.learning_rate:g}, or scale the features (and for regression the targets) to a "
+            "standard deviation of about 1."
+        )
