@@ -186,8 +186,8 @@ class CheckpointFolder:
         warn_if_other_libraries(f"checkpoint={str(self._folder)!r}", stored.get("libraries"))
 
     def file(self, number: int) -> Path:
-        """Return the path of a member."""
-        return self._folder / f"member_{number:03}.npz"
+        """Return the path of a member, absolute: joblib's processes keep the directory that they were started in."""
+        return self._folder.absolute() / f"member_{number:03}.npz"
 
 
 def _restore_into(member, file, data):
