@@ -113,7 +113,8 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
         ----------
         X, y, sample_weight
             As for the members. A `truesparse.data.Source` is allowed; `truesparse.data.Chunks` cannot be read by
-            several threads at a time, so choose a joblib backend of processes for more than one job.
+            several threads at a time, so choose a joblib backend of processes for more than one job, with
+            ``threads_per_worker=1`` for Dask.
         groups : (n_samples,), default=None
             Samples of one group stay together in one fold. Give it where samples depend on each other, such as several
             of one patient.

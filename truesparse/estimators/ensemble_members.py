@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn.base import _fit_context
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -55,11 +56,6 @@ class Data:
             return given_source(self.samples[np.flatnonzero(~out)]), given_source(self.samples[np.flatnonzero(out)])
         held_out = None if self.aside is None else given_source(self.aside[np.arange(self.aside.size)])
         return given_source(self.samples[np.arange(self.samples.size)]), held_out
-
-    def __sizeof__(self):
-        # joblib's Dask backend sends an argument once if it has more than 1000 bytes, and within every task otherwise.
-        # Dask would let tasks wait for the worker that has the data if it knew how large they are.
-        return 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,10 +127,13 @@ def _results(function, tasks, data, n_jobs):
     if effective_n_jobs(n_jobs) == 1:
         yield from (function(task, data) for task in tasks)
         return
+    backend, _ = get_active_backend()
+    if hasattr(backend, "client"):  # Dask would send the data with every task, or make tasks wait for one worker
+        data = backend.client.scatter(data, broadcast=True, hash=False)
     calls = (delayed(function)(task, data) for task in tasks)
     try:
         parallel = Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE, return_as="generator")
-    except (TypeError, ValueError):  # joblib before 1.3, or "multiprocessing"
+    except ValueError:  # "multiprocessing" and Ray
         yield from Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE)(calls)
         return
     with closing(parallel(calls)) as results:
