@@ -23,7 +23,7 @@ from truesparse.network.workspace import BatchShape
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.runtime.threads import threads
 from truesparse.topology import Rewiring
-from truesparse.training.checks import refuse_infinite
+from truesparse.training.checks import check_finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +109,7 @@ def replay(share: Share, n_samples: int, drop_fraction: float, begun: Any, *know
     batch_size = min(recipe.batch_size, source.n_samples)
 
     def check_loss(loss):
-        if not np.isfinite(loss):
-            refuse_infinite("training loss", progress, recipe.learning_rate)
+        check_finite(progress, recipe.learning_rate, "training loss", bool(np.isfinite(loss)))
 
     with threads(1), np.errstate(over="ignore", invalid="ignore"):
         shape = BatchShape.of(batch_size, n_threads=1)

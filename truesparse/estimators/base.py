@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 
@@ -26,7 +25,7 @@ from truesparse.estimators.samples import Score, check_enough, check_together, f
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
 from truesparse.runtime.checks import plain
 from truesparse.runtime.interrupts import stop_on_interrupt
-from truesparse.runtime.threads import threads
+from truesparse.runtime.threads import asked_threads, threads
 from truesparse.runtime.warnings import warn
 from truesparse.storage import Missing, encode, refuse_missing
 from truesparse.training.events import Callback, watching
@@ -134,7 +133,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 samples, aside = self._split(samples, seed)
             source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             trainings = Trainings()
-            with threads(effective_n_jobs(plain(self.n_jobs))), stop_on_interrupt(trainings.stop, self):
+            with threads(asked_threads(plain(self.n_jobs))), stop_on_interrupt(trainings.stop, self):
                 calibrates = self.early_stopping and aside is not None and aside.size >= FEWEST_SAMPLES
                 calibrates = calibrates and self.scoring in (None, "loss")  # other scores decide by themselves
                 begins = not goes_on or (start is Start.RESUMED and self._run.state.progress.plan_epoch == 0)

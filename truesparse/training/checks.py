@@ -2,7 +2,7 @@
 
 import math
 from numbers import Real
-from typing import Any, NoReturn
+from typing import Any
 
 from truesparse.runtime.memory import available_bytes
 from truesparse.training.state import Progress
@@ -18,13 +18,14 @@ def check_memory(batch_size: int, needed: int) -> None:
         )
 
 
-def refuse_infinite(what: str, progress: Progress, learning_rate: float) -> NoReturn:
-    """Raise the ValueError of a training in which something became infinite or NaN."""
-    raise ValueError(
-        f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
-        f"learning_rate_init={learning_rate:g}, or scale the features (and for regression the "
-        "targets) to a standard deviation of about 1."
-    )
+def check_finite(progress: Progress, learning_rate: float, what: str, is_finite: bool) -> None:
+    """Raise a ValueError if something in a training became infinite or NaN."""
+    if not is_finite:
+        raise ValueError(
+            f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
+            f"learning_rate_init={learning_rate:g}, or scale the features (and for regression the "
+            "targets) to a standard deviation of about 1."
+        )
 
 
 def checked_factor(schedule: Any, factor: Any) -> float:

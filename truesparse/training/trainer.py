@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -26,7 +27,7 @@ from truesparse.network.workspace import BatchShape
 from truesparse.runtime.random_streams import Draws, RandomStreams
 from truesparse.topology import Rewiring
 from truesparse.training.agreement import add_up_step, any_of, check_same_network
-from truesparse.training.checks import check_memory, checked_factor, refuse_infinite
+from truesparse.training.checks import check_finite, check_memory, checked_factor
 from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.inference import forward_all
@@ -104,16 +105,17 @@ class Trainer:
         self._reduce = source.reduce
         self._stop_agreed = False  # with several processes: by all of them, in the step after somebody asked
         self._inputs, self._target = source, cast(Any, source.target)
+        # Functions that are kept do not refer to the trainer, which would keep the samples until garbage is collected.
+        streams, progress = self.streams, self.state.progress
+        check = self._check_finite = partial(check_finite, progress, recipe.learning_rate)
         if recipe.batch_transform is not None:
-            progress = self.state.progress
             self._inputs = Transformed(
-                source, recipe.batch_transform, lambda: self.streams("batch transform", progress.step, source.first)
+                source, recipe.batch_transform, lambda: streams("batch transform", progress.step, source.first)
             )
         self._dropout_key = self.streams.key("dropout")
         self._signals = Signals(
-            network, recipe.loss, source, batch_size=self._largest_part, streams=self.streams,
-            progress=self.state.progress,
-            check_loss=lambda loss: self._check_finite("training loss", math.isfinite(loss)),
+            network, recipe.loss, source, batch_size=self._largest_part, streams=streams, progress=progress,
+            check_loss=lambda loss: check("training loss", math.isfinite(loss)),
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -392,7 +394,3 @@ class Trainer:
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
-
-    def _check_finite(self, what: str, is_finite: bool) -> None:
-        if not is_finite:
-            refuse_infinite(what, self.state.progress, self.recipe.learning_rate)
