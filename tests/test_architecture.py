@@ -77,10 +77,6 @@ def test_only_the_package_itself_and_what_trains_them_together_import_from_the_e
     assert {name for name in others if not name.startswith("truesparse.distributed")} == {"truesparse"}
 
 
-def test_the_package_does_not_import_what_only_several_processes_need():
-    assert not any(name.startswith("truesparse.distributed") for name in own(MODULES["truesparse"]))
-
-
 # The classes of the estimators themselves, and the selector, which is an estimator too.
 OF_ESTIMATORS = {"base", "classifier", "feature_selector", "fitted", "parameters", "regressor"}
 ESTIMATOR = re.compile(r"(self\._)?(estimator|model|fitted|saved|cls)")

@@ -12,9 +12,10 @@ ROOMS = sorted(path.parent.name for path in Path(truesparse.__file__).parent.glo
 
 # Of these, a fit or a prediction with default parameters needs none.
 HEAVY = [
-    "IPython", "matplotlib", "sklearn.datasets", "sklearn.ensemble", "sklearn.feature_selection",
-    "sklearn.linear_model", "sklearn.metrics", "sklearn.model_selection", "sklearn.neighbors", "sklearn.pipeline",
-    "sklearn.preprocessing", "tensorboard", "torch", "truesparse.storage.torch_export",
+    "IPython", "dask", "distributed", "matplotlib", "mpi4py", "ray", "sklearn.datasets", "sklearn.ensemble",
+    "sklearn.feature_selection", "sklearn.linear_model", "sklearn.metrics", "sklearn.model_selection",
+    "sklearn.neighbors", "sklearn.pipeline", "sklearn.preprocessing", "tensorboard", "torch",
+    "truesparse.storage.torch_export",
 ]  # fmt: skip
 
 

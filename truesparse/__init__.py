@@ -41,8 +41,8 @@ __all__ = [
 ]
 
 _ROOMS = (
-    "callbacks", "data", "estimators", "evolution", "inspection", "kernels", "network", "runtime", "storage",
-    "topology", "training",
+    "callbacks", "data", "distributed", "estimators", "evolution", "inspection", "kernels", "network", "runtime",
+    "storage", "topology", "training",
 )  # fmt: skip
 
 
@@ -53,6 +53,10 @@ def __getattr__(name: str) -> Any:
     import truesparse.evolution as evolution
     import truesparse.runtime.plugins as plugins
 
+    if name == "distributed":  # which nothing else imports
+        import truesparse.distributed as distributed
+
+        return distributed
     if name in _ROOMS:
         return globals()[name]
     if name == "plugin":

@@ -180,7 +180,8 @@ def test_labels_of_other_dtypes_are_refused(dtype, tmp_path):
 @pytest.mark.parametrize("text", UNFIT_TEXT)
 def test_names_of_features_that_a_file_cannot_hold_are_refused(text, tmp_path):
     pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame(X, columns=[text, *map(str, range(X.shape[1] - 1))])
+    names = [text, *map(str, range(X.shape[1] - 1))]
+    table = pandas.DataFrame(X, columns=pandas.Index(names, dtype=object))  # Arrow's text cannot hold a lone surrogate
     refuses_before_training(SparseMLPClassifier(**SMALL), table, y, "feature_names_in_.*NUL", tmp_path)
     ensemble = truesparse.SparseMLPEnsembleClassifier(SparseMLPClassifier(**SMALL), n_folds=2)
     with pytest.raises(ModelFormatError, match="feature_names_in_"):

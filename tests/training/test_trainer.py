@@ -336,13 +336,13 @@ def test_batches_that_would_not_fit_are_refused_before_anything_is_changed(data,
     trainer.network.backward(workspace)
     arrays = workspace.a, workspace.masks, workspace.kept, workspace.scratch(8)  # the inputs of the full layer
     assert needed == sum(array.nbytes for array in arrays)
-    monkeypatch.setattr("truesparse.training.trainer.available_bytes", lambda: needed - 1)
+    monkeypatch.setattr("truesparse.training.checks.available_bytes", lambda: needed - 1)
     message = f"batch_size={batch} needs {needed} bytes .* more than the {needed - 1} bytes"
     with pytest.raises(ValueError, match=message):
         trainer.train()
     assert_array_equal(trainer.network.params, before)
     assert trainer.state.progress == progress
-    monkeypatch.setattr("truesparse.training.trainer.available_bytes", lambda: needed)
+    monkeypatch.setattr("truesparse.training.checks.available_bytes", lambda: needed)
     trainer.train()
 
 

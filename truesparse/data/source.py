@@ -120,6 +120,10 @@ class Source(ABC):
     def proceed(self) -> None:  # noqa: B027  # a choice, not a duty
         """Note that of the samples of an epoch so far only those of the last piece of its `order` are still needed."""
 
+    def n_batches(self, batch_size: int) -> int:
+        """Return how many batches an epoch has."""
+        return -(-self.n_samples // batch_size)
+
     def most_of(self, batch_size: int, multiple: int = 1) -> int:
         """Return how many samples of a batch are here at most, with those before them down to a multiple."""
         return batch_size
@@ -133,6 +137,10 @@ class Source(ABC):
 
     def release(self) -> None:  # noqa: B027
         """Let go of what is only held to read it faster, and end threads; called after every training."""
+
+    def compute(self, function: Callable[["Source"], NDArray]) -> NDArray:
+        """Return ``function(source)``, (…, n_samples), computed where the samples are; it can be pickled."""
+        return function(self)
 
     def draw(self, n: int | None, rng: np.random.Generator) -> IndexArray:
         """Draw `n` distinct samples for rules, which are `near`, in increasing order; all for None or a large `n`."""

@@ -78,7 +78,7 @@ def fit_mpi(
     >>> from truesparse import SparseMLPClassifier
     >>> from truesparse.distributed import fit_mpi
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = SparseMLPClassifier((20,), epsilon=5, max_iter=20, random_state=0)
+    >>> model = SparseMLPClassifier((20,), epsilon=5, max_iter=50, random_state=0)
     >>> fit_mpi(model, X, y).score(X, y) > 0.9
     True
     """

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 
@@ -26,7 +25,7 @@ from truesparse.estimators.samples import Score, check_enough, check_together, f
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
 from truesparse.runtime.checks import plain
 from truesparse.runtime.interrupts import stop_on_interrupt
-from truesparse.runtime.threads import threads
+from truesparse.runtime.threads import asked_threads, threads
 from truesparse.runtime.warnings import warn
 from truesparse.storage import Missing, encode, refuse_missing
 from truesparse.training.events import Callback, watching
@@ -134,7 +133,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                 samples, aside = self._split(samples, seed)
             source = samples.with_target(self._class_weights(samples), relative=not in_parts)
             trainings = Trainings()
-            with threads(effective_n_jobs(plain(self.n_jobs))), stop_on_interrupt(trainings.stop, self):
+            with threads(asked_threads(plain(self.n_jobs))), stop_on_interrupt(trainings.stop, self):
                 calibrates = self.early_stopping and aside is not None and aside.size >= FEWEST_SAMPLES
                 calibrates = calibrates and self.scoring in (None, "loss")  # other scores decide by themselves
                 begins = not goes_on or (start is Start.RESUMED and self._run.state.progress.plan_epoch == 0)
@@ -152,15 +151,23 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
                     if finds_epochs:
                         recipe = self._with_epochs(recipe, samples, seed, trainings)
                     network, state = new_network(recipe, source, self._n_outputs(), seed=seed), None
-                trainer = trainings.begin(Trainer(network, recipe, source, seed=seed, state=state))
+                trainer = trainings.begin(self._make_trainer(network, recipe, source, seed=seed, state=state))
                 run = Run(network, trainer.state, seed, shape)
                 trainer.validation = self._validation(aside, run, calibrates=calibrates)
                 trainer.callbacks, done = self._watchers(trainer, run, (X, y, sample_weight), start)
-                write_checkpoint = checkpoint_writer(self, run, trainer, data) if writes else None
+                write_checkpoint = checkpoint_writer(self._as_stored(), run, trainer, data) if writes else None
                 with watching(trainer.callbacks, write_checkpoint):
                     trainer.train(start)
             self._run = run
         self._warn_after(trainer, trainer.state.history[done:], in_parts)
+        return self
+
+    def _make_trainer(self, network, recipe, source, **options):
+        """Return the trainer of a fit."""
+        return Trainer(network, recipe, source, **options)
+
+    def _as_stored(self):
+        """Return the estimator that files hold, with the same parameters and attributes."""
         return self
 
     def _watchers(self, trainer, run, data, start):
@@ -174,7 +181,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _take_over(self, resume_from):
         """Replace the fitted attributes by those of a checkpoint; return the fingerprint of its data."""
-        fitted, data = read_checkpoint(resume_from, self)
+        fitted, data = read_checkpoint(resume_from, self._as_stored())
         for name in vars(self).keys() - self.get_params(deep=False).keys() - managed(self).keys():
             delattr(self, name)
         self.__dict__.update(fitted)

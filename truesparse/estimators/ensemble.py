@@ -26,9 +26,9 @@ from truesparse.estimators.display import ENSEMBLE_HEADER, as_html, as_text, sta
 from truesparse.estimators.ensemble_folds import checked_groups, fold_numbers
 from truesparse.estimators.ensemble_members import (
     CheckpointFolder,
+    Data,
     Task,
     continue_member,
-    given_source,
     side_by_side,
     train_member,
 )
@@ -113,7 +113,8 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
         ----------
         X, y, sample_weight
             As for the members. A `truesparse.data.Source` is allowed; `truesparse.data.Chunks` cannot be read by
-            several threads at a time, so choose a joblib backend of processes for more than one job.
+            several threads at a time, so choose a joblib backend of processes for more than one job, with
+            ``threads_per_worker=1`` for Dask.
         groups : (n_samples,), default=None
             Samples of one group stay together in one fold. Give it where samples depend on each other, such as several
             of one patient.
@@ -147,10 +148,10 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
             elif groups is not None:
                 reason = "n_folds=1 makes none" if aside is None else "X_val takes their place"
                 raise ValueError(f"groups are given for the folds, but {reason}.")
-            tasks = self._tasks(samples, folds, aside, seeds)
+            tasks = self._tasks(seeds, stops=folds is not None or aside is not None)
             if folder is not None:
                 self._use(folder, tasks, seeds, fingerprint([samples, aside]), folds)
-            done = self._run(tasks)
+            done = self._run(tasks, Data(samples, folds, aside, self._classes()))
             self.estimators_ = [member for member, _ in done]
             self._weigh([predicted for _, predicted in done], samples, folds, aside)
             if kept is not None and folds is not None:  # samples of weight 0 are not predicted
@@ -173,9 +174,8 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
                 self.estimators_ = [self._member(number, seed, stops=False) for number, seed in enumerate(seeds)]
                 self._weigh([], None, None, None)
             samples = self._samples("", X, y, sample_weight, classes, first=not goes_on)
-            every = np.arange(samples.size)
-            tasks = [Task(member, given_source(samples[every]), None, self._classes()) for member in self.estimators_]
-            self.estimators_ = list(side_by_side(continue_member, tasks, self.n_jobs))
+            data = Data(samples, classes=self._classes())
+            self.estimators_ = list(side_by_side(continue_member, self.estimators_, data, self.n_jobs))
             self._lead = self.estimators_[0]
         return self
 
@@ -221,21 +221,13 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
             fewest=self._fewest_to_score,
         )
 
-    def _tasks(self, samples, folds, aside, seeds):
-        """Return the members with their samples, after all that can be checked before training."""
+    def _tasks(self, seeds, *, stops):
+        """Return the members to train, after all that can be checked before training."""
         tasks = []
-        stops = folds is not None or aside is not None
         for number, seed in enumerate(seeds[1:].tolist()):
             member = self._member(number, seed, stops=stops)
             make_recipe(member.get_params(deep=False), self._lead._make_loss())  # raises what it cannot make
-            train, held_out = samples[np.arange(samples.size)], None  # a source of its own, as threads need
-            if folds is not None:
-                out = folds == number % self._n_folds
-                train, held_out = samples[np.flatnonzero(~out)], samples[np.flatnonzero(out)]
-            elif aside is not None:
-                held_out = aside[np.arange(aside.size)]
-            held_out = None if held_out is None else given_source(held_out)
-            tasks.append(Task(member, given_source(train), held_out, self._classes()))
+            tasks.append(Task(member, number % self._n_folds))
         return tasks
 
     def _use(self, folder, tasks, seeds, data, folds):
@@ -249,17 +241,14 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
         compared = [name for name in parameters if name.removeprefix("estimator__") not in free]
         digest = hashlib.sha256(data.encode() + (b"" if folds is None else folds.astype(np.int64).tobytes()))
         folder.begin({name: encode(parameters[name], name) for name in compared}, seeds, digest.hexdigest())
-        tasks[:] = [
-            Task(task.member, task.train, task.held_out, task.classes, folder.file(number), folder.data)
-            for number, task in enumerate(tasks)
-        ]
+        tasks[:] = [Task(task.member, task.fold, folder.file(number), folder.data) for number, task in enumerate(tasks)]
 
-    def _run(self, tasks):
+    def _run(self, tasks, data):
         """Return the trained members and what each predicted, and show them as they come."""
         done = []
         method_names = self._method_names()
         with members_display(self.verbose, len(tasks)) as show:
-            for number, (member, predicted) in enumerate(side_by_side(train_member, tasks, self.n_jobs)):
+            for number, (member, predicted) in enumerate(side_by_side(train_member, tasks, data, self.n_jobs)):
                 history = member.history_
                 losses = history["validation_loss" if member.early_stopping else "train_loss"]
                 show(

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from sklearn.base import _fit_context
 from sklearn.utils.parallel import Parallel, delayed
 
-from truesparse._typing import FloatArray
+from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source
 from truesparse.estimators.base import BaseSparseMLP
 from truesparse.estimators.checkpoints import changed_parameter, warn_if_other_libraries
@@ -37,15 +38,34 @@ _PRIVATE = "c"  # joblib's maps of arrays that are in memory are read as memory
 
 
 @dataclass(frozen=True, eq=False)
+class Data:
+    """Samples of all members, in one object, so that they travel once and not with every member."""
+
+    samples: Samples
+    folds: IndexArray | None = None  # fold of each sample, (n_samples,)
+    aside: Samples | None = None  # validation data in place of the folds
+    classes: np.ndarray | None = None  # of the whole ensemble: a fold may lack one
+
+    def split(self, fold: int) -> tuple[Source, Source | None]:
+        """Return the samples that train a member, and those that end its training early and that it predicts.
+
+        The sources are the member's own, as threads need.
+        """
+        if self.folds is not None:
+            out = self.folds == fold
+            return given_source(self.samples[np.flatnonzero(~out)]), given_source(self.samples[np.flatnonzero(out)])
+        held_out = None if self.aside is None else given_source(self.aside[np.arange(self.aside.size)])
+        return given_source(self.samples[np.arange(self.samples.size)]), held_out
+
+
+@dataclass(frozen=True, eq=False)
 class Task:
     """A member to train."""
 
     member: BaseSparseMLP
-    train: Source  # with the user's targets
-    held_out: Source | None  # samples that end the training early, and that the member predicts
-    classes: np.ndarray | None = None  # of the whole ensemble: a fold may lack one
+    fold: int  # that it leaves out
     file: Path | None = None  # of a checkpoint
-    data: str | None = None  # fingerprint for the file
+    fingerprint: str | None = None  # of the data, for the file
 
 
 def given_source(samples: Samples) -> Source:
@@ -54,19 +74,19 @@ def given_source(samples: Samples) -> Source:
     return samples.source.with_target(y if samples.weights is None else Weighted(y, samples.weights))
 
 
-def train_member(task: Task) -> tuple[BaseSparseMLP, FloatArray | None]:
+def train_member(task: Task, data: Data) -> tuple[BaseSparseMLP, FloatArray | None]:
     """Return the trained member, or the one in the file, and its predictions for the held-out samples.
 
     They are (n_outputs, n_samples). Ctrl-C raises KeyboardInterrupt at once: a member that it stopped is not done.
     """
-    member, held_out = task.member, task.held_out
+    member, (train, held_out) = task.member, data.split(task.fold)
     if task.file is not None and task.file.exists():
-        _restore_into(member, task.file, task.data)
+        _restore_into(member, task.file, task.fingerprint)
     else:
         with raise_on_interrupt():
-            _fit(member, task)
+            _fit(member, train, held_out, data.classes)
         if task.file is not None:
-            write_archive(task.file, *store(member, data=task.data))
+            write_archive(task.file, *store(member, data=task.fingerprint))
     if held_out is None:
         return member, None
     with threads(1):
@@ -74,26 +94,27 @@ def train_member(task: Task) -> tuple[BaseSparseMLP, FloatArray | None]:
 
 
 @_fit_context(prefer_skip_nested_validation=True)  # for callbacks of scikit-learn
-def _fit(member, task):
-    validation = None if task.held_out is None else (task.held_out, None, None)
-    member._train(task.train, None, None, validation, start=Start.NEW, classes=task.classes)
+def _fit(member, train, held_out, classes):
+    validation = None if held_out is None else (held_out, None, None)
+    member._train(train, None, None, validation, start=Start.NEW, classes=classes)
 
 
-def continue_member(task: Task) -> BaseSparseMLP:
-    """Return the member after an epoch of ``partial_fit``; the one that was given stays as it is."""
-    member = copy.copy(task.member)  # its network is copied before it is trained
+def continue_member(member: BaseSparseMLP, data: Data) -> BaseSparseMLP:
+    """Return a member after an epoch of ``partial_fit``; the one that was given stays as it is."""
+    member = copy.copy(member)  # its network is copied before it is trained
+    train, _ = data.split(0)
     with raise_on_interrupt():
-        member._train(task.train, None, None, start=Start.PART, classes=task.classes)
+        member._train(train, None, None, start=Start.PART, classes=data.classes)
     return member
 
 
-def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -> Iterator[Any]:
-    """Yield the results of a function for each task, in order, as they come from joblib's backend.
+def side_by_side(function: Callable, tasks: Sequence[Any], data: Data, n_jobs: int | None) -> Iterator[Any]:
+    """Yield ``function(task, data)`` for each task, in order, as the results come from joblib's backend.
 
     They come all at once from a backend that cannot give them one by one. What several tasks warn of is said once.
     """
     said = set()
-    for result, warnings in _results(functools.partial(collecting, function), tasks, plain(n_jobs)):
+    for result, warnings in _results(functools.partial(collecting, function), tasks, data, plain(n_jobs)):
         for message, category, once in warnings:
             known = topic(message) if once else message
             if known not in said:
@@ -102,14 +123,17 @@ def side_by_side(function: Callable, tasks: Sequence[Any], n_jobs: int | None) -
         yield result
 
 
-def _results(function, tasks, n_jobs):
+def _results(function, tasks, data, n_jobs):
     if effective_n_jobs(n_jobs) == 1:
-        yield from map(function, tasks)
+        yield from (function(task, data) for task in tasks)
         return
-    calls = (delayed(function)(task) for task in tasks)
+    backend, _ = get_active_backend()
+    if hasattr(backend, "client"):  # Dask would send the data with every task, or make tasks wait for one worker
+        data = backend.client.scatter(data, broadcast=True, hash=False)
+    calls = (delayed(function)(task, data) for task in tasks)
     try:
         parallel = Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE, return_as="generator")
-    except (TypeError, ValueError):  # joblib before 1.3, or "multiprocessing"
+    except ValueError:  # "multiprocessing" and Ray
         yield from Parallel(n_jobs=n_jobs, mmap_mode=_PRIVATE)(calls)
         return
     with closing(parallel(calls)) as results:
@@ -161,8 +185,8 @@ class CheckpointFolder:
         warn_if_other_libraries(f"checkpoint={str(self._folder)!r}", stored.get("libraries"))
 
     def file(self, number: int) -> Path:
-        """Return the path of a member."""
-        return self._folder / f"member_{number:03}.npz"
+        """Return the path of a member, absolute: joblib's processes keep the directory that they were started in."""
+        return self._folder.absolute() / f"member_{number:03}.npz"
 
 
 def _restore_into(member, file, data):

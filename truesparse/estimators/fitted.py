@@ -6,7 +6,6 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
-from joblib import effective_n_jobs
 from scipy.sparse import csc_array
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,7 +16,7 @@ from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.run import Run
 from truesparse.evolution import input_strength
 from truesparse.runtime.checks import plain
-from truesparse.runtime.threads import threads
+from truesparse.runtime.threads import asked_threads, threads
 from truesparse.storage import numpy_export
 from truesparse.training.inference import BATCH, forward_all
 from truesparse.training.sharing import least_batch, useful_threads
@@ -72,7 +71,7 @@ class FittedSparseMLP(InputChecks, Parameters):
             return made
 
         gain = useful_threads(network.n_weights, min(X.shape[0], BATCH), most=2) > 1
-        n_threads = effective_n_jobs(plain(self.n_jobs)) if gain else 1
+        n_threads = asked_threads(plain(self.n_jobs)) if gain else 1
         with threads(n_threads, uses_blas=not network.is_batch_invariant):
             return forward_all(network, array_source(X), of_finite)
 

@@ -16,6 +16,8 @@ import threading
 from contextlib import contextmanager
 from functools import cache
 
+from joblib import effective_n_jobs
+from joblib.parallel import get_active_backend
 from threadpoolctl import ThreadpoolController
 
 from truesparse.kernels.jit import threads as kernel_threads
@@ -42,6 +44,16 @@ def threads(n_threads, *, uses_blas=True):
             except BaseException:  # Ctrl-C while we waited
                 _one_blas_thread.leave(user)
                 raise
+
+
+def asked_threads(n_jobs: int | None) -> int:
+    """Return how many threads `n_jobs` asks for; None means one, or as many as `joblib.parallel_config` was given.
+
+    joblib's `effective_n_jobs` alone would return all cores of the cluster for None in a worker of Dask.
+    """
+    if n_jobs is None:
+        n_jobs = get_active_backend()[1]
+    return 1 if n_jobs is None else effective_n_jobs(n_jobs)
 
 
 class _OneBlasThread:

@@ -1,6 +1,7 @@
 """Forward passes over many samples, in batches."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,10 @@ _MANY = 2**12  # samples from which on it is worth the compilation of kernels fo
 _LARGE = 2**24  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
 
 
-def forward_all(network: Network, source: Source, of: Callable[[FloatArray], np.ndarray] | None = None) -> np.ndarray:
+Of = Callable[[FloatArray], np.ndarray]
+
+
+def forward_all(network: Network, source: Source, of: Of | None = None) -> np.ndarray:
     """Compute the last layer's sums for all samples, (n_outputs, n_samples), batch by batch.
 
     With `of`, a function from a batch's sums to an array (…, batch), the result is (…, n_samples). The source must have
@@ -24,6 +28,10 @@ def forward_all(network: Network, source: Source, of: Callable[[FloatArray], np.
     samples as large as is fastest. BLAS may give other bytes for another size: a network with BLAS layers always gets
     batches of one size, and the last one is filled up with its last sample.
     """
+    return source.compute(partial(_forward_all, network, of))
+
+
+def _forward_all(network: Network, of: Of | None, source: Source) -> np.ndarray:
     n_samples, dense_inputs, invariant = source.n_samples, not source.is_sparse, network.is_batch_invariant
     batch_size = 32 if invariant and n_samples < _MANY else BATCH
     if invariant and n_samples < batch_size and network.bytes_needed(batch_size, dense_inputs=dense_inputs) > _LARGE:

@@ -4,6 +4,9 @@ With the network and the seed it is enough to resume: the run ends with the same
 """
 
 import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 
 from truesparse._typing import FloatArray, IndexArray
@@ -95,6 +98,13 @@ class EpochSums:
     n_seen: int = 0  # samples
     learning_rate: float = 0.0  # of the last step
     seconds: float = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add the time of a ``with`` block."""
+        began, before = time.perf_counter(), self.seconds
+        yield
+        self.seconds = before + time.perf_counter() - began
 
     def add(self, summed_loss: float, n: int, learning_rate: float) -> None:
         """Take in the steps of `n` samples."""

@@ -6,10 +6,9 @@ untrained connections.
 """
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from numbers import Real
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,16 +16,17 @@ import numpy as np
 from truesparse._typing import IndexArray
 from truesparse.data.source import Source, alone, released
 from truesparse.data.transformed import Transformed
-from truesparse.evolution.evolve import due_fraction, evolve, initialise_grown
+from truesparse.evolution.evolve import Evolution, due_fraction, evolve, initialise_grown
 from truesparse.evolution.signals import Signals
 from truesparse.kernels.draws import LANES_PER_NUMBER
 from truesparse.kernels.jit import current_threads, threads
 from truesparse.kernels.update import all_finite
 from truesparse.network.mlp import MLP
 from truesparse.network.workspace import BatchShape
-from truesparse.runtime.memory import available_bytes
 from truesparse.runtime.random_streams import Draws, RandomStreams
+from truesparse.topology import Rewiring
 from truesparse.training.agreement import add_up_step, any_of, check_same_network
+from truesparse.training.checks import check_finite, check_memory, checked_factor
 from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.recipe import Recipe
@@ -41,7 +41,7 @@ class Start(Enum):
 
     NEW: a new network, all epochs of the recipe. WARM: the same for a trained network, with new schedules. PART: one
     epoch of a plan that goes on from call to call, as in ``partial_fit``. RESUMED: the rest of a plan, from the state
-    of a checkpoint.
+    at the end of one of its epochs.
     """
 
     NEW = "new"
@@ -103,16 +103,17 @@ class Trainer:
         self._reduce = source.reduce
         self._stop_agreed = False  # with several processes: by all of them, in the step after somebody asked
         self._inputs, self._target = source, cast(Any, source.target)
+        # Functions that are kept do not refer to the trainer, which would keep the samples until garbage is collected.
+        streams, progress = self.streams, self.state.progress
+        check = self._check_finite = partial(check_finite, progress, recipe.learning_rate)
         if recipe.batch_transform is not None:
-            progress = self.state.progress
             self._inputs = Transformed(
-                source, recipe.batch_transform, lambda: self.streams("batch transform", progress.step, source.first)
+                source, recipe.batch_transform, lambda: streams("batch transform", progress.step, source.first)
             )
         self._dropout_key = self.streams.key("dropout")
         self._signals = Signals(
-            network, recipe.loss, source, batch_size=self._largest_part, streams=self.streams,
-            progress=self.state.progress,
-            check_loss=lambda loss: self._check_finite("training loss", math.isfinite(loss)),
+            network, recipe.loss, source, batch_size=self._largest_part, streams=streams, progress=progress,
+            check_loss=lambda loss: check("training loss", math.isfinite(loss)),
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -128,7 +129,8 @@ class Trainer:
         Raises ValueError if the arrays of a batch do not fit into memory, before anything is changed; or if the loss or
         a parameter becomes infinite or NaN.
         """
-        self._check_memory()
+        needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
+        check_memory(self._batch_size, needed)
         sources = [self.source] if self.validation is None else [self.source, self.validation.source]
         useful = useful_threads(self.network.params.size, self._largest_part, current_threads())
         with threads(useful), released(*sources):
@@ -141,8 +143,8 @@ class Trainer:
             progress.begin_plan(in_parts=in_parts, temperature=recipe.temperature)
             self.state.best = None
         self.state.sums = self.state.sums if resumed else None
-        steps_per_epoch = -(-self.source.n_samples // self._batch_size)
-        progress.plan(recipe.n_epochs, steps_per_epoch, within_epoch=self.state.sums is not None)
+        steps_per_epoch, within_epoch = self.source.n_batches(self._batch_size), self.state.sums is not None
+        progress.plan(recipe.n_epochs, steps_per_epoch, within_epoch=within_epoch)
         n_left = 1 if in_parts else recipe.n_epochs - (progress.epoch - progress.plan_epoch)
         self._make_workspace()
         self._notify("on_train_begin")
@@ -174,45 +176,51 @@ class Trainer:
 
     def _epoch(self) -> EpochRecord | None:
         """Make the steps of an epoch, or those that are left; return its record, or None if it was cut short."""
-        progress, network, n_samples = self.state.progress, self.network, self.source.n_samples
+        progress, network = self.state.progress, self.network
         if self.state.sums is None:
             progress.epoch_step = 0
             self.state.sums = EpochSums(np.zeros(len(network.layers), dtype=np.int64), self.recipe.n_epochs)
-        sums, n_chunks = self.state.sums, None
-        started = time.perf_counter() - sums.seconds
+        sums = self.state.sums
+        with sums.timed():
+            self._pass(sums)
+        self._check_finite("weights", all_finite(network.params))
+        # Where the square of a gradient has overflowed, Adam makes no more steps, and the loss stays finite.
+        self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
+        self.state.sums = None
+        if sums.n_seen < self.source.n_samples:
+            return None
+        check_same_network(self._reduce, network)
+        progress.epoch += 1
+        progress.settled = 0 if sums.replaced.any() else progress.settled + 1
+        with sums.timed():
+            judged = math.nan, math.nan
+            if self.validation is not None:
+                judged = self.validation.judge(network, self.recipe.loss)
+                self._check_finite("validation loss", math.isfinite(judged[0]))
+        return sums.record(progress.epoch, judged, [layer.nnz for layer in network.layers])
+
+    def _shuffle(self, epoch: int) -> np.random.Generator | None:
+        return self.streams("shuffle", epoch) if self.recipe.shuffle else None
+
+    def _pass(self, sums: EpochSums) -> None:
+        """Make the steps that are left of an epoch, unless asked to stop, and add them to its sums."""
+        progress, n_chunks = self.state.progress, None
         for samples in self._parts(self._shuffle(progress.epoch), sums.n_seen):
             if self._stops and progress.epoch_step:
                 break
             if n_chunks is not None and self.source.chunks_passed > n_chunks:
-                sums.seconds = time.perf_counter() - started
                 self._let_write_checkpoint("on_chunks", self.source.chunks_passed)
             n_chunks = self.source.chunks_passed
             sums.replaced += self._evolve()
             with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
                 if self._compiled is None:
-                    n = min(self._batch_size, n_samples - sums.n_seen)  # samples of the batch, over all processes
+                    n = min(self._batch_size, self.source.n_samples - sums.n_seen)  # of the batch, over all processes
                     sums.add(n * self._forward_backward(samples, n), n, self._step())
                     self._check_finite("training loss", math.isfinite(sums.summed_loss))
                 else:
                     self._compiled_steps(samples, sums)
             if self._watches_steps:
                 self._notify("on_step", progress.step)
-        self._check_finite("weights", all_finite(network.params))
-        # Where the square of a gradient has overflowed, Adam makes no more steps, and the loss stays finite.
-        self._check_finite("solver's moments", all(map(all_finite, self.state.optimizer_state.values())))
-        self.state.sums = None
-        if sums.n_seen < n_samples:
-            return None
-        check_same_network(self._reduce, network)
-        progress.epoch += 1
-        progress.settled = 0 if sums.replaced.any() else progress.settled + 1
-        judged = (math.nan, math.nan) if self.validation is None else self.validation.judge(network, self.recipe.loss)
-        self._check_finite("validation loss", self.validation is None or math.isfinite(judged[0]))
-        sums.seconds = time.perf_counter() - started
-        return sums.record(progress.epoch, judged, [layer.nnz for layer in network.layers])
-
-    def _shuffle(self, epoch: int) -> np.random.Generator | None:
-        return self.streams("shuffle", epoch) if self.recipe.shuffle else None
 
     def _parts(self, rng: np.random.Generator | None, n_seen: int) -> Iterator[IndexArray]:
         """Yield the samples of an epoch after the first `n_seen`.
@@ -292,9 +300,7 @@ class Trainer:
         """Return the learning rate of the step that comes after so many others."""
         progress, schedule = self.state.progress, self.recipe.lr_schedule
         factor = schedule.factor(progress.steps_of_plan + after, progress.planned_steps)
-        if not (isinstance(factor, Real) and 0 <= factor < math.inf):
-            raise ValueError(f"{schedule!r} returned the factor {factor!r}; it must be a finite number, not below 0.")
-        return self.recipe.learning_rate * float(factor)
+        return self.recipe.learning_rate * checked_factor(schedule, factor)
 
     def _drop_fraction(self, after: int = 0) -> float:
         """Return the share of weights to replace before the step that comes after so many others."""
@@ -311,16 +317,21 @@ class Trainer:
         if evolution is None or not drop_fraction:
             return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
-        # Activations that overflow here make the loss infinite as well, which raises an error.
-        signals = self._signals.at(progress.step, self._workspace)
-        network.passes.free_table()  # rules need the memory; a pass that needs the transposed index makes it anew
-        with np.errstate(over="ignore", invalid="ignore"):
-            rewirings = evolve(network.layers, evolution, drop_fraction, self.streams("evolve", progress.step), signals)
+        rewirings = self._choose(evolution, drop_fraction)
         network.rewire(rewirings, *self.state.optimizer_state.values())
         rng = self.streams("grown weights", progress.step)
         initialise_grown(network.layers, rewirings, evolution.grow_init, self.recipe.initializer, rng)
         self._notify("on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
+
+    def _choose(self, evolution: Evolution, drop_fraction: float) -> list[Rewiring | None]:
+        """Return the next topology."""
+        step = self.state.progress.step
+        signals, rng = self._signals.at(step, self._workspace), self.streams("evolve", step)
+        self.network.passes.free_table()  # rules need the memory; a pass that needs the transposed index makes it anew
+        # Activations that overflow here make the loss infinite as well, which raises an error.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return evolve(self.network.layers, evolution, drop_fraction, rng, signals)
 
     def _prune_units(self) -> None:
         """Remove hidden units if that is due."""
@@ -337,15 +348,10 @@ class Trainer:
         self._notify("on_units_removed")
         self.state.best, progress.best = None, -math.inf  # the network of an earlier epoch still has these units
 
-    @property
-    def _decided_by_validation(self) -> bool:
-        return self.validation is not None and self.validation.decides
-
     def _is_stalled(self) -> bool:
         """Return whether patience has run out; without validation, only epochs without replaced connections count."""
-        progress = self.state.progress
-        stalled = progress.stall if self._decided_by_validation else min(progress.stall, progress.settled)
-        return stalled >= self.recipe.patience
+        progress, decides = self.state.progress, self.validation is not None and self.validation.decides
+        return (progress.stall if decides else min(progress.stall, progress.settled)) >= self.recipe.patience
 
     def _keep_if_best(self, record: EpochRecord) -> None:
         """Record an epoch, and keep its network if it has the best validation score so far."""
@@ -365,11 +371,15 @@ class Trainer:
         self._pace = Pace(n_threads)
         shape = BatchShape.of(self._largest_part, n_threads=1 if by_rows else n_threads)
         self._workspace = network.workspace(self._largest_part, dense_inputs=is_dense, shape=shape)
-        self._watches_steps = any(hasattr(callback, "on_step") for callback in self.callbacks)
         self._compiled: Any = None
         if not (by_rows or self._watches_steps or self._reduce is not alone):
-            fixed = self._workspace, self._batch_size, n_threads
-            self._compiled = CompiledSteps.of(network, self.recipe, self._inputs, *fixed)
+            self._compiled = CompiledSteps.of(
+                network, self.recipe, self._inputs, self._workspace, self._batch_size, n_threads
+            )
+
+    @property
+    def _watches_steps(self) -> bool:
+        return any(hasattr(callback, "on_step") for callback in self.callbacks)
 
     def _notify(self, event: str, *args) -> list:
         return notify(self.callbacks, event, self.network, *args)
@@ -380,21 +390,3 @@ class Trainer:
         answers = self._notify(event, *args)
         self.is_resumable = False
         return answers
-
-    def _check_memory(self) -> None:
-        needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
-        available = available_bytes()
-        if available is not None and needed > available:
-            raise ValueError(
-                f"batch_size={self._batch_size} needs {needed} bytes for the activations of this network, more than "
-                f"the {available} bytes of memory that are available; a smaller one is allowed."
-            )
-
-    def _check_finite(self, what: str, is_finite: bool) -> None:
-        if not is_finite:
-            progress = self.state.progress
-            raise ValueError(
-                f"The {what} became infinite or NaN in epoch {progress.epoch + 1}, step {progress.step}. Lower "
-                f"learning_rate_init={self.recipe.learning_rate:g}, or scale the features (and for regression the "
-                "targets) to a standard deviation of about 1."
-            )
