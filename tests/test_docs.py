@@ -22,7 +22,7 @@ PAGES = [path for folder in (DOCS, DOCS / "guide") for path in sorted(folder.ite
 GUIDE = [path for path in PAGES if BLOCKS[path.suffix].search(path.read_text())]
 
 # A block that imports one of these is run where it is installed.
-OPTIONAL = ("dask", "distributed", "torch", "sklearn.callback")
+OPTIONAL = ("dask", "distributed", "pyarrow", "torch", "zarr", "sklearn.callback")
 
 # Rooms below the estimators that have no page of their own. A new room is either here, or in the reference.
 INTERNAL = {"kernels", "runtime", "storage", "estimators"}

@@ -121,7 +121,8 @@ before = resident("VmRSS")
 source = Chunks(folder)
 first_pass = resident("VmHWM")
 SparseMLPClassifier((1000,) * 3, **settings).fit(source)
-print(f"{n_chunks * rows * n_features * 4 / 1e9:.1f} {before:.0f} {first_pass - before:.0f} {resident('VmHWM') - before:.0f}")
+peak = resident("VmHWM")
+print(f"{n_chunks * rows * n_features * 4 / 1e9:.1f} {before:.0f} {first_pass - before:.0f} {peak - before:.0f}")
 """
 
 

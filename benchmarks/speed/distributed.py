@@ -2,10 +2,10 @@
 
 Two tables and a picture:
 
-- Measured: milliseconds of a step of one process, of two ranks with as many samples each, and of adding up the vector of
-  a step alone. The network is 784-1000³-10, static, on noise; medians over rounds of the median epoch.
-- Computed: samples a second of many ranks in multiples of one, for sparse and dense networks of three layers of equal
-  width, each rank with 256 samples a step, by
+- Measured: milliseconds of a step of one process, of two ranks with as many samples each, and of nothing but adding up
+  the vector of a step. The network is 784-1000³-10, static, on noise; medians over rounds of the median epoch.
+- Computed: milliseconds of a step of one rank, and samples a second of many ranks in multiples of one, for sparse and
+  dense networks with three layers of the same width, each rank with 256 samples a step, by
 
       t(P) = 6 · weights · batch / rate + 2 (P − 1) / P · 4 bytes · weights / bandwidth + 2 log₂(P) · latency
 
@@ -113,11 +113,15 @@ def dense_rate():
     return 2 * W.size * BATCH_OF_MODEL / np.median(times)
 
 
+def step(weights, n_ranks, gbits, rate):
+    """Return the seconds of a step."""
+    compute = 6 * weights * BATCH_OF_MODEL / rate
+    return compute + 2 * (n_ranks - 1) / n_ranks * 4 * weights / (gbits * 1e9 / 8) + 2 * np.log2(n_ranks) * LATENCY
+
+
 def speedup(weights, n_ranks, gbits, rate):
     """Return samples a second of many ranks in multiples of one."""
-    compute = 6 * weights * BATCH_OF_MODEL / rate
-    send = 2 * (n_ranks - 1) / n_ranks * 4 * weights / (gbits * 1e9 / 8) + 2 * np.log2(n_ranks) * LATENCY
-    return n_ranks * compute / (compute + send)
+    return n_ranks * step(weights, 1, gbits, rate) / step(weights, n_ranks, gbits, rate)
 
 
 def dense_weights(sparse):
@@ -128,8 +132,8 @@ def dense_weights(sparse):
 
 def computed(arguments, rate):
     """Print the second table."""
-    columns = {"weights": 8, "Gb/s": 5} | {f"{n} ranks": 10 for n in RANKS}
-    columns |= {"dense weights": 13, "MB a step": 10, "MB, dense": 10} | {f"{n}, dense": 11 for n in RANKS}
+    columns = {"weights": 7, "Gb/s": 4, "MB": 6, "ms": 8} | {f"{n} ranks": 10 for n in RANKS}
+    columns |= {"dense": 7, "MB, dense": 9, "ms, dense": 9} | {f"{n}, dense": 11 for n in RANKS}
     table = Table(columns, arguments.csv and f"{arguments.csv}_computed.csv")
     of_dense = dense_rate()
     print(f"Rates: sparse {rate / 1e9:.0f} GF/s, dense {of_dense / 1e9:.0f} GF/s; latency {LATENCY * 1e6:.0f} µs")
@@ -137,15 +141,16 @@ def computed(arguments, rate):
         dense = dense_weights(weights)
         for gbits in GBITS:
             fits = dense <= LARGEST_DENSE
-            row = [f"{weights:.0e}", gbits, *(f"{speedup(weights, n, gbits, rate):.1f}" for n in RANKS)]
-            row += [f"{dense:.1e}", f"{4e-6 * weights:.4g}", f"{4e-6 * dense:.4g}"]
+            row = [f"{weights:.0e}", gbits, f"{4e-6 * weights:.4g}", f"{1e3 * step(weights, 1, gbits, rate):.4g}"]
+            row += [f"{speedup(weights, n, gbits, rate):.1f}" for n in RANKS]
+            row += [f"{dense:.1e}", f"{4e-6 * dense:.3g}", f"{1e3 * step(dense, 1, gbits, of_dense):.3g}"]
             row += [f"{speedup(dense, n, gbits, of_dense):.1f}" if fits else "too large" for n in RANKS]
             table.row(**dict(zip(columns, row, strict=True)))
     return of_dense
 
 
 def draw(path, rate, of_dense):
-    """Draw the seconds that a step spends on sending, which dense networks have more of."""
+    """Draw the time of a step of sparse networks, and of dense ones that are as wide."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -156,13 +161,12 @@ def draw(path, rate, of_dense):
     for axis, gbits in zip(axes, GBITS, strict=True):
         for color, weights in zip(("C0", "C1", "C2"), (1e5, 1e6, 1e7), strict=True):
             label = f"{weights:.0e} weights".replace("e+0", "e")
-            axis.plot(ranks, speedup(weights, ranks, gbits, rate) / ranks, color=color, label=label)
-            if (dense := dense_weights(weights)) <= LARGEST_DENSE:
-                axis.plot(ranks, speedup(dense, ranks, gbits, of_dense) / ranks, ":", color=color)
-        axis.set(xscale="log", ylim=(0, 1.05), xlabel="ranks", title=f"{gbits} Gb/s")
+            axis.plot(ranks, 1e3 * step(weights, ranks, gbits, rate), color=color, label=label)
+            axis.plot(ranks, 1e3 * step(dense_weights(weights), ranks, gbits, of_dense), ":", color=color)
+        axis.set(xscale="log", yscale="log", xlabel="ranks", title=f"{gbits} Gb/s")
         axis.set_xticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"], minor=False)
         axis.minorticks_off()
-    axes[0].set_ylabel("share of a step's time\nthat is not spent on sending")
+    axes[0].set_ylabel("milliseconds of a step")
     axes[0].plot([], [], ":", color="grey", label="dense, as wide")
     axes[0].legend(fontsize="small")
     figure.suptitle("Computed, not measured: 256 samples a rank and step", fontsize="medium")
