@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers import assert_same_run, random_csr
 from sklearn.base import clone
+from sklearn.datasets import dump_svmlight_file
 from sklearn.model_selection import GridSearchCV
 
 import truesparse
@@ -324,7 +325,8 @@ def test_plugins_of_ones_own():
 # What else has parameters.
 
 CALLBACKS = {
-    "every": 2, "monitor": "train_loss", "patience": 2, "min_delta": 0.5, "last_epoch": 100, "nested": False,
+    "every": 2, "every_chunks": 3, "monitor": "train_loss", "patience": 2, "min_delta": 0.5, "last_epoch": 100,
+    "nested": False,
 }  # fmt: skip
 
 
@@ -348,6 +350,15 @@ def test_callbacks(number, tmp_path, capsys):
         assert outcome(as_scalars(values, number)) == outcome(values)
 
 
+def test_a_checkpoint_within_an_epoch(tmp_path):
+    y = Y[SparseMLPClassifier]
+    for kind in INTEGERS:
+        checkpoint = Checkpoint(tmp_path / "file", 100, every_chunks=kind(CALLBACKS["every_chunks"]))
+        source = data.Chunks([(X[i : i + 50], y[i : i + 50]) for i in range(0, 300, 50)], window=1)
+        SparseMLPClassifier(**SMALL | {"max_iter": 1}, callbacks=[checkpoint]).fit(source)
+        assert checkpoint.path.exists()
+
+
 def test_an_epoch_beyond_the_range_of_a_callbacks_period(tmp_path):
     checkpoint = Checkpoint(tmp_path / "file", np.int8(100))
     settings = {**SMALL, "hidden_layer_sizes": (3,), "max_iter": 140, "tol": 0, "n_iter_no_change": 200}
@@ -366,23 +377,28 @@ def test_class_weights():
         assert through_a_file(model).class_weight == weights
 
 
-DATA = {"window": 2, "dtype": "float32", "n_samples": 300, "first": 0}
+DATA = {
+    "window": 2, "dtype": "float32", "n_features": 9, "zero_based": True, "prefetch": False, "n_samples": 300,
+    "first": 0,
+}  # fmt: skip
 
 
-def test_sources():
+def test_sources(tmp_path):
     for name in data.__all__:
         taken = set(inspect.signature(getattr(data, name)).parameters)
-        arrays = {"X", "target", "chosen", "chunks", "source", "reduce", "transform", "make_rng", "args", "kwargs"}
-        assert taken <= DATA.keys() | arrays, name
+        arrays = {"X", "target", "chosen", "chunks", "classes", "source", "reduce", "transform", "make_rng"}
+        assert taken <= DATA.keys() | arrays | {"args", "kwargs"}, name
     y = Y[SparseMLPClassifier]
+    for i in range(0, 300, 50):
+        dump_svmlight_file(X[i : i + 50], y[i : i + 50], str(tmp_path / f"{i}.svmlight"))
+    settings = {name: DATA[name] for name in ("window", "dtype", "n_features", "zero_based", "prefetch")}
 
-    def of_chunks(window, dtype):
-        chunks = data.Chunks([(X[i : i + 50], y[i : i + 50]) for i in range(0, 300, 50)], window=window, dtype=dtype)
-        return SparseMLPClassifier(**SMALL).fit(chunks)
+    def of_chunks(settings):
+        return SparseMLPClassifier(**SMALL).fit(data.Chunks(tmp_path, **settings))
 
-    expected = of_chunks(DATA["window"], DATA["dtype"])
-    for kind in INTEGERS:
-        assert_same_run(of_chunks(kind(DATA["window"]), np.str_(DATA["dtype"])), expected)
+    expected = of_chunks(settings)
+    for number in range(len(INTEGERS)):
+        assert_same_run(of_chunks(as_scalars(settings, number)), expected)
     for kind in INTEGERS[2:]:
         shard = data.Shard(data.ArraySource(X), first=kind(0), n_samples=kind(300))
         assert [batch.dtype for batch in shard.batches(200)] == [np.int64, np.int64]

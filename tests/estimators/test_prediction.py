@@ -95,7 +95,7 @@ def test_one_thread_for_little_work_whatever_n_jobs_and_none_for_blas_it_does_no
     model, asked = copy.deepcopy(model).set_params(n_jobs=2), []
     expected = model.predict_proba(X)
     monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("a thread was started"))
-    monkeypatch.setattr(fitted, "effective_n_jobs", lambda n_jobs: asked.append(n_jobs) or 1)
+    monkeypatch.setattr(fitted, "asked_threads", lambda n_jobs: asked.append(n_jobs) or 1)
     assert_array_equal(model.predict_proba(X), expected)
     assert not asked
     monkeypatch.setattr(fitted, "useful_threads", lambda n_params, batch_size, most: most)

@@ -16,7 +16,7 @@ from truesparse.data.readers import Chunk, Reader, Slices, chunks_in, n_rows
 from truesparse.data.source import Source, array_source
 from truesparse.data.windows import Extent, Windows
 from truesparse.network.workspace import Workspace
-from truesparse.runtime.checks import check_count
+from truesparse.runtime.checks import check_count, plain
 
 _BYTES_OF_SLICE = 2**24
 
@@ -111,7 +111,7 @@ class Chunks(Source):
             raise ValueError("chunks must hold at least one chunk.")
         self.dtype, self._window, self._prefetch = np.dtype(dtype), int(window), bool(prefetch)
         self.classes = None if classes is None else np.asarray(classes)
-        self._loader = Loader(chunks, Reader(self.dtype, target, n_features, bool(zero_based)), self.dtype)
+        self._loader = Loader(chunks, Reader(self.dtype, target, plain(n_features), bool(zero_based)), self.dtype)
         targets = self._loader.first_pass(self.classes)
         try:
             self.target = np.concatenate(targets)

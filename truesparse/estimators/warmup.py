@@ -87,7 +87,8 @@ def _compile(jobs):
     """Train and predict with each dtype and batch size, on dense or on sparse data."""
     for dtype, batch_size, is_sparse in jobs:  # which share few kernels
         rng = np.random.default_rng(0)
-        X = rng.standard_normal((max(2 * batch_size, 200), 8))  # more samples than numbers in a sketch
+        # More samples than numbers in a sketch, and features enough for a full first layer on BLAS.
+        X = rng.standard_normal((max(2 * batch_size, 200), 64))
         y = np.arange(len(X)) % 2
         # Of dense data, all steps of a solver are one kernel, which knows every solver.
         data, evolution, solvers = (csr_array(X), "set", ("sgd", "adam")) if is_sparse else (X, "cte", ("adam",))
@@ -99,6 +100,8 @@ def _compile(jobs):
             model = SparseMLPClassifier(
                 (width, width), evolution=evolution, solver=solver, batch_size=batch_size, dtype=dtype,
                 density=density, update_every=len(y) // batch_size // 2, max_iter=1, random_state=0, n_jobs=n_jobs,
-            ).fit(data, y)  # fmt: skip
+            )  # fmt: skip
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # that noise cannot be learned
+                model.fit(data, y)
             for n_samples in (2**10, 2**12):  # few samples and many are computed by other kernels
                 model.predict(data[np.arange(n_samples) % len(y)])
