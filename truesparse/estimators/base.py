@@ -19,7 +19,7 @@ from truesparse.estimators.epochs import Trainings
 from truesparse.estimators.fitted import FittedSparseMLP
 from truesparse.estimators.labels import shown
 from truesparse.estimators.parameters import TIMING
-from truesparse.estimators.recipes import hidden_sizes, make_recipe
+from truesparse.estimators.recipes import make_recipe
 from truesparse.estimators.run import SHAPED_BY, Run
 from truesparse.estimators.samples import Score, check_enough, check_together, fingerprint, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
@@ -205,7 +205,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def _checked_shape(self, recipe, goes_on):
         """Return the parameters that shape a network; refuse a change of them if training goes on."""
         shape: dict[str, Any] = {name: getattr(self, name) for name in SHAPED_BY}
-        shape |= {"hidden_layer_sizes": hidden_sizes(self.hidden_layer_sizes), "activation": recipe.activation}
+        shape |= {"hidden_layer_sizes": list(recipe.hidden_layer_sizes), "activation": recipe.activation}
         if goes_on:
             made_with = self._run.shape
             if self.activation is None:  # another method might suit another activation

@@ -29,7 +29,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(1000, 1000, 1000)
-        Units of each hidden layer.
+        Units of each hidden layer. None takes them from a `topology_init` that tells them, as `LocalFields` does.
     evolution : str, Evolution or None, default="cte"
         How the topology changes during training. Each update drops a share of the weakest connections and grows as
         many: ``"cte"`` between units with similar activations, ``"set"`` at random, ``"rigl"`` where the gradient is
@@ -51,7 +51,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         ``"erdos_renyi"`` draws them uniformly. ``"snip"`` takes those that matter most to the loss of a dense network,
         judged by some of the samples: that costs a few dense steps in time, but no dense array. ``"full"`` stores all
         connections. An object is a grow rule that fills empty layers, such as `truesparse.evolution.SNIP` with other
-        values, or `truesparse.evolution.Given`, a topology of your own.
+        values, `truesparse.evolution.Given`, your own, or `truesparse.topology.LocalFields`, windows of images.
     activation : {"relu", "leaky_relu", "all_relu", "tanh", "logistic", "srelu", "identity"} or object, default=None
         Activation of the hidden units. The default depends on the method: ``"relu"`` for growth by similarity,
         ``"all_relu"``, whose units never fall silent, for all others. Other slopes: `truesparse.network.activations`.

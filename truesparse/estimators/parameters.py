@@ -122,7 +122,7 @@ class Parameters(HelpfulParameters):
     """Base with the constraints that scikit-learn checks before ``fit``."""
 
     _parameter_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "evolution": [Named("method"), Evolution, None],
         "epsilon": [Interval(Real, 0, None, closed="neither"), None],
         "density": [Interval(Real, 0, 1, closed="right"), None],

@@ -40,7 +40,7 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
         given["dropout"] = 0.1 if loss.of_classes else 0.0
     return Recipe(
         loss=loss,
-        hidden_layer_sizes=tuple(hidden_sizes(given["hidden_layer_sizes"])),
+        hidden_layer_sizes=tuple(hidden_sizes(given["hidden_layer_sizes"], given["topology_init"])),
         topology=given["topology_init"],
         initializer=given["weight_init"],
         dropout=float(given["dropout"]),
@@ -54,9 +54,16 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
     )
 
 
-def hidden_sizes(hidden_layer_sizes: Any) -> list[int]:
-    """Return the units of the hidden layers; ValueError if one of them is no positive integer."""
+def hidden_sizes(hidden_layer_sizes: Any, topology: Any) -> list[int]:
+    """Return the units of the hidden layers, which a first topology may tell; ValueError unless positive integers."""
     given = plain(hidden_layer_sizes)
+    if given is None:
+        if not hasattr(topology, "hidden_layer_sizes"):
+            raise ValueError(
+                f"hidden_layer_sizes=None needs a topology_init that tells them, such as LocalFields; {topology!r} "
+                "does not."
+            )
+        return list(topology.hidden_layer_sizes)
     sizes: list[Any] = [given] if isinstance(given, Real | str) else list(given)
     if not all(map(is_count, sizes)):
         raise ValueError(f"hidden_layer_sizes={hidden_layer_sizes!r} must hold positive integers only.")
