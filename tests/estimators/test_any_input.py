@@ -147,7 +147,7 @@ ALLOWED = {
     "solver": ["adam", "sgd", SGD(0), SGD(0.5, nesterov=False), Adam(beta1=0.5)],
     "alpha": [0, 1e-4, 1e10],
     "batch_size": [1, 3, 200],
-    "learning_rate": ["constant", "cosine", "step"],
+    "learning_rate": ["constant", "cosine", "step", "linear", "warm_up"],
     "learning_rate_init": [0.01, 1e-300, 1e30],
     "dropout": [None, 0, 0.5, 0.99],
     "max_iter": [1, 3],

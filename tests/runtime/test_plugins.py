@@ -27,7 +27,7 @@ def define(**named):
 
 def test_a_class_is_found_by_kind_name_and_short_names():
     own = define(warmup={}, long_warmup={"steps": 100})
-    assert names("learning_rate") == ["constant", "cosine", "long_warmup", "step", "warmup"]
+    assert names("learning_rate") == ["constant", "cosine", "linear", "long_warmup", "step", "warm_up", "warmup"]
     assert resolve("learning_rate", "warmup") == own()
     assert resolve("learning_rate", "long_warmup") == own(100)
     assert resolve("learning_rate", "warmup") is resolve("learning_rate", "warmup")

@@ -67,9 +67,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of a batch.
     batch_size : int, default=32
         Samples per step, at most all.
-    learning_rate : {"constant", "step", "cosine"} or object, default="cosine"
+    learning_rate : {"constant", "step", "linear", "cosine", "warm_up"} or object, default="cosine"
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
-        quarters; or falling to 0 along half a cosine. Other steps: `truesparse.training.lr_schedules.Step`.
+        quarters; along a line or half a cosine to 0; or so after a rise. See `truesparse.training.lr_schedules`.
     learning_rate_init : float, default=0.006
         The learning rate at the start.
     batch_transform : callable, default=None

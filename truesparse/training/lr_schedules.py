@@ -1,11 +1,12 @@
 """Learning-rate schedules: a factor of the initial learning rate for each step."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from truesparse.runtime.checks import LARGEST, check_number, is_number
-from truesparse.runtime.plugins import plugin
+from truesparse.runtime.plugins import plugin, resolve
 
 
 @plugin("learning_rate", constant={})
@@ -54,4 +55,64 @@ class Cosine:
         return 0.5 * (1 + float(np.cos(np.pi * min(step / total_steps, 1))))
 
 
-LearningRate = Constant | Step | Cosine
+@plugin("learning_rate", linear={})
+@dataclass(frozen=True)
+class Linear:
+    """Falls from 1 to `end` along a line, 1 − (1 − end) · step / total_steps.
+
+    Examples
+    --------
+    >>> from truesparse.training.lr_schedules import Linear
+    >>> [Linear(end=0.5).factor(step, 4) for step in (0, 1, 2, 3, 4, 5)]
+    [1.0, 0.875, 0.75, 0.625, 0.5, 0.5]
+    """
+
+    end: float = 0.0
+
+    def __post_init__(self):
+        check_number("end", self.end, 0)
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """As `Constant.factor`."""
+        return 1 - (1 - float(self.end)) * min(step / total_steps, 1)
+
+
+@plugin("learning_rate", warm_up={})
+@dataclass(frozen=True)
+class WarmUp:
+    """Rises along a line over the first `share` of the plan, and then follows another schedule for the rest of it.
+
+    Large first steps of Adam harm: its estimates of the squared gradients are poor then.
+
+    Parameters
+    ----------
+    then : LearningRate or str, default="cosine"
+    share : float in (0, 1)
+
+    Examples
+    --------
+    >>> from truesparse.training.lr_schedules import WarmUp
+    >>> schedule = WarmUp(then="linear", share=0.5)
+    >>> [schedule.factor(step, 8) for step in range(8)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+
+    then: Any = "cosine"
+    share: float = 0.05
+
+    def __post_init__(self):
+        check_number("share", self.share, 0, 1, without=0)
+        check_number("share", self.share, 0, 1, without=1)
+        object.__setattr__(self, "then", resolve("learning_rate", self.then))
+        if isinstance(self.then, type) or not callable(getattr(self.then, "factor", None)):
+            raise ValueError(f"then={self.then!r} must be a learning-rate schedule, which has a method 'factor'.")
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """As `Constant.factor`."""
+        n_steps = max(1, round(float(self.share) * total_steps))
+        if step < n_steps:
+            return (step + 1) / n_steps
+        return self.then.factor(step - n_steps, max(1, total_steps - n_steps))
+
+
+LearningRate = Constant | Step | Cosine | Linear | WarmUp
