@@ -233,6 +233,7 @@ class LocalFields:
     def _pattern(self, layer, shape, count, rng):
         if layer == len(self.maps):
             return Pattern.sample(shape, count, rng, balanced=True)
+        self._check_room(layer, count)
         widths = self._smallest(layer, count) if self.window is None else self.window[layer]
         pattern = self._windows(layer, widths, rng)
         if count < pattern.nnz:
