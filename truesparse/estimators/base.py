@@ -192,7 +192,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         for name, value in self.get_params(deep=False).items():
             if not (goes_on and name == "topology_init"):
                 refuse_missing(name, value)
-        for name in ("weight_init", "learning_rate", "solver", "topology_init", "activation"):
+        for name in ("weight_init", "learning_rate", "solver", "topology_init", "activation", "batch_transform"):
             if isinstance(getattr(self, name), type):
                 raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
         for callback in self.callbacks or ():

@@ -1,8 +1,8 @@
 """Images moved, cut and pasted: rows of a batch (n, height · width · channels), changed in place.
 
 A moved image shows at its pixel (y, x) the old image at another place. Places beyond the edge show what `fill` says:
-the nearest pixel of the edge, zeros, or the image reflected at the middle of its outermost pixels. Every image, or every
-row of pixels of all images, has one writer. Series of a length are images of height 1.
+the nearest pixel of the edge, zeros, or the image reflected at the middle of its outermost pixels. Every image, or
+every row of pixels of all images, has one writer. Series are images of height 1.
 
 `resample` interpolates bilinearly. A pixel at distance d from a place has the weight max(0, 1 − d) along each axis, and
 the products of both weights add up to 1 within the image.
@@ -42,36 +42,37 @@ def move_pixels(x, height, width, down, right, flipped, fill):
     down, right, flipped : (n,) int64, (n,) int64, (n,) bool
     """
     channels = x.shape[1] // (height * width)
+    size = width * channels
     zero = x.dtype.type(0)
     for i in prange(x.shape[0]):
         new, old = x[i], x[i].copy()
-        begin, end = max(0, -right[i]), min(width, width - right[i])  # of the columns that are within the old image
-        n_within = (end - begin) * channels
+        index = np.zeros(size, dtype=np.uintp)  # within a row of pixels, of the number that is shown; 0 for zeros
+        for column in range(width):
+            shown = _shown_at((width - 1 - column if flipped[i] else column) + right[i], width, fill)
+            for channel in range(channels if shown >= 0 else 0):
+                index[column * channels + channel] = shown * channels + channel
+        begin, end = max(0, -right[i]), min(width, width - right[i])  # of the columns whose place is within the image
+        begin, end = (width - end, width - begin) if flipped[i] else (begin, end)
+        begin, end = (begin * channels, end * channels) if begin < end else (size, size)
+        begins_at = index[begin] if begin < size else np.uintp(0)
         for row in range(height):
             shown_row = _shown_at(row + down[i], height, fill)
-            to = row * width * channels
+            line = new[row * size : (row + 1) * size]
             if shown_row < 0:
-                new[to : to + width * channels] = zero
+                line[:] = zero
                 continue
-            line = shown_row * width * channels
-            if n_within > 0 and not flipped[i]:
-                first, shift = to + begin * channels, line + right[i] * channels - to
-                for j in range(first, first + n_within):
-                    new[j] = old[j + shift]
-            elif n_within > 0:
-                at = to + (width - end) * channels
-                for column in range(end - 1, begin - 1, -1):
-                    source = line + (column + right[i]) * channels
-                    for channel in range(channels):
-                        new[at + channel] = old[source + channel]
-                    at += channels
-            for column in range(width):
-                if n_within > 0 and begin <= column < end:
-                    continue
-                shown = _shown_at(column + right[i], width, fill)
-                at = to + (width - 1 - column if flipped[i] else column) * channels
-                for channel in range(channels):
-                    new[at + channel] = old[line + shown * channels + channel] if shown >= 0 else zero
+            shown_line = old[shown_row * size : (shown_row + 1) * size]
+            if flipped[i]:
+                for j in range(begin, end):
+                    line[np.uintp(j)] = shown_line[index[np.uintp(j)]]
+            else:
+                within, shown_within = line[begin:end], shown_line[begins_at:]
+                for j in range(within.size):
+                    within[j] = shown_within[j]
+            for j in range(begin):
+                line[j] = zero if fill == ZEROS else shown_line[index[j]]
+            for j in range(end, size):
+                line[j] = zero if fill == ZEROS else shown_line[index[j]]
 
 
 @inner
@@ -164,13 +165,14 @@ def paste_boxes(x, height, width, boxes, partner):
     x, height, width, boxes : as for `fill_boxes`
     partner : (n,) int64, in range
     """
-    n = x.shape[0]
     channels = x.shape[1] // (height * width)
     size = width * channels
     for row in prange(height):
-        old = x[:, row * size : (row + 1) * size].copy()
-        for i in range(n):
+        lines = x[:, row * size : (row + 1) * size]
+        old = lines.copy()
+        for i in range(x.shape[0]):
             top, bottom, left, right = boxes[i]
             if top <= row < bottom:
-                for j in range(left * channels, right * channels):
-                    x[i, row * size + j] = old[partner[i], j]
+                new, other = lines[i, left * channels : right * channels], old[partner[i], left * channels :]
+                for j in range(new.size):
+                    new[j] = other[j]

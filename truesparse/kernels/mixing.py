@@ -28,9 +28,9 @@ def mix_rows(x, partner, share):
         begin, end = block * _BLOCK, min(n_features, (block + 1) * _BLOCK)
         old = x[:, begin:end].copy()
         for i in range(n):
-            own, other = share[i], one - share[i]
-            for j in range(end - begin):
-                x[i, begin + j] = own * old[i, j] + other * old[partner[i], j]
+            new, own, other = x[i, begin:end], old[i], old[partner[i]]
+            for j in range(new.size):
+                new[j] = share[i] * own[j] + (one - share[i]) * other[j]
 
 
 @parallel
@@ -50,10 +50,12 @@ def mask_features(x, key, threshold, from_samples):
     zero = x.dtype.type(0)
     for block in prange((n_features + _BLOCK - 1) // _BLOCK):
         begin, end = block * _BLOCK, min(n_features, (block + 1) * _BLOCK)
-        old = x[:, begin:end].copy()
+        old, drawn = x[:, begin:end].copy(), np.empty(_BLOCK, dtype=np.uint64)
         for i in range(n):
-            for j in range(end - begin):
-                drawn = number(key, (i << 32) + begin + j)
-                if drawn >> np.uint64(32) < threshold:
-                    sample = ((drawn & np.uint64(0xFFFFFFFF)) * np.uint64(n)) >> np.uint64(32)
-                    x[i, begin + j] = old[np.intp(sample), j] if from_samples else zero
+            new = x[i, begin:end]
+            for j in range(new.size):
+                drawn[j] = number(key, (i << 32) + begin + j)
+            for j in range(new.size):
+                if drawn[j] >> np.uint64(32) < threshold:
+                    sample = ((drawn[j] & np.uint64(0xFFFFFFFF)) * np.uint64(n)) >> np.uint64(32)
+                    new[j] = old[sample, j] if from_samples else zero

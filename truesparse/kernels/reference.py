@@ -5,6 +5,8 @@ and returns what the kernel writes; a comment names the file of the kernels that
 the package that make arrays of ``fan_out × fan_in``; only tests and examples call them.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.special import expit, xlogy
 
@@ -333,7 +335,7 @@ def _images(x, height, width):
 
 
 def _padded(images, size, fill):
-    mode = {EDGE: "edge", ZEROS: "constant", REFLECT: "reflect"}[fill]
+    mode: Any = {EDGE: "edge", ZEROS: "constant", REFLECT: "reflect"}[fill]
     return np.pad(images, [(0, 0), (size, size), (size, size), (0, 0)], mode=mode)
 
 
@@ -351,9 +353,8 @@ def move_pixels(x, height, width, down, right, flipped, fill):
 
 def resample(x, height, width, places, fill):
     """Return the weighted means of the pixels around the places, found in padded images."""
-    rows, columns = np.mgrid[:height, :width]
-    y, x_place = (places[:, k, None, None] + rows * places[:, k + 1, None, None] + columns * places[:, k + 2, None, None]
-                  for k in (0, 3))  # (n, height, width)  # fmt: skip
+    grid = np.stack([np.ones((height, width)), *np.mgrid[:height, :width]])
+    y, x_place = np.einsum("nak,khw->anhw", places.reshape(-1, 2, 3), grid)
     size = 2 + int(max(np.abs(y).max(), np.abs(x_place).max()))
     padded = _padded(_images(x, height, width), size, fill)
     top, left = np.floor(y).astype(int), np.floor(x_place).astype(int)
