@@ -14,8 +14,6 @@ from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.evolution import paper_settings
 from truesparse.transforms import GaussianNoise
 
-__all__ = ["GaussianNoise", "denoising_autoencoder", "standardised"]
-
 
 def denoising_autoencoder() -> SparseMLPRegressor:
     """Return an unfitted regressor with the published settings; fit it with standardised features as `X` and `y`.
