@@ -5,10 +5,10 @@ import pickle
 
 import numpy as np
 import pytest
+from every_transform import ALL, SHAPE, called
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
-from truesparse.data.transformed import apply_transform, changes_targets
 from truesparse.kernels.jit import threads
 from truesparse.network.losses import Mixed, Weighted, values_and_weights
 from truesparse.transforms import (
@@ -17,32 +17,10 @@ from truesparse.transforms import (
     CutMix,
     CutOut,
     FeatureMask,
-    Flip,
     GaussianNoise,
     MixUp,
-    Rotate,
-    Shift,
     mixed,
 )
-
-SHAPE = (6, 6, 2)
-ALL = {
-    "Crop": Crop(SHAPE, 2),
-    "Flip": Flip(SHAPE),
-    "Shift": Shift(SHAPE),
-    "Rotate": Rotate(SHAPE, 20),
-    "CutOut": CutOut(SHAPE, 3),
-    "MixUp": MixUp(),
-    "CutMix": CutMix(SHAPE),
-    "GaussianNoise": GaussianNoise(),
-    "FeatureMask": FeatureMask(),
-    "FeatureMask of samples": FeatureMask(fill="samples"),
-    "Compose": Compose([Crop(SHAPE), Flip(SHAPE), CutOut(SHAPE, 2), FeatureMask(), MixUp(), CutMix(SHAPE)]),
-}
-
-
-def called(transform, X, target, rng):
-    return apply_transform(transform, X, target, rng, with_target=changes_targets(transform))
 
 
 def batch_of(n=40, dtype=np.float32):

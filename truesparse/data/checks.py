@@ -107,10 +107,10 @@ def _sound_values(name, returned, like, n_outputs):
     of_classes = like.dtype.kind in "iu"
     if values.shape != like.shape or values.dtype.kind not in ("iu" if of_classes else "fiub"):
         kind = "classes, integers" if of_classes else "real numbers"
+        hint = " Mixed classes are those of truesparse.transforms.mixed." if of_classes else ""
         raise ValueError(
             f"{name} must return targets of shape {like.shape} that are {kind}, got {type(returned).__name__} of shape "
-            f"{values.shape} and dtype {values.dtype}. Targets that are mixed of several classes are those of "
-            "truesparse.transforms.mixed."
+            f"{values.shape} and dtype {values.dtype}.{hint}"
         )
     values = np.ascontiguousarray(values, dtype=like.dtype)
     if of_classes and values.size:

@@ -88,8 +88,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and data. The
             rest of that fit is done, with the same bytes as if it had never stopped. `n_jobs`, `verbose` and
-            `callbacks` may differ; code, such as a `batch_transform` of your own, is compared by name only. A fit that a
-            callback ended goes on, unless an `EarlyStopping` asks to stop again.
+            `callbacks` may differ; code of your own, such as a `batch_transform`, is compared by name only. A fit that
+            a callback ended goes on, unless an `EarlyStopping` asks to stop again.
 
         Notes
         -----
