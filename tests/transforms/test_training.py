@@ -273,7 +273,7 @@ def test_the_history_has_the_loss_of_mixed_targets():
         (lambda X, t: (X, mixed(t + 1, t, np.ones(32))), r"must lie in \[0, 3\)"),
         (lambda X, t: (X, mixed(t, t, np.full(32, 2.0))), "weights of shape .* that are not below 0"),
         (lambda X, t: (X, mixed(t, t, np.full(32, np.nan))), "weights of shape .* that are not below 0"),
-        (lambda X, t: (X, Weighted(t, np.full(32, np.inf))), "weights that are infinite"),
+        (lambda X, t: (X, Weighted(t, np.full(32, np.inf))), "must return finite weights"),
         (lambda X, t: (X, Weighted(t, np.ones(31))), r"weights of shape \(32,\) .* got shape \(31,\)"),
         (lambda X, t: (X, Mixed((t,))), r"with weights, truesparse.network.losses.Weighted, .* got ndarray"),
         (lambda X, t: (X, Mixed(())), "Mixed without parts"),

@@ -87,14 +87,13 @@ def _sound_weighted(name, part, like, n_outputs):
             f"{type(part).__name__}."
         )
     weights = np.asarray(part.weights)
-    if weights.shape != like.shape[:1] or weights.dtype.kind not in "fiu" or not (weights >= 0).all():
+    is_real = weights.shape == like.shape[:1] and weights.dtype.kind in "fiu"
+    if not is_real or (weights.size and not (weights.min() >= 0 and weights.max() < np.inf)):
         raise ValueError(
-            f"{name} must return weights of shape {like.shape[:1]} that are not below 0, got shape {weights.shape} and "
-            f"dtype {weights.dtype}."
+            f"{name} must return finite weights of shape {like.shape[:1]} that are not below 0, got shape "
+            f"{weights.shape} and dtype {weights.dtype}."
         )
     weights = np.ascontiguousarray(weights, dtype=np.float64)
-    if not all_finite(weights):
-        raise ValueError(f"{name} returned weights that are infinite.")
     return Weighted(_sound_values(name, part.values, like, n_outputs), weights)
 
 

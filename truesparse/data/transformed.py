@@ -41,6 +41,7 @@ class Transformed(Source):
     ):
         self._source, self._transform, self._make_rng = source, transform, make_rng
         self._changes_targets, self._n_outputs = changes_targets(transform), n_outputs
+        self._name = f"batch_transform={transform!r}"  # for messages; a repr takes longer than some transforms
         self.n_samples, self.n_features = source.n_samples, source.n_features
         self.dtype, self.is_sparse, self.target = source.dtype, source.is_sparse, source.target
         self.batches, self.order = source.batches, source.order  # type: ignore[method-assign]
@@ -60,7 +61,7 @@ class Transformed(Source):
         return target
 
     def _batch(self, samples):
-        X, name = self._source.rows(samples), f"batch_transform={self._transform!r}"
+        X, name = self._source.rows(samples), self._name
         target: Any = None if self.target is None else self.target[samples]
         shape, with_target = X.shape, self._changes_targets
         X, changed = apply_transform(self._transform, X, target, self._make_rng(), with_target=with_target)

@@ -1,5 +1,6 @@
 """Checks of what transforms are given: shapes of images, and batches."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def writable(transform: Any, X: Any) -> FloatArray:
 def writable_images(transform: Any, X: Any) -> FloatArray:
     """Return `writable`, whose features are those of the transform's `image_shape`."""
     X = writable(transform, X)
-    size = int(np.prod(transform.image_shape))
+    size = prod(transform.image_shape)
     if X.shape[1] != size:
         raise ValueError(
             f"image_shape={transform.image_shape} of {type(transform).__name__} has {size} features, but X has "
