@@ -42,7 +42,7 @@ __all__ = [
 
 _ROOMS = (
     "callbacks", "data", "distributed", "estimators", "evolution", "inspection", "kernels", "network", "runtime",
-    "storage", "topology", "training",
+    "storage", "topology", "training", "transforms",
 )  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from truesparse.training.state import EpochRecord
 class Checkpoint:
     """A callback that writes the state of a fit to a file, from which ``fit(X, y, resume_from=path)`` goes on.
 
-    `truesparse.load` reads the file as a model at any time. Of parameters that are code, such as a `batch_transform` or
-    a rule of your own, it holds only the names; whoever resumes must have the code.
+    `truesparse.load` reads the file as a model at any time. Of parameters that are code, such as a `batch_transform`
+    or a rule of your own, it holds only the names; whoever resumes must have the code.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from truesparse.kernels.update import all_finite
+from truesparse.network.losses import BatchTarget, Mixed, Weighted, values_and_weights
 from truesparse.runtime.checks import refuse_masked
 
 
@@ -54,6 +55,68 @@ def sound_batch(name: str, returned: Any, shape: tuple[int, int], dtype: np.dtyp
     if not all_finite(given.data if is_sparse else given.reshape(-1)):
         raise ValueError(f"{name} returned numbers that are infinite or NaN.")
     return given
+
+
+def sound_target(name: str, returned: Any, given: Any, n_outputs: int | None) -> BatchTarget:
+    """Return targets of a batch made by the user's code `name` out of `given`; refuse unsuitable ones.
+
+    Parameters
+    ----------
+    returned : array, Weighted or Mixed
+        Of the kind of `given`, or a `Mixed` with such values.
+    given : array or Weighted
+        Classes, (n,) integers, or numbers, (n, n_outputs).
+    n_outputs : int, optional
+        Classes are below it.
+    """
+    like, weights = values_and_weights(given)
+    if isinstance(returned, Mixed):
+        parts = [_sound_weighted(name, part, like, n_outputs) for part in returned.parts]
+        if not parts:
+            raise ValueError(f"{name} returned a Mixed without parts.")
+        return Mixed(tuple(parts))
+    if weights is not None or isinstance(returned, Weighted):
+        return _sound_weighted(name, returned, like, n_outputs)
+    return _sound_values(name, returned, like, n_outputs)
+
+
+def _sound_weighted(name, part, like, n_outputs):
+    if not isinstance(part, Weighted):
+        raise ValueError(
+            f"{name} must return targets with weights, truesparse.network.losses.Weighted, as it was given; got "
+            f"{type(part).__name__}."
+        )
+    weights = np.asarray(part.weights)
+    is_real = weights.shape == like.shape[:1] and weights.dtype.kind in "fiu"
+    if not is_real or (weights.size and not (weights.min() >= 0 and weights.max() < np.inf)):
+        raise ValueError(
+            f"{name} must return finite weights of shape {like.shape[:1]} that are not below 0, got shape "
+            f"{weights.shape} and dtype {weights.dtype}."
+        )
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    return Weighted(_sound_values(name, part.values, like, n_outputs), weights)
+
+
+def _sound_values(name, returned, like, n_outputs):
+    refuse_masked(f"Targets that {name} returned", returned)
+    try:
+        values = np.asarray(returned)
+    except ValueError:  # rows of different lengths
+        values = np.empty(0, dtype=object)
+    of_classes = like.dtype.kind in "iu"
+    if values.shape != like.shape or values.dtype.kind not in ("iu" if of_classes else "fiub"):
+        kind = "classes, integers" if of_classes else "real numbers"
+        hint = " Mixed classes are those of truesparse.transforms.mixed." if of_classes else ""
+        raise ValueError(
+            f"{name} must return targets of shape {like.shape} that are {kind}, got {type(returned).__name__} of shape "
+            f"{values.shape} and dtype {values.dtype}.{hint}"
+        )
+    values = np.ascontiguousarray(values, dtype=like.dtype)
+    if of_classes and values.size:
+        _check_range(f"Classes that {name} returned", values, np.inf if n_outputs is None else n_outputs)
+    if not of_classes and not all_finite(values.reshape(-1)):
+        raise ValueError(f"{name} returned targets that are infinite or NaN.")
+    return values
 
 
 def _check_indices(matrix):

@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from truesparse._typing import IndexArray
 from truesparse.data.checks import sound_batch
 from truesparse.kernels.gather import gather_csr, gather_dense, present_features
-from truesparse.network.losses import Target
+from truesparse.network.losses import BatchTarget, Target
 from truesparse.network.workspace import SparseInputs, Workspace
 from truesparse.runtime.memory import MappedRows
 
@@ -55,6 +55,11 @@ class Source(ABC):
     def read(self, samples: IndexArray, workspace: Workspace) -> None:
         """Put the features of some samples into a workspace, as columns; refuse unsuitable ones of `rows`."""
         array_source(self._sound_rows(samples)).read(np.arange(samples.size), workspace)
+
+    def read_batch(self, samples: IndexArray, workspace: Workspace) -> BatchTarget:
+        """Put the features of some samples into a workspace; return their targets."""
+        self.read(samples, workspace)
+        return self.target[samples]  # type: ignore[index]  # a source that is trained on has targets
 
     def _sound_rows(self, samples):
         name, shape = f"{type(self).__name__}.rows", (samples.size, self.n_features)

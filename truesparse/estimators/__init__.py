@@ -8,13 +8,14 @@ or later) ``_init_callback_context`` and the attributes ``sklearn_callbacks._MAN
 
 from typing import TYPE_CHECKING, Any
 
-from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencoder
+from truesparse.estimators.autoencoder import denoising_autoencoder
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.ensemble_classifier import SparseMLPEnsembleClassifier
 from truesparse.estimators.ensemble_regressor import SparseMLPEnsembleRegressor
 from truesparse.estimators.persistence import load, save
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.warmup import warmup
+from truesparse.transforms import GaussianNoise
 
 if TYPE_CHECKING:
     from truesparse.estimators.feature_selector import SparseFeatureSelector

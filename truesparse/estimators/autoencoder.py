@@ -7,29 +7,12 @@ units, linear outputs, epsilon 13, Gaussian noise of 0.2, SET with 0.2 of the we
 momentum, and no update after the last epoch.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.sparse import issparse
 
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.evolution import paper_settings
-from truesparse.runtime.checks import check_number
-
-
-@dataclass(frozen=True)
-class GaussianNoise:
-    """A `batch_transform` that adds independent normal noise of standard deviation `scale` to all features."""
-
-    scale: float = 0.2
-
-    def __post_init__(self):
-        check_number("scale", self.scale, least=0)
-
-    def __call__(self, X_batch, rng):
-        """Add noise to a dense batch (n, n_features)."""
-        X_batch += float(self.scale) * rng.standard_normal(X_batch.shape, dtype=X_batch.dtype)
-        return X_batch
+from truesparse.transforms import GaussianNoise
 
 
 def denoising_autoencoder() -> SparseMLPRegressor:

@@ -88,8 +88,8 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         resume_from : path, default=None
             A file that a `truesparse.callbacks.Checkpoint` wrote during a fit with the same parameters and data. The
             rest of that fit is done, with the same bytes as if it had never stopped. `n_jobs`, `verbose` and
-            `callbacks` may differ; code, such as a `batch_transform`, is compared by name only. A fit that a callback
-            ended goes on, unless an `EarlyStopping` asks to stop again.
+            `callbacks` may differ; code of your own, such as a `batch_transform`, is compared by name only. A fit that
+            a callback ended goes on, unless an `EarlyStopping` asks to stop again.
 
         Notes
         -----
@@ -192,7 +192,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         for name, value in self.get_params(deep=False).items():
             if not (goes_on and name == "topology_init"):
                 refuse_missing(name, value)
-        for name in ("weight_init", "learning_rate", "solver", "topology_init", "activation"):
+        for name in ("weight_init", "learning_rate", "solver", "topology_init", "activation", "batch_transform"):
             if isinstance(getattr(self, name), type):
                 raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
         for callback in self.callbacks or ():

@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.data.checks import sound_features
-from truesparse.estimators.autoencoder import GaussianNoise, denoising_autoencoder, standardised
+from truesparse.estimators.autoencoder import denoising_autoencoder, standardised
 from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
@@ -21,6 +21,7 @@ from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import Confirmed, Evolution, neuron_evolution
 from truesparse.runtime.checks import refuse_masked, refuse_sparse
 from truesparse.runtime.warnings import warn
+from truesparse.transforms import GaussianNoise
 
 
 class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
@@ -44,7 +45,7 @@ class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
         The estimator to clone and train. None takes a regressor if `y` is continuous and a classifier otherwise (counts
         are classes), both with 100 epochs and `truesparse.evolution.Confirmed` growth between them.
         Without `y`, None takes `truesparse.estimators.denoising_autoencoder`; a given regressor learns all features,
-        standardised, from noisy ones: those of its ``batch_transform``, or of `truesparse.estimators.GaussianNoise`.
+        standardised, from noisy ones: those of its ``batch_transform``, or of `truesparse.transforms.GaussianNoise`.
     random_state, n_jobs : default=None
         Parameters of the estimator; None leaves its own.
 

@@ -29,7 +29,7 @@ Model = BaseSparseMLP | BaseSparseMLPEnsemble
 def save(model: Model, file: str | os.PathLike | BinaryIO, *, training: bool = True) -> None:
     """Store a model, fitted or not, in a file.
 
-    Code (a `batch_transform`, a scorer, a rule of your own) is only named. The loaded model predicts without it, but
+    Code of your own (a `batch_transform`, a scorer, a rule) is only named. The loaded model predicts without it, but
     needs its activation and loss. `callbacks` are left out. A ModelFormatError is raised if the model is of a class of
     your own, or its classes are neither numbers nor text; a ValueError if `fit` would refuse a parameter.
 

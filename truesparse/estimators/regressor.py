@@ -73,9 +73,9 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     learning_rate_init : float, default=0.006
         The learning rate at the start.
     batch_transform : callable, default=None
-        ``batch_transform(X_batch, rng)`` returns a replacement for a training batch (n, n_features). It gets a copy,
-        dense or CSR like the data, which it may change, and a `numpy.random.Generator`. Neither validation data nor the
-        samples that rules of evolution look at are transformed.
+        ``batch_transform(X_batch, rng)`` returns a replacement of a copy of a training batch (n, n_features), dense or
+        CSR like the data: see `truesparse.transforms`. With three arguments, ``(X_batch, target_batch, rng)``, it
+        returns both. Neither validation data nor the samples that rules of evolution look at are transformed.
     max_iter : int or None, default=None
         Epochs that the schedules of the topology and the learning rate are planned for; calls of ``partial_fit``. None
         means 25, 50, 100 or 200, whichever suits the data: of 50 to 10,000 samples, networks of two halves judge each

@@ -13,7 +13,7 @@ from truesparse._version import __version__
 from truesparse.estimators.parameters import Named
 from truesparse.estimators.run import SHAPED_BY, Run
 from truesparse.network.activations import Activation
-from truesparse.runtime.plugins import resolve
+from truesparse.runtime.plugins import name_in_files, resolve
 from truesparse.storage import (
     Arrays,
     Missing,
@@ -114,13 +114,18 @@ def make(cls: Any, parameters: dict[str, Any], not_stored: tuple[str, ...] = _NO
         if isinstance(value, str) and not all(constraint.is_satisfied_by(value) for constraint in named):
             values[name] = Missing(value, content=value)
     estimator = cls(**values)
-    if any(callable(values.get(name)) for name in _CODE):
+    if any(callable(value) and not _may_hold(name, value) for name, value in values.items() if name in _CODE):
         raise ModelFormatError(f"{' and '.join(_CODE)} cannot be code in a file.")
     try:
         estimator._validate_params()
     except (TypeError, ValueError) as error:
         raise ModelFormatError(f"A parameter is not allowed: {error}") from error
     return estimator
+
+
+def _may_hold(name, value):
+    """Return whether a parameter that is code may be this object of a registered class."""
+    return (name_in_files(type(value)) or "").partition(".")[0] == name
 
 
 def _restore_fitted(estimator, section, arrays):

@@ -13,7 +13,8 @@ sample's loss with respect to z is p − t:
 | `Poisson` | exp z | Σ p − t + t log(t / p), half the deviance | p − t | numbers, not below 0 |
 
 Sums and gradients are features-major, (n_outputs, batch); targets are samples-major, as the user has them. Targets with
-weights of samples are `Weighted`; if the mean weight is 1, the loss is as large as without.
+weights of samples are `Weighted`; if the mean weight is 1, the loss is as large as without. A sample that is a mix of
+others has several targets, each with a share of its loss (`Mixed`), so that classes need no array (batch, n_classes).
 """
 
 from abc import ABC, abstractmethod
@@ -40,7 +41,56 @@ class Weighted:
         return Weighted(self.values[samples], self.weights[samples])
 
 
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """Several targets of the same samples; the loss is the sum of their losses, each with its own weights."""
+
+    parts: tuple[Weighted, ...]
+
+    def __getitem__(self, samples: IndexArray) -> "Mixed":
+        return Mixed(tuple(part[samples] for part in self.parts))
+
+
 Target = np.ndarray | Weighted
+BatchTarget = Target | Mixed
+"""Targets of a batch, which a transform may have mixed."""
+
+
+def mixed(first: BatchTarget, second: BatchTarget, share: FloatArray) -> BatchTarget:
+    """Return the targets of samples that are mixed of two, of which the first one has some share (n,) of each sample.
+
+    Numbers and labels are averaged, and so are weights. Classes become a `Mixed`: the loss is that of the first class
+    times its share, plus that of the second one times the rest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from truesparse.network.losses import mixed
+    >>> y, share = np.array([[1.0], [3.0]]), np.array([0.5, 0.75])
+    >>> mixed(y, y[::-1], share).ravel().tolist()
+    [2.0, 2.5]
+    >>> classes = np.array([0, 2])
+    >>> [(part.values.tolist(), part.weights.tolist()) for part in mixed(classes, classes[::-1], share).parts]
+    [([0, 2], [0.5, 0.75]), ([2, 0], [0.5, 0.25])]
+    """
+    share = np.asarray(share, dtype=np.float64)
+    parts = (*_scaled(first, share), *_scaled(second, 1 - share))
+    if isinstance(first, Mixed) or isinstance(second, Mixed) or parts[0].values.dtype.kind != "f":
+        return Mixed(parts)
+    own, other = parts[0].values, parts[1].values
+    of_values = share.reshape(-1, *[1] * (own.ndim - 1)).astype(own.dtype)
+    values = of_values * own + (1 - of_values) * other
+    if isinstance(first, Weighted) or isinstance(second, Weighted):
+        return Weighted(values, parts[0].weights + parts[1].weights)
+    return values
+
+
+def _scaled(target, share):
+    """Return the parts of a target, with all weights times a share (n,)."""
+    if isinstance(target, Mixed):
+        return tuple(Weighted(part.values, part.weights * share) for part in target.parts)
+    values, weights = values_and_weights(target)
+    return (Weighted(values, share if weights is None else weights * share),)
 
 
 def values_and_weights(target: Target) -> tuple[np.ndarray, FloatArray | None]:
@@ -70,14 +120,27 @@ class Loss(ABC):
     def of_samples(self, z: FloatArray, values: np.ndarray, gradient: FloatArray) -> FloatArray:
         """Return the loss of each sample, (batch,) float64, and write its gradient with respect to `z`."""
 
-    def __call__(self, z: FloatArray, target: Target, gradient: FloatArray) -> float:
+    def __call__(self, z: FloatArray, target: BatchTarget, gradient: FloatArray) -> float:
         """Return the mean loss of a batch, each sample's times its weight; overwrite `gradient`, which may be `z`."""
+        if isinstance(target, Mixed):
+            return self._of_parts(z, target.parts, gradient)
         values, weights = values_and_weights(target)
         # Infinite or NaN sums make the loss infinite or NaN, which the trainer reports.
         with np.errstate(over="ignore", invalid="ignore"):
             losses = self.of_samples(z, values, gradient)
             kernels.weigh(gradient, losses, np.empty(0) if weights is None else weights, z.shape[1])
             return float(losses.mean())
+
+    def _of_parts(self, z, parts, gradient):
+        # Rows with gaps between them, as a workspace has, so that these and others share a compiled kernel.
+        of_part, of_all = np.zeros((2, len(z), z.shape[1] + 1), dtype=z.dtype)[:, :, :-1]
+        total = 0.0
+        for part in parts[:-1]:
+            total += self(z, part, of_part)
+            of_all += of_part
+        total += self(z, parts[-1], gradient)  # the last one, because it may take the place of z
+        gradient += of_all
+        return total
 
 
 class _LossOfOutputs(Loss):

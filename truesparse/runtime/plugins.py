@@ -1,6 +1,6 @@
 """Plug-ins: classes that are registered under a kind and short names.
 
-A rule, a loss, an initializer or a schedule is one frozen dataclass:
+A rule, a loss, an initializer, a schedule or a batch transform is one frozen dataclass:
 
     @plugin("grow", my_rule={}, my_quick_rule={"n_samples": 100})
     @dataclass(frozen=True)
@@ -23,6 +23,7 @@ Plugin = TypeVar("Plugin", bound=type)
 
 IN_FILES = {
     "activation": "activation",
+    "batch_transform": "batch_transform",
     "evolution": "evolution",  # `Evolution`, `ImportancePruning`, `InputRemoval`
     "grow": "evolution",
     "initializer": "initializer",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -102,14 +102,15 @@ class Trainer:
         self._largest_part = max(1, source.most_of(self._batch_size, multiple))  # of a batch, in this process
         self._reduce = source.reduce
         self._stop_agreed = False  # with several processes: by all of them, in the step after somebody asked
-        self._inputs, self._target = source, cast(Any, source.target)
+        self._inputs = source
         # Functions that are kept do not refer to the trainer, which would keep the samples until garbage is collected.
         streams, progress = self.streams, self.state.progress
         check = self._check_finite = partial(check_finite, progress, recipe.learning_rate)
         if recipe.batch_transform is not None:
             self._inputs = Transformed(
-                source, recipe.batch_transform, lambda: streams("batch transform", progress.step, source.first)
-            )
+                source, recipe.batch_transform, lambda: streams("batch transform", progress.step, source.first),
+                n_outputs=network.layer_sizes[-1],
+            )  # fmt: skip
         self._dropout_key = self.streams.key("dropout")
         self._signals = Signals(
             network, recipe.loss, source, batch_size=self._largest_part, streams=streams, progress=progress,
@@ -262,11 +263,12 @@ class Trainer:
         if samples.size:
             # Draws of dropout begin at every fourth sample of a batch; those before ours stand for others' samples.
             before = self.source.column % LANES_PER_NUMBER if network.dropout else 0
-            self._inputs.read(np.pad(samples, (before, 0), mode="edge") if before else samples, workspace)
+            padded = np.pad(samples, (before, 0), mode="edge") if before else samples
+            target: Any = self._inputs.read_batch(padded, workspace)
             draws = Draws(self._dropout_key, self.state.progress.step, self.source.column - before)
             z = network.forward(workspace, draws)
             z[:, :before], z = 0, z[:, before:]
-            loss = self.recipe.loss(z, self._target[samples], z)  # the gradient replaces z
+            loss = self.recipe.loss(z, target[before:] if before else target, z)  # the gradient replaces z
             if samples.size < n:
                 z *= samples.size / n
             network.backward(workspace)
