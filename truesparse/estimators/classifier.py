@@ -164,8 +164,8 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation
         entries are NaN without validation data.
-    density_ : float
-        Connections as a share of all pairs.
+    density_, weight_steps_ : float, int
+        Connections as a share of all pairs; the number of weights, added up over all steps of the training.
     n_features_in_, feature_names_in_ : int, (n_features,), names only if the features have some
 
     References

@@ -1,6 +1,7 @@
 """Evolution of the topology: first topologies, prune rules, grow rules, schedules, and methods made of them."""
 
 from truesparse.evolution.combine import AfterStall, Confirmed, Mixed
+from truesparse.evolution.density_decay import Cubic, Sigmoid
 from truesparse.evolution.evolve import Evolution, due_fraction, evolve
 from truesparse.evolution.first import Balanced, Full, Given
 from truesparse.evolution.grow import OMP, Cosine, Gradient, GuidedStochastic, PathWeightGrow, Random, SensitivityGrow
@@ -24,6 +25,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "CosineAnnealing",
+    "Cubic",
     "Evolution",
     "Full",
     "Given",
@@ -41,6 +43,7 @@ __all__ = [
     "Random",
     "SensitivityGrow",
     "SensitivityPrune",
+    "Sigmoid",
     "SignedMagnitude",
     "Vacancy",
     "due_fraction",

@@ -23,6 +23,7 @@ Plugin = TypeVar("Plugin", bound=type)
 
 IN_FILES = {
     "activation": "activation",
+    "density": "evolution",
     "evolution": "evolution",  # `Evolution`, `ImportancePruning`, `InputRemoval`
     "grow": "evolution",
     "initializer": "initializer",
