@@ -16,6 +16,7 @@ pair that is pruned and picked again in the same update keeps its weight and opt
 |---|---|
 | ``layers`` | all layers of the network, read-only |
 | ``changing`` | indices of the layers that change in this update, whose weights prune rules are given |
+| ``rng`` | a `numpy.random.Generator`, for prune rules; grow rules are given it without asking |
 """
 
 from collections.abc import Mapping, Sequence
@@ -175,7 +176,7 @@ def evolve(
     for weight in weights:  # read-only, so that a rule cannot change the network
         weight.data = weight.data.view()
         weight.data.flags.writeable = False
-    masks = prune(weights, [n_drop[i] for i in changing], **signals_for(prune, signals))
+    masks = prune(weights, [n_drop[i] for i in changing], **signals_for(prune, {**signals, "rng": rng}))
     vacancies = [
         Vacancy(i, layers[i].pattern, checked_mask(prune, mask, sizes[i], n_drop[i]), n_grow[i], allowed[i])
         for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
