@@ -129,7 +129,8 @@ def check(recipe, X, y, sizes=(165, 165)):
 
 
 METHODS = {
-    name: preset(name) for name in ("cte", "ctre_sim", "omp", "rigl", "set", "gse", "sensitivity", "path_weight")
+    name: preset(name)
+    for name in ("cte", "ctre_sim", "omp", "rigl", "set", "gse", "sensitivity", "path_weight", "cht", "chts")
 } | {
     # Sketches of the samples, of which there are more than numbers in a sketch; and all samples side by side.
     "cte_sketch": Evolution(grow=Cosine(n_samples=None, search="sketch", width=64)),
