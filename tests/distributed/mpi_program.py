@@ -17,7 +17,7 @@ from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
 from truesparse.callbacks import Checkpoint
 from truesparse.data import Chunks
 from truesparse.distributed import fit_mpi
-from truesparse.evolution import AfterStall, Constant, Cosine, Random, preset
+from truesparse.evolution import AfterStall, Constant, Cosine, Cubic, Random, preset
 from truesparse.training import trainer
 from truesparse.training.agreement import check_same_network
 
@@ -26,6 +26,7 @@ RANK, N_RANKS = COMM.Get_rank(), COMM.Get_size()
 N = 1280
 SMALL = {"hidden_layer_sizes": (60, 40), "epsilon": 3, "max_iter": 4, "update_every": 2, "random_state": 7}
 METHODS = {name: preset(name) for name in ("cte", "omp", "rigl", "set")} | {
+    "falling": replace(preset("cte"), density=Cubic(2)),
     "ctre_seq": Evolution(grow=AfterStall(first=Cosine(), then=Random(), patience=1)),
 }
 

@@ -8,6 +8,7 @@ import signal
 import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ import dask.array as da
 from dask.distributed import Client, LocalCluster
 
 import truesparse
-from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
+from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, preset
 from truesparse.callbacks import Checkpoint
 from truesparse.distributed import DaskSparseMLPClassifier, DaskSparseMLPRegressor, dask_replay, dask_rounds
 from truesparse.distributed import dask as module
@@ -30,7 +31,7 @@ from truesparse.distributed.dask_collections import Parts
 from truesparse.distributed.dask_source import DaskSource
 from truesparse.distributed.dask_workers import Workers
 from truesparse.estimators import diagnosis
-from truesparse.evolution import Cosine
+from truesparse.evolution import Cosine, Cubic
 
 N, FEATURES = 600, 20
 SETTINGS = {"hidden_layer_sizes": (40, 30), "epsilon": 3, "max_iter": 3, "update_every": 3, "random_state": 7}
@@ -116,6 +117,7 @@ def test_one_part_is_trained_as_without_dask(client, method):
     {"activation": "srelu", "dtype": "float64", "shuffle": False},
     {"early_stopping": True, "n_iter_no_change": 2, "max_iter": 8},
     {"class_weight": "balanced", "batch_size": 1000},
+    {"evolution": replace(preset("cte"), density=Cubic(2))},
 ])  # fmt: skip
 def test_one_part_with_other_settings(client, changes):
     if "batch_transform" in changes:
@@ -151,7 +153,14 @@ def test_dense_and_sparse_chunks_give_the_same_bytes(client):
 
 @pytest.mark.parametrize(
     ("method", "kind"),
-    [("cte", "sparse"), ("omp", "dense"), ("rigl", "dense"), ("sensitivity", "sparse"), ("all_samples", "dense")],
+    [
+        ("cte", "sparse"),
+        ("omp", "dense"),
+        ("rigl", "dense"),
+        ("sensitivity", "sparse"),
+        ("all_samples", "dense"),
+        ("falling", "dense"),
+    ],
 )
 def test_sums_on_the_workers_choose_the_same_topology_as_fetched_rows(client, monkeypatch, method, kind):
     """In float64, where the order of a sum changes no choice; also of samples that were shuffled and divided."""
@@ -159,7 +168,9 @@ def test_sums_on_the_workers_choose_the_same_topology_as_fetched_rows(client, mo
     X[X < 0] = 0
     X, y = chunked(X.astype(float), y)
     X = in_blocks(X.compute()) if kind == "sparse" else X
-    evolution = Evolution(grow=Cosine(n_samples=None, width=64)) if method == "all_samples" else method
+    others = {"all_samples": Evolution(grow=Cosine(n_samples=None, width=64))}
+    others["falling"] = replace(others["all_samples"], density=Cubic(2))
+    evolution = others.get(method, method)
     topologies = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
@@ -170,7 +181,8 @@ def test_sums_on_the_workers_choose_the_same_topology_as_fetched_rows(client, mo
             classifier(**settings, callbacks=[watch]).fit(X, y)
             topologies.append(watch.keys)
     assert len(topologies[0]) >= 2
-    assert_array_equal(topologies[0], topologies[1])
+    for fetched, summed in zip(*topologies, strict=True):
+        assert_array_equal(fetched, summed)
 
 
 def test_parts_that_do_not_agree_on_a_topology_are_refused(client, monkeypatch):

@@ -15,7 +15,7 @@ pytest.importorskip("mpi4py", reason="mpi4py is not installed: pip install 'true
 MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec: install an MPI, such as pip's mpich")
 PROGRAM = Path(__file__).with_name("mpi_program.py")
-METHODS = ("cte", "omp", "rigl", "set", "ctre_seq")
+METHODS = ("cte", "omp", "rigl", "set", "falling", "ctre_seq")
 
 
 def start(n_ranks, folder, *names):

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from truesparse.data.source import ArraySource
 from truesparse.evolution import (
+    CHT,
     MEST,
     OMP,
     AfterStall,
@@ -25,6 +26,7 @@ from truesparse.evolution import (
     SensitivityGrow,
     SensitivityPrune,
     SignedMagnitude,
+    SoftMagnitude,
     due_fraction,
     evolve,
 )
@@ -34,6 +36,7 @@ from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
+from truesparse.training.state import Progress
 
 
 @pytest.fixture
@@ -58,13 +61,18 @@ def signals_of(network, rng):
     def errors(n_samples):
         return ErrorStream(*parts, np.arange(min(300, n_samples)), 50)
 
-    return {"activations": activations, "errors": errors, "gradient": lambda n_samples: errors(n_samples).gradient()}
+    return {
+        "activations": activations,
+        "errors": errors,
+        "gradient": lambda n_samples: errors(n_samples).gradient(),
+        "progress": Progress(),
+    }
 
 
-PRUNE = [Magnitude(), SignedMagnitude(), MEST(), SensitivityPrune(), PathWeightPrune()]
+PRUNE = [Magnitude(), SignedMagnitude(), MEST(), SensitivityPrune(), PathWeightPrune(), SoftMagnitude()]
 GROW = [
     Random(), Cosine(), Cosine(regrow=False), Gradient(), OMP(), GuidedStochastic(), SensitivityGrow(),
-    PathWeightGrow(), Confirmed(), Mixed(Cosine(), OMP()), Mixed(PathWeightGrow(), GuidedStochastic(), 0.9),
+    PathWeightGrow(), CHT(), CHT("ch2_l3"), CHT("ch2_l3n", soft=True), Confirmed(), Mixed(Cosine(), OMP()), Mixed(PathWeightGrow(), GuidedStochastic(), 0.9),
 ]  # fmt: skip
 
 

@@ -611,7 +611,7 @@ def test_a_window_that_does_not_fit_the_network(within, rng):
         evolve(network.layers, Evolution(grow=Random(), within=Given(within.patterns[:1])), 0.5, rng, {})
 
 
-@pytest.mark.parametrize("name", ["set", "cte", "ctre_sim", "gse", "omp", "path_weight"])
+@pytest.mark.parametrize("name", ["set", "cte", "ctre_sim", "gse", "omp", "path_weight", "cht", "chts"])
 def test_a_whole_training_stays_within(name, within, source):
     first = Given([Pattern.from_keys(pattern.keys[::2], pattern.shape) for pattern in within.patterns])
     evolution = replace(preset(name), within=within, schedule=Constant(0.5, update_every=2))

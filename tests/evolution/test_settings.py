@@ -29,6 +29,9 @@ def test_paper_settings_are_parameters_of_the_estimator(name):
     elif name in ("rigl", "gse"):
         assert evolution.schedule == CosineAnnealing(drop_fraction=0.2, update_every="epoch", end_step=0.75)
         assert evolution.grow_init == "zeros"
+    elif name in ("cht", "chts"):
+        assert (evolution.prune, evolution.grow) == (preset(name).prune, preset(name).grow)
+        assert (evolution.schedule, evolution.grow_init) == (Constant(0.3, update_every="epoch"), "zeros")
     else:
         assert (evolution.prune, type(evolution.grow)) == (preset(name).prune, type(preset(name).grow))
         assert evolution.schedule == Constant(drop_fraction=0.2, update_every="epoch")

@@ -68,7 +68,9 @@ def assert_same(trainer, model):
         assert_array_equal(history[name], other_history[name])
 
 
-METHODS = ("static", "set", "cte", "ctre_sim", "ctre_seq", "rigl", "gse", "omp", "path_weight", "sensitivity")
+METHODS = (
+    "static", "set", "cte", "ctre_sim", "ctre_seq", "rigl", "gse", "cht", "chts", "omp", "path_weight", "sensitivity",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("method", METHODS)

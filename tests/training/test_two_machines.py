@@ -9,7 +9,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
 from truesparse.data import Shard, array_source
-from truesparse.evolution import MEST, SNIP, AfterStall, Confirmed, Constant, Cosine, Evolution, Mixed, Random, preset
+from truesparse.evolution import (
+    MEST,
+    SNIP,
+    AfterStall,
+    Confirmed,
+    Constant,
+    Cosine,
+    Cubic,
+    Evolution,
+    Mixed,
+    Random,
+    preset,
+)
 from truesparse.network.activations import AllReLU
 from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.runtime.threads import threads
@@ -117,7 +129,8 @@ def check(recipe, X, y, sizes=(165, 165)):
 
 
 METHODS = {
-    name: preset(name) for name in ("cte", "ctre_sim", "omp", "rigl", "set", "gse", "sensitivity", "path_weight")
+    name: preset(name)
+    for name in ("cte", "ctre_sim", "omp", "rigl", "set", "gse", "sensitivity", "path_weight", "cht", "chts")
 } | {
     # Sketches of the samples, of which there are more than numbers in a sketch; and all samples side by side.
     "cte_sketch": Evolution(grow=Cosine(n_samples=None, search="sketch", width=64)),
@@ -128,6 +141,7 @@ METHODS = {
     "ctre_seq": Evolution(grow=AfterStall(first=Cosine(), then=Random(), patience=1)),
     "confirmed": Evolution(grow=Confirmed(n_samples=200)),
     "mixed": Evolution(grow=Mixed(Cosine(), preset("gse").grow)),
+    "falling": replace(preset("omp"), density=Cubic(2, end=40)),
     "mest": Evolution(prune=MEST(n_samples=200), grow=Random()),
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from truesparse._typing import IndexArray
 from truesparse.data.source import Source
 from truesparse.distributed.dask_source import Share
-from truesparse.evolution.evolve import Evolution, evolve
+from truesparse.evolution.evolve import Due, Evolution, evolve
 from truesparse.evolution.signals import Signals
 from truesparse.network.workspace import BatchShape
 from truesparse.runtime.random_streams import RandomStreams
@@ -76,14 +76,14 @@ class _Replay(Source):
         return self._here.stored_features(samples)
 
 
-def evolve_by_sums(on_shares: Callable, n_parts: int, n_samples: int, begun: Any, drop_fraction: float, hold: Callable):
+def evolve_by_sums(on_shares: Callable, n_parts: int, n_samples: int, begun: Any, due: Due, hold: Callable):
     """Return the next topology; RuntimeError if the parts do not agree on it.
 
     ``on_shares(function, calls, *shared)`` runs a function of shares, and ``hold(value)`` sends a value to the workers.
     """
     known: list = []
     while True:
-        calls = [(part, n_samples, drop_fraction) for part in range(n_parts)]
+        calls = [(part, n_samples, due) for part in range(n_parts)]
         results = on_shares(replay, calls, begun, *known)
         if all(isinstance(result, Sum) for result in results):
             total = results[0].array
@@ -101,7 +101,7 @@ def evolve_by_sums(on_shares: Callable, n_parts: int, n_samples: int, begun: Any
             return results[0]
 
 
-def replay(share: Share, n_samples: int, drop_fraction: float, begun: Any, *known: NDArray) -> Sum | list:
+def replay(share: Share, n_samples: int, due: Due, begun: Any, *known: NDArray) -> Sum | list:
     """Choose the next topology with the sums that are known; return the next sum or, at the end, the rewirings."""
     recipe, network, progress = share.recipe, copy.deepcopy(begun.network), begun.progress
     streams = RandomStreams(share.seed)
@@ -120,7 +120,9 @@ def replay(share: Share, n_samples: int, drop_fraction: float, begun: Any, *know
         ).at(progress.step, workspace)  # fmt: skip
         rng = streams("evolve", progress.step)
         try:
-            return evolve(network.layers, cast(Evolution, recipe.evolution), drop_fraction, rng, signals)
+            return evolve(
+                network.layers, cast(Evolution, recipe.evolution), due.drop_fraction, rng, signals, due.counts
+            )
         except _UnknownError:
             return Sum(cast(NDArray, source.unknown))
 

@@ -93,19 +93,18 @@ class RoundTrainer(Trainer):
                 average += size / self.source.n_samples * vector.astype(np.float64)
         for average, vector in zip(averages, vectors, strict=True):
             vector[:] = average
-        progress.step += n
-        progress.epoch_step += n
+        progress.advance(n, self.network.n_weights)
         state.optimizer_steps += n
         return sum(loss for _, loss, _ in results), sum(n_samples for _, _, n_samples in results)
 
-    def _choose(self, evolution, drop_fraction):
+    def _choose(self, evolution, due):
         """Return the next topology; see `Trainer`."""
         try:
-            return super()._choose(evolution, drop_fraction)
+            return super()._choose(evolution, due)
         except TooManyRowsError:
             begun, n_samples = self._workers.hold(self._round_state()), self.source.n_samples
             parts, hold = len(self._sizes), self._workers.hold
-            return evolve_by_sums(self._on_shares, parts, n_samples, begun, drop_fraction, hold)
+            return evolve_by_sums(self._on_shares, parts, n_samples, begun, due, hold)
 
     def _on_shares(self, function, calls, *shared):
         """Return what a function makes of the shares, each on a worker that holds it."""

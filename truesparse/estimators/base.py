@@ -240,13 +240,23 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             )
         if not in_parts and records:
             self._warn_if_topology_never_changed(trainer, records)
+            self._warn_if_density_did_not_fall(trainer)
             decides = trainer.validation is not None and trainer.validation.decides
-            kept = max(records, key=trainer.validation.value) if decides else records[-1]
+            candidates = trainer.state.history.of_last_size(-len(records))
+            kept = max(candidates, key=trainer.validation.value) if decides else records[-1]
             names = getattr(self, "feature_names_in_", None)
             with threads(1):
                 failure = diagnosis.failure(trainer, kept, names)
             if failure is not None:
                 warn(failure, once=True)
+
+    def _warn_if_density_did_not_fall(self, trainer):
+        counts, network = trainer.counts, trainer.network
+        if counts is not None and counts.is_falling(network.layers):
+            warn(
+                f"The training ended with {network.n_weights} weights, before their number fell to the "
+                f"{sum(counts.final)} of evolution.density, because a callback asked to stop."
+            )
 
     def _warn_if_topology_never_changed(self, trainer, records):
         evolution = trainer.recipe.evolution

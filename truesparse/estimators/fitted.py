@@ -76,15 +76,19 @@ class FittedSparseMLP(InputChecks, Parameters):
             return forward_all(network, array_source(X), of_finite)
 
     def summary(self) -> str:
-        """Return a text to print: inputs, units, weights, density and bytes of each layer, and when threads help.
+        """Return a text to print: inputs, units, weights, density and bytes of each layer; steps; when threads help.
 
         The bytes are those needed for predictions. A smaller batch than the one in the last line is trained by one
         thread, whatever `n_jobs` is.
         """
         check_is_fitted(self)
-        network = self._run.network
+        network, progress = self._run.network, self._run.state.progress
+        trained = (
+            f"Trained in {progress.step:,} steps with {progress.weight_steps / max(1, progress.step):,.0f} weights on "
+            f"average: {progress.weight_steps:,} weights × steps."
+        )
         worth = f"Several threads (n_jobs) speed up training from batch_size={least_batch(network.params.size):,} on."
-        return "\n".join([as_text(layer_rows(network)), worth])
+        return "\n".join([as_text(layer_rows(network)), trained, worth])
 
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
@@ -203,10 +207,15 @@ class FittedSparseMLP(InputChecks, Parameters):
 
     @property
     def best_epoch_(self):
-        """Epoch of the last fit, counted from 1 over all, with the best validation loss or, by `scoring`, score."""
-        before = self._fitted("best_epoch_").state.progress.plan_epoch
+        """Epoch of the last fit, counted from 1 over all, with the best validation loss or, by `scoring`, score.
+
+        Only epochs with as many weights as the last one count.
+        """
+        state = self._fitted("best_epoch_").state
         sign, field = (-1, "validation_loss") if self.scoring is None else (1, "validation_score")
-        return before + 1 + int(np.nanargmax(np.multiply(sign, self._measured("best_epoch_", field, before))))
+        self._measured("best_epoch_", field, state.progress.plan_epoch)
+        records = state.history.of_last_size(state.progress.plan_epoch)
+        return records[int(np.nanargmax([sign * getattr(record, field) for record in records]))].epoch
 
     @property
     def n_layers_(self):
@@ -228,6 +237,11 @@ class FittedSparseMLP(InputChecks, Parameters):
     def n_parameters_(self):
         """Stored numbers that are trained: weights, biases and what activations learn."""
         return self._fitted("n_parameters_").network.params.size
+
+    @property
+    def weight_steps_(self):
+        """Number of weights, added up over all steps of the training."""
+        return self._fitted("weight_steps_").state.progress.weight_steps
 
     @property
     def history_(self):

@@ -32,8 +32,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         How the topology changes during training. Each update drops a share of the weakest connections and grows as
         many: ``"cte"`` between units with similar activations, ``"set"`` at random, ``"rigl"`` where the gradient is
         largest, ``"omp"`` where an input explains most of an error. Other methods are ``"ctre_sim"``, ``"ctre_seq"``,
-        ``"gse"``, ``"path_weight"`` and ``"sensitivity"``. ``"static"`` and None leave the topology as it is. A
-        `truesparse.Evolution` has other values, or rules of your own.
+        ``"gse"``, ``"cht"``, ``"chts"``, ``"path_weight"`` and ``"sensitivity"``. ``"static"`` and None leave the
+        topology as it is. A `truesparse.Evolution` has other values, or rules of your own.
     epsilon, density : float, default=None
         A layer gets ``epsilon * (fan_in + fan_out)`` connections, at most all. `density`, in (0, 1], instead gives
         their share of all pairs over all layers, divided in the same way. Without both, `epsilon` is 1. (Adam's
@@ -161,8 +161,8 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
         ``epoch``, ``train_loss``, ``validation_loss``, ``validation_score``, ``learning_rate``, ``nnz``,
         ``edges_replaced`` (both per layer) and ``seconds`` of every epoch; ready for ``pandas.DataFrame``. Validation
         entries are NaN without validation data.
-    density_ : float
-        Connections as a share of all pairs.
+    density_, weight_steps_ : float, int
+        Connections as a share of all pairs; the number of weights, added up over all steps of the training.
     n_features_in_, feature_names_in_ : int, (n_features,), names only if the features have some
 
     Examples

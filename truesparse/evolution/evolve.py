@@ -3,7 +3,12 @@
     n_drop = ⌊drop_fraction · nnz⌋            for every layer that is not full
     prune picks n_drop stored weights, grow picks n_drop pairs among those absent after pruning
 
-The number of weights never changes. If a grow rule finds fewer pairs, random absent pairs are grown for the rest. A
+The number of weights never changes, unless the density decays (`truesparse.evolution.density_decay`). If nnz is to fall
+to nnz′, then
+
+    n_grow = ⌊drop_fraction · nnz′⌋,   n_drop = nnz − nnz′ + n_grow
+
+If a grow rule finds fewer pairs, random absent pairs are grown for the rest. A
 pair that is pruned and picked again in the same update keeps its weight and optimiser state. Besides the signals of
 `truesparse.evolution.signals`, rules may read
 
@@ -11,20 +16,22 @@ pair that is pruned and picked again in the same update keeps its weight and opt
 |---|---|
 | ``layers`` | all layers of the network, read-only |
 | ``changing`` | indices of the layers that change in this update, whose weights prune rules are given |
+| ``rng`` | a `numpy.random.Generator`, for prune rules; grow rules are given it without asking |
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from truesparse._typing import IndexArray
 from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer, signals_for
+from truesparse.evolution.density_decay import WeightCounts, check_decay
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude
-from truesparse.evolution.rules import Grow, Prune, Schedule, Vacancy, Within
+from truesparse.evolution.rules import DensityDecay, Grow, Prune, Schedule, Vacancy, Within
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.evolution.unit_removal import ImportancePruning
 from truesparse.network.initial_weights import Initializer, draw
@@ -53,6 +60,9 @@ class Evolution:
         Restricts growth to some pairs, such as those of a `Given` topology.
     unit_pruning : ImportancePruning, optional
         Removes unimportant hidden units, so that the network gets narrower and has fewer weights.
+    density : DensityDecay, optional
+        Lets a training begin with more weights than the estimator's `epsilon` or `density` give, and end with these,
+        such as ``Cubic(start=4)``. Not together with `unit_pruning`.
 
     Examples
     --------
@@ -77,6 +87,7 @@ class Evolution:
     grow_init: float | str | Initializer = 1.0
     within: Within | None = None
     unit_pruning: ImportancePruning | None = None
+    density: DensityDecay | None = None
 
     def __post_init__(self):
         grow_init = self.grow_init
@@ -92,6 +103,10 @@ class Evolution:
             raise ValueError(f"within={self.within!r} must have a method 'allowed', as truesparse.evolution.Given has.")
         if self.unit_pruning is not None and not isinstance(self.unit_pruning, ImportancePruning):
             raise ValueError(f"unit_pruning={self.unit_pruning!r} must be an ImportancePruning or None.")
+        if self.density is not None:
+            check_decay(self.density)
+            if self.unit_pruning is not None:
+                raise ValueError("unit_pruning and density cannot be combined: both say how many weights there are.")
 
 
 def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: int) -> float:
@@ -102,24 +117,55 @@ def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: in
     return float(fraction)
 
 
+class Due(NamedTuple):
+    """What an update has to do: replace a share of the weights, after `counts` of each layer are left if given."""
+
+    drop_fraction: float
+    counts: list[int] | None = None
+
+
+def due_update(
+    evolution: Evolution | None, counts: WeightCounts | None, layers: Sequence[Layer], *place: int
+) -> Due | None:
+    """Return the update before a step, None if none is due.
+
+    `place` is the step, the step within its epoch, and the number of planned steps; `counts` are the numbers of weights
+    if the density decays.
+    """
+    if evolution is None:
+        return None
+    fraction = due_fraction(evolution.schedule, *place)
+    if counts is None:
+        return Due(fraction) if fraction else None
+    left = counts.due(layers, getattr(evolution.schedule, "update_every", "auto"), *place)
+    if fraction and left is None:
+        left = counts.at(layers, place[0], place[2])
+    return None if left is None else Due(fraction, left)
+
+
 def evolve(
     layers: Sequence[Layer],
     evolution: Evolution,
     drop_fraction: float,
     rng: np.random.Generator,
     signals: Mapping[str, Any],
+    counts: Sequence[int] | None = None,
 ) -> list[Rewiring | None]:
     """Choose the next topology; the caller applies it.
 
+    `counts` are the numbers of weights that the layers will have, those that they have by default; none can be larger.
     `signals` are those besides ``layers`` and ``changing``, by name. Return one Rewiring per layer, or None if it is
     full or too small to change. Raise a ValueError if a rule needs an unknown signal, or returns masks or edges that
     are not allowed.
     """
-    n_drop = {i: int(drop_fraction * layer.nnz) for i, layer in enumerate(layers) if layer.can_change}
-    allowed = {i: _allowed(evolution.within, i, layers[i].shape) for i in n_drop}
+    sizes = [layer.nnz for layer in layers]
+    left = sizes if counts is None else counts
+    n_grow = {i: int(drop_fraction * n) for i, n in enumerate(left) if layers[i].can_change or n < sizes[i]}
+    allowed = {i: _allowed(evolution.within, i, layers[i].shape) for i in n_grow}
     for i, pairs in allowed.items():
-        if pairs is not None:  # no more can be dropped than can be grown
-            n_drop[i] = min(n_drop[i], not_among(pairs.keys, layers[i].pattern.keys).size)
+        if pairs is not None:  # no more can be replaced than can be grown
+            n_grow[i] = min(n_grow[i], not_among(pairs.keys, layers[i].pattern.keys).size)
+    n_drop = {i: sizes[i] - left[i] + n for i, n in n_grow.items()}
     changing = [i for i, n in n_drop.items() if n > 0]
     rewirings: list[Rewiring | None] = [None] * len(layers)
     if not changing:
@@ -130,13 +176,20 @@ def evolve(
     for weight in weights:  # read-only, so that a rule cannot change the network
         weight.data = weight.data.view()
         weight.data.flags.writeable = False
-    masks = prune(weights, [n_drop[i] for i in changing], **signals_for(prune, signals))
+    masks = prune(weights, [n_drop[i] for i in changing], **signals_for(prune, {**signals, "rng": rng}))
     vacancies = [
-        Vacancy(i, layers[i].pattern, checked_mask(prune, mask, layers[i].nnz, n_drop[i]), n_drop[i], allowed[i])
+        Vacancy(i, layers[i].pattern, checked_mask(prune, mask, sizes[i], n_drop[i]), n_grow[i], allowed[i])
         for i, mask in zip(changing, one_per_layer(prune, masks, len(changing)), strict=True)
     ]
     del masks, weights, weight
-    edges = one_per_layer(grow, grow(vacancies, rng=rng, **signals_for(grow, signals)), len(changing))
+    nothing = np.empty(0, dtype=np.int64)
+    for vacancy in vacancies:
+        if vacancy.n_grow == 0:  # grow rules are not asked about it
+            rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, nothing)
+    vacancies = [vacancy for vacancy in vacancies if vacancy.n_grow]
+    if not vacancies:
+        return rewirings
+    edges = one_per_layer(grow, grow(vacancies, rng=rng, **signals_for(grow, signals)), len(vacancies))
     while vacancies:  # each is freed before the next one
         vacancy = vacancies.pop(0)
         keys = filled(vacancy, checked_keys(grow, edges.pop(0), vacancy), rng)

@@ -171,22 +171,19 @@ def first_patterns(
     density: float | None,
     streams: Callable[[str, int], np.random.Generator],
     signals: Mapping[str, Any],
+    counts: Sequence[int] | None = None,
 ) -> list[Pattern]:
     """Return the pattern of every layer (fan_out, fan_in) of a new network.
 
-    `epsilon` or `density` sets the number of connections (see `truesparse.topology.density`); epsilon is 1 if both are
-    None. Raise a ValueError if the rule needs other `signals` or returns anything but a pattern or absent pairs.
+    `epsilon` or `density` sets the number of connections, see `final_counts`; a density that decays begins with
+    `counts` in place of these. Raise a ValueError if the rule needs other `signals` or returns anything but a pattern
+    or absent pairs, or other numbers than `counts`.
     """
     unknown = [name for name in rule.needs if name not in signals]
     if unknown:
         raise ValueError(f"topology_init={rule!r} needs the signals {unknown}; a first topology has {sorted(signals)}.")
-    if hasattr(rule, "counts"):
-        counts = rule.counts(shapes, epsilon, density)
-    elif density is not None:
-        counts = global_density(shapes, density)
-    else:
-        counts = erdos_renyi(shapes, 1.0 if epsilon is None else epsilon)
-    empty = [Vacancy.empty(layer, *sizes) for layer, sizes in enumerate(zip(shapes, counts, strict=True))]
+    sizes = final_counts(rule, shapes, epsilon, density) if counts is None else counts
+    empty = [Vacancy.empty(layer, *size) for layer, size in enumerate(zip(shapes, sizes, strict=True))]
     if rule.needs:
         asked = {name: signals[name] for name in rule.needs}
         picks = one_per_layer(rule, rule(empty, rng=streams("topology", 0), **asked), len(empty))
@@ -194,10 +191,30 @@ def first_patterns(
         without_signals: Callable[..., Any] = rule
         results = [without_signals([vacancy], rng=streams("topology", vacancy.layer)) for vacancy in empty]
         picks = [one_per_layer(rule, result, 1)[0] for result in results]
-    return [
+    patterns = [
         _completed(rule, vacancy, picked, streams("topology rest", vacancy.layer))
         for vacancy, picked in zip(empty, picks, strict=True)
     ]
+    made = [pattern.nnz for pattern in patterns]
+    if counts is not None and made != list(counts):
+        raise ValueError(
+            f"topology_init={rule!r:.200} made layers of {made} weights, but evolution.density begins with {counts}: "
+            "choose a first topology that makes as many as it is asked for, such as 'balanced'. With density=d, "
+            "start=1/d begins with all pairs."
+        )
+    return patterns
+
+
+def final_counts(rule: FirstTopology, shapes: Shapes, epsilon: float | None, density: float | None) -> list[int]:
+    """Return each layer's number of connections, which `epsilon` or `density` give unless the rule says otherwise.
+
+    See `truesparse.topology.density`; epsilon is 1 if both are None. Raise a ValueError if they contradict the rule.
+    """
+    if hasattr(rule, "counts"):
+        return rule.counts(shapes, epsilon, density)
+    if density is not None:
+        return global_density(shapes, density)
+    return erdos_renyi(shapes, 1.0 if epsilon is None else epsilon)
 
 
 def first_weights(

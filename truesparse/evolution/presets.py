@@ -9,6 +9,8 @@
 | ``ctre_seq`` | `Magnitude` | `Cosine` until training stalls, then `Random` | Atashgahi et al., 2022 |
 | ``rigl`` | `Magnitude` | `Gradient` | Evci et al., 2020 |
 | ``gse`` | `Magnitude` | `GuidedStochastic` | Heddes et al., 2024 |
+| ``cht`` | `Magnitude` | `CHT` | Zhang et al., 2024 |
+| ``chts`` | `SoftMagnitude` | `CHT`, drawn in proportion to its scores | Zhang et al., 2025 |
 | ``omp`` | `Magnitude` | `OMP` | ours |
 | ``path_weight`` | `PathWeightPrune` | `PathWeightGrow` | ours, after the abstract of Naji et al., 2021 |
 | ``sensitivity`` | `SensitivityPrune` | `SensitivityGrow` | ours, after the abstract of Naji et al., 2021 |
@@ -16,10 +18,11 @@
 SNIP and dense networks are first topologies: ``evolution="static"`` with ``topology_init="snip"`` or ``"full"``.
 """
 
+from truesparse.evolution.cannistraci_hebb import CHT
 from truesparse.evolution.combine import AfterStall
 from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.grow import OMP, Cosine, Gradient, GuidedStochastic, PathWeightGrow, Random, SensitivityGrow
-from truesparse.evolution.prune import PathWeightPrune, SensitivityPrune, SignedMagnitude
+from truesparse.evolution.prune import PathWeightPrune, SensitivityPrune, SignedMagnitude, SoftMagnitude
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.network.activations import Activation, AllReLU
 from truesparse.network.initial_weights import FanIn, Initializer
@@ -100,6 +103,8 @@ method("ctre_seq", Evolution(grow=AfterStall(first=Cosine(), then=Random(), pati
 for _name, _evolution in {
     "rigl": Evolution(grow=Gradient(), grow_init="zeros"),
     "gse": Evolution(grow=GuidedStochastic(), grow_init="zeros"),
+    "cht": Evolution(grow=CHT(), grow_init="zeros"),
+    "chts": Evolution(SoftMagnitude(), CHT("ch2_l3n", soft=True), grow_init="zeros"),
     "omp": Evolution(grow=OMP(), grow_init="zeros"),
     "path_weight": Evolution(PathWeightPrune(), PathWeightGrow(), grow_init="zeros"),
     "sensitivity": Evolution(SensitivityPrune(), SensitivityGrow(), grow_init="zeros"),

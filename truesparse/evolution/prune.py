@@ -10,6 +10,7 @@ unit i to unit j:
 | `MEST` | abs w + λ · abs ∂L/∂w | passes over samples | Yuan et al., 2021 |
 | `SensitivityPrune` | abs w · E abs ∂L_s/∂w = abs w · E abs a_i δ_j | passes, 2 · nnz · samples | ours |
 | `PathWeightPrune` | in_i · abs w · out_j | nnz | ours |
+| `SoftMagnitude` | a draw with p ∝ abs w to a power | nnz | CHTs; Zhang et al., 2025 |
 
 a_i and δ_j are activation and error of a sample s, L_s is its loss, L the mean loss; in_i and out_j are the weights of
 all paths into i and out of j (`truesparse.evolution.paths`).
@@ -26,7 +27,7 @@ import numpy as np
 from truesparse.evolution.paths import path_weights
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.kernels.select import k_smallest
-from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.checks import check_count, check_flag, check_number
 from truesparse.runtime.plugins import plugin
 from truesparse.topology import Pattern
 
@@ -160,6 +161,55 @@ class PathWeightPrune:
             rows, columns = _pairs_of(weight)
             masks.append(k_smallest(into[layer][columns] * np.abs(weight.data) * out_of[layer + 1][rows], n))
         return masks
+
+
+@plugin("prune", soft_magnitude={})
+@dataclass(frozen=True)
+class SoftMagnitude:
+    """Weights drawn at random, where a larger |w| is kept with a larger probability (CHTs; Zhang et al., 2025).
+
+    As many weights as are to stay are drawn without replacement, each with a probability ∝ S^(δ / (1 − δ)), S = |w|. At
+    strictness δ = 0 all are equally likely, at ½ in proportion to S, and towards 1 the smallest go, as for `Magnitude`.
+
+    Parameters
+    ----------
+    strictness, final : float, in [0, 1)
+        δ at the first and at the last step of the plan, linear between them.
+    relative : bool
+        S is |w| as a share of all |w| of its row plus its share of those of its column, so that weights of weakly
+        connected units stay.
+    """
+
+    strictness: float = 0.5
+    final: float = 0.9
+    relative: bool = False
+
+    needs: ClassVar[tuple[str, ...]] = ("progress", "rng")
+
+    def __post_init__(self):
+        check_number("strictness", self.strictness, 0, 1, without=1)
+        check_number("final", self.final, 0, 1, without=1)
+        check_flag("relative", self.relative)
+
+    def __call__(self, weights, n_drop, *, progress, rng):
+        """Return masks of the weights to drop, (nnz,) bool each."""
+        share = min(1.0, progress.steps_of_plan / progress.planned_steps)
+        delta = float(self.strictness) + share * (float(self.final) - float(self.strictness))
+        return [self._one_layer(weight, n, delta / (1 - delta), rng) for weight, n in zip(weights, n_drop, strict=True)]
+
+    def _one_layer(self, weight, n, power, rng):
+        size = np.abs(weight.data).astype(np.float64)
+        if self.relative:
+            rows, columns = _pairs_of(weight)
+            of_rows, of_columns = np.bincount(rows, weights=size), np.bincount(columns, weights=size)
+            tiny = np.finfo(np.float64).tiny
+            size = size / np.maximum(of_rows[rows], tiny) + size / np.maximum(of_columns[columns], tiny)
+        # The largest of log p plus Gumbel noise are a draw without replacement.
+        noise = rng.gumbel(size=size.size)
+        if power:
+            with np.errstate(divide="ignore"):  # weights of zero are dropped first
+                noise += power * np.log(size)
+        return k_smallest(noise, n)
 
 
 def _pairs_of(weight):

@@ -157,3 +157,14 @@ class Schedule(Protocol):
 
     def __call__(self, *args: Any, **kwargs: Any) -> float:
         """Return the share of each layer's weights to replace, at most 1; 0 where no update is due."""
+
+
+class DensityDecay(Protocol):
+    """A function of the step that says how many of the weights with which a training begins are still left."""
+
+    @property
+    def start(self) -> float:
+        """First number of weights, as a multiple of the final one."""
+
+    def to_go(self, step: int, total_steps: int) -> float:
+        """Return the share of the surplus that is left at a step of a plan, falling from 1 to 0."""

@@ -52,22 +52,15 @@ class Constant:
             raise ValueError(
                 f"update_every={self.update_every!r} must be a number of steps, at least 1, or 'epoch' or 'auto'."
             )
-        for name, step in (("begin_step", self.begin_step), ("end_step", self.end_step)):
-            if not (is_count(step, least=0) or is_number(step, 0, 1)):
-                raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
+        check_steps(begin_step=self.begin_step, end_step=self.end_step)
 
     def __call__(self, step: int, epoch_step: int, total_steps: int) -> float:
         """Return the share of weights to replace now, see `truesparse.evolution.rules.Schedule`."""
-        begin, end = _in_steps(self.begin_step, total_steps), _in_steps(self.end_step, total_steps)
-        is_due = epoch_step == 0 if self.update_every == "epoch" else step % self._interval(total_steps) == 0
+        begin, end = in_steps(self.begin_step, total_steps), in_steps(self.end_step, total_steps)
+        is_due = is_on_grid(self.update_every, step, epoch_step, total_steps)
         if step == 0 or not is_due or not begin <= step < end:
             return 0.0
         return self.drop_fraction * self.annealing((step - begin) / (end - begin))
-
-    def _interval(self, total_steps):
-        if self.update_every == "auto":
-            return max(_LEAST_STEPS, round(total_steps / _UPDATES))
-        return int(self.update_every)
 
     def annealing(self, progress: float) -> float:
         """Return the factor of ``drop_fraction`` between begin (`progress` 0) and end (1)."""
@@ -98,5 +91,21 @@ class Linear(Constant):
         return 1 - progress
 
 
-def _in_steps(step, total_steps):
+def check_steps(**given: int | float) -> None:
+    """Raise a ValueError for what is neither a number of steps nor a share of the plan."""
+    for name, step in given.items():
+        if not (is_count(step, least=0) or is_number(step, 0, 1)):
+            raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
+
+
+def in_steps(step: int | float, total_steps: int) -> int | float:
+    """Return a number of steps (int) or a share of the plan (float) in steps."""
     return int(step) if isinstance(step, Integral) else float(step) * total_steps
+
+
+def is_on_grid(update_every: int | str, step: int, epoch_step: int, total_steps: int) -> bool:
+    """Return whether a step is one of those with `update_every` steps between them, see `Constant`."""
+    if update_every == "epoch":
+        return epoch_step == 0
+    interval = max(_LEAST_STEPS, round(total_steps / _UPDATES)) if update_every == "auto" else int(update_every)
+    return step % interval == 0

@@ -21,6 +21,10 @@ _ANNEALED: dict[str, Any] = {
     "schedule": CosineAnnealing(drop_fraction=0.2, update_every="epoch", end_step=0.75),
     "grow_init": "zeros",
 }
+_THREE_TENTHS: dict[str, Any] = {
+    "schedule": Constant(drop_fraction=0.3, update_every="epoch"),
+    "grow_init": "zeros",
+}
 
 # Changes of the papers to this library's own evolution.
 _PAPER: dict[str, dict[str, Any]] = {
@@ -29,6 +33,7 @@ _PAPER: dict[str, dict[str, Any]] = {
     "ctre_sim": _EVERY_EPOCH | {"grow": replace(_PAPER_COSINE, regrow=False)},
     "ctre_seq": _EVERY_EPOCH | {"grow": AfterStall(first=_PAPER_COSINE, then=Random(), patience=40)},
     **dict.fromkeys(("rigl", "gse"), _ANNEALED),
+    **dict.fromkeys(("cht", "chts"), _THREE_TENTHS),
 }
 
 _PAPER_TOPOLOGIES = {"snip": SNIP(n_samples=100, per_layer=False), "dense": "full"}
@@ -45,6 +50,8 @@ def paper_settings(name: str) -> dict[str, Any]:
 
     Exceptions: ``rigl`` and ``gse`` anneal the share along a cosine to 0 at three quarters of the training and start
     grown weights at zero. ``snip`` scores all layers together by one batch of 100, as Lee et al. (2019) do.
+    ``cht`` and ``chts`` replace three tenths after every epoch and start grown weights at zero; Zhang et al. (2025) also
+    train with batches of 32, a learning rate that falls linearly from 0.025, and L2 5e-4.
     ``path_weight`` and ``sensitivity``, reconstructed from an abstract, have no published settings and get the above.
 
     Parameters

@@ -79,11 +79,14 @@ class TopologyRecorder:
         for layer, (rewiring, keys, shape) in enumerate(zip(rewirings, explored, self._shapes, strict=True)):
             if rewiring is None:
                 continue
-            if keys is None or rewiring.pattern.shape != shape:
+            is_full = keys is None and rewiring.pattern.nnz == rewiring.pattern.n_pairs
+            if is_full or rewiring.pattern.shape != shape:
                 raise ValueError(
                     f"rewirings[{layer}] has shape {rewiring.pattern.shape} and does not fit layer {layer}, which has "
-                    f"shape {shape}{' and is full' if keys is None else ''}."
+                    f"shape {shape}{' and is full' if is_full else ''}."
                 )
+            if keys is None:  # a layer that has been full has no pairs to explore
+                continue
             new = not_among(rewiring.pattern.keys_at(rewiring.grown), keys)
             if new.size:
                 explored[layer] = np.insert(keys, np.searchsorted(keys, new), new)
@@ -127,7 +130,7 @@ def _topology_of(network):
 
 
 def _all_among(keys, others):
-    """Return whether all keys are among the sorted others; both must be None, or neither."""
+    """Return whether all keys are among the sorted others; None stands for those of all pairs."""
     if keys is None or others is None:
-        return keys is others
+        return others is None
     return not not_among(keys, others).size

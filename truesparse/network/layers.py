@@ -26,7 +26,6 @@ class Layer:
 
     def __init__(self, shape: tuple[int, int], nnz: int, stored_pattern: Pattern | None):
         self.shape, self.nnz, self.stored_pattern = shape, nnz, stored_pattern  # no pattern if all pairs are connected
-        self.can_change = nnz < shape[0] * shape[1]  # whether there are absent pairs
         self.version = 0  # how often the pattern has been replaced
 
     def bind(self, data: FloatArray, bias: FloatArray, data_gradient: FloatArray, bias_gradient: FloatArray) -> None:
@@ -35,16 +34,21 @@ class Layer:
         self.data_gradient, self.bias_gradient = data_gradient, bias_gradient
 
     @property
+    def can_change(self) -> bool:
+        """Whether there are absent pairs."""
+        return self.nnz < self.shape[0] * self.shape[1]
+
+    @property
     def pattern(self) -> Pattern:
         """The connections; made anew on each call if no pattern is stored."""
         return Pattern.full(self.shape) if self.stored_pattern is None else self.stored_pattern
 
     @pattern.setter
     def pattern(self, pattern: Pattern) -> None:
-        """Replace the stored pattern by another one of the same shape and number of weights."""
+        """Replace the stored pattern by another one of the same shape; `bind` must follow if `nnz` changes."""
         if self.stored_pattern is None:
             raise AttributeError("The pattern of a full layer cannot be replaced.")
-        self.stored_pattern = pattern
+        self.stored_pattern, self.nnz = pattern, pattern.nnz
         self.version += 1
 
     @property

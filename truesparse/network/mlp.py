@@ -59,13 +59,18 @@ class MLP(Network):
         self._bind()
 
     @classmethod
-    def from_patterns(cls, patterns: Sequence[Pattern], activation: Activation, **options) -> "MLP":
-        """Return a network with a `DenseLinear` wherever the pattern is full and the layer large."""
+    def from_patterns(
+        cls, patterns: Sequence[Pattern], activation: Activation, *, final: Sequence[int] | None = None, **options
+    ) -> "MLP":
+        """Return a network with a `DenseLinear` wherever the pattern stays full and the layer is large.
+
+        `final` are the numbers of weights with which the layers will end, by default those of the patterns.
+        """
         layers = [
             DenseLinear(pattern.shape)
-            if pattern.nnz == pattern.n_pairs and min(pattern.shape) >= _FEWEST_UNITS_FOR_BLAS
+            if n == pattern.n_pairs and min(pattern.shape) >= _FEWEST_UNITS_FOR_BLAS
             else SparseLinear(pattern)
-            for pattern in patterns
+            for pattern, n in zip(patterns, final or [pattern.nnz for pattern in patterns], strict=True)
         ]
         return cls(layers, activation, **options)
 
@@ -134,10 +139,18 @@ class MLP(Network):
         """
         self.passes.backward(workspace, all_units=all_units)
 
-    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
+    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> list[FloatArray]:
         """See `Network`; what the passes hold of the old patterns is freed before."""
         self.passes.free_table()
-        super().rewire(rewirings, *vectors)
+        others = [self.carried(rewirings, vector) for vector in vectors]
+        before, self.params = self.params, self.carried(rewirings, self.params)
+        for layer, rewiring in zip(self.layers, rewirings, strict=True):
+            if rewiring is not None:
+                layer.pattern = rewiring.pattern
+        if self.params is not before:
+            self.n_weights = sum(layer.nnz for layer in self.layers)
+            self._bind()
+        return others
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units, with all connections to and from them, and their part of other vectors (n_params,).

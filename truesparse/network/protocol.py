@@ -64,16 +64,27 @@ class Network(Protocol):
         """Return the slots of each layer's weights in the vector of parameters."""
         return consecutive_slices(0, [layer.nnz for layer in self.layers])
 
-    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> None:
-        """Replace patterns, one per layer; None leaves a layer as it is.
+    def carried(self, rewirings: Sequence[Rewiring | None], vector: FloatArray) -> FloatArray:
+        """Return a vector (n_params,) in the order of the next topology, with zeros for grown connections.
 
-        Parameters and other vectors (n_params,) follow in place; grown connections get zero in all of them.
+        It is changed in place if all layers keep their number of weights; otherwise the result is a new one. There is a
+        rewiring for each layer; None leaves a layer as it is.
         """
-        for layer, slots, rewiring in zip(self.layers, self.weight_slices(), rewirings, strict=True):
+        old_sizes = [layer.nnz for layer in self.layers]
+        sizes = [size if new is None else new.pattern.nnz for size, new in zip(old_sizes, rewirings, strict=True)]
+        starts, out = [0, *np.cumsum(sizes).tolist()], vector
+        if sizes != old_sizes:
+            out = np.empty(starts[-1] + vector.size - self.n_weights, dtype=vector.dtype)
+            out[starts[-1] :] = vector[self.n_weights :]
+        for slots, start, size, rewiring in zip(self.weight_slices(), starts[:-1], sizes, rewirings, strict=True):
             if rewiring is not None:
-                for vector in (self.params, *vectors):
-                    vector[slots] = rewiring.carry(vector[slots])
-                layer.pattern = rewiring.pattern
+                out[start : start + size] = rewiring.carry(vector[slots])
+            elif out is not vector:
+                out[start : start + size] = vector[slots]
+        return out
+
+    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> list[FloatArray]:
+        """Replace patterns, one per layer; parameters and other vectors follow as in `carried`, and are returned."""
 
     def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
         """Return the patterns, and copies of the parameters and of other vectors of the same layout."""

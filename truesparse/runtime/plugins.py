@@ -24,6 +24,7 @@ Plugin = TypeVar("Plugin", bound=type)
 IN_FILES = {
     "activation": "activation",
     "batch_transform": "batch_transform",
+    "density": "evolution",
     "evolution": "evolution",  # `Evolution`, `ImportancePruning`, `InputRemoval`
     "grow": "evolution",
     "initializer": "initializer",

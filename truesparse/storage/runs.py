@@ -111,7 +111,12 @@ def restore_run(section: Section, arrays: Arrays, network: MLP) -> TrainingState
     """Return the state of `store_run`; moments that were not stored start anew when training goes on."""
     described = section.section("progress")
     take: dict[Any, Any] = {bool: lambda key: described.take(key, bool), float: described.number, int: described.count}
-    progress = Progress(**{field.name: take[field.type](field.name) for field in fields(Progress)})
+    counters = [field for field in fields(Progress) if field.name != "weight_steps"]
+    progress = Progress(**{field.name: take[field.type](field.name) for field in counters})
+    if described.has("weight_steps"):
+        progress.weight_steps = described.count("weight_steps")
+    else:  # a file of an earlier version
+        progress.weight_steps = network.n_weights * progress.step
     described.close()
     epochs, steps = progress.epoch - progress.plan_epoch, progress.step - progress.plan_step
     if epochs < 0 or steps < epochs:  # an epoch takes a step or more

@@ -4,8 +4,11 @@ import math
 from numbers import Real
 from typing import Any
 
+from truesparse.evolution.density_decay import WeightCounts
 from truesparse.runtime.memory import available_bytes
 from truesparse.training.state import Progress
+
+_INDEX_BYTES = 12  # of a weight: its column, and row and slot in the transposed index
 
 
 def check_memory(batch_size: int, needed: int) -> None:
@@ -15,6 +18,21 @@ def check_memory(batch_size: int, needed: int) -> None:
         raise ValueError(
             f"batch_size={batch_size} needs {needed} bytes for the activations of this network, more than "
             f"the {available} bytes of memory that are available; a smaller one is allowed."
+        )
+
+
+def check_start(counts: WeightCounts, itemsize: int) -> None:
+    """Raise a ValueError if a density that decays begins with too many weights for the memory, or ends with as many."""
+    if counts.first == counts.final:
+        raise ValueError(
+            f"evolution.density={counts.decay!r} has nothing to lower: the layers end with {counts.final} weights and "
+            "cannot begin with more. Lower epsilon or density, which set the final number."
+        )
+    needed, available = sum(counts.first) * (2 * itemsize + _INDEX_BYTES), available_bytes()
+    if available is not None and needed > available:
+        raise ValueError(
+            f"evolution.density={counts.decay!r} begins with {sum(counts.first)} weights, which need at least {needed} "
+            f"bytes, more than the {available} bytes of memory that are available; a smaller start is allowed."
         )
 
 

@@ -99,6 +99,8 @@ class CompiledSteps:
         if self._gradients is None:
             return self._network.gradient[None]
         if table.versions != self._cleared_for:
+            if self._gradients.shape[1] != self._network.params.size:
+                self._gradients = np.zeros((len(self._gradients), self._network.params.size), self._network.dtype)
             self._gradients[:] = 0
             self._cleared_for = table.versions
         return self._gradients

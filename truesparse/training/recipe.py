@@ -6,8 +6,9 @@ import numpy as np
 
 from truesparse.data.source import Source
 from truesparse.data.transformed import BatchTransform
+from truesparse.evolution.density_decay import WeightCounts
 from truesparse.evolution.evolve import Evolution
-from truesparse.evolution.first import Balanced, FirstTopology, first_patterns, first_weights
+from truesparse.evolution.first import Balanced, FirstTopology, final_counts, first_patterns, first_weights
 from truesparse.evolution.snip import DenseStart
 from truesparse.network.activations import Activation, PiecewiseLinear
 from truesparse.network.initial_weights import FanIn, Initializer
@@ -16,6 +17,7 @@ from truesparse.network.mlp import MLP
 from truesparse.runtime.checks import plain
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology.density import layer_shapes
+from truesparse.training.checks import check_start
 from truesparse.training.lr_schedules import Cosine, LearningRate
 from truesparse.training.optimizers import Adam, Optimizer
 
@@ -75,14 +77,32 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
     streams = RandomStreams(seed)
     rule, initializer = recipe.topology, recipe.initializer
     shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
+    counts = weight_counts(recipe, shapes)
+    if counts is not None:
+        check_start(counts, np.dtype(recipe.dtype).itemsize)
     signals = {"dense_start": DenseStart(source, recipe.loss, recipe.activation, initializer, streams)}
     patterns = first_patterns(
-        rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals
-    )
-    network = MLP.from_patterns(patterns, recipe.activation, dropout=recipe.dropout, dtype=np.dtype(recipe.dtype))
+        rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals,
+        counts=None if counts is None else counts.first,
+    )  # fmt: skip
+    network = MLP.from_patterns(
+        patterns, recipe.activation, final=None if counts is None else counts.final, dropout=recipe.dropout,
+        dtype=np.dtype(recipe.dtype),
+    )  # fmt: skip
     for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
         layer.data[:] = first_weights(rule, index, pattern, initializer, streams("weights", index))
     for index, (activation, params) in enumerate(zip(network.activations, network.activation_params, strict=True)):
         if activation.n_params:
             params[:] = activation.first_params(params.shape[1], streams("activation", index))
     return network
+
+
+def weight_counts(recipe: Recipe, shapes: list[tuple[int, int]]) -> WeightCounts | None:
+    """Return the first and the final numbers of weights of layers (fan_out, fan_in); None if the density stays."""
+    evolution = recipe.evolution
+    if evolution is None or evolution.density is None:
+        return None
+    if not callable(recipe.topology):  # it was loaded from a file that could only name it
+        raise ValueError(f"evolution.density needs topology_init={recipe.topology!r}, which is not there.")
+    final = final_counts(recipe.topology, shapes, recipe.epsilon, recipe.density)
+    return WeightCounts.of(evolution.density, evolution.within, shapes, final)

@@ -20,6 +20,7 @@ class Progress:
     """Counters of a training run.
 
     - ``step``, ``epoch``, ``epoch_step``: steps and epochs done over all calls of `Trainer.train`; steps in this epoch.
+    - ``weight_steps``: the number of weights, added up over all steps.
     - ``plan_step``, ``plan_epoch``, ``planned_steps``: steps and epochs done when the plan of the schedules began, and
       steps of that plan, which goes on over several calls of `Trainer.train` if ``in_parts``.
     - ``temperature``: number by which the last layer is divided at the end of the plan.
@@ -40,6 +41,7 @@ class Progress:
     stall: int = 0
     longest_stall: int = 0
     settled: int = 0
+    weight_steps: int = 0
 
     @property
     def steps_of_plan(self) -> int:
@@ -51,6 +53,12 @@ class Progress:
         """Epochs of the plan, at the end of one of them."""
         done = self.epoch - self.plan_epoch
         return round(self.planned_steps * done / self.steps_of_plan)
+
+    def advance(self, n_steps: int, n_weights: int) -> None:
+        """Count steps of an epoch, with so many weights."""
+        self.step += n_steps
+        self.epoch_step += n_steps
+        self.weight_steps += n_steps * n_weights
 
     def begin_plan(self, *, in_parts: bool, temperature: float = 1.0) -> None:
         """Let the schedules begin anew, and reset the best value."""
@@ -119,6 +127,13 @@ class EpochSums:
 
 class History(list):
     """The records of all epochs, oldest first."""
+
+    def of_last_size(self, first: int = 0) -> list[EpochRecord]:
+        """Return the records from number `first` on, at least one, of epochs with as many weights as the last one.
+
+        Only such epochs count as best where the number of weights changes.
+        """
+        return [record for record in self[first:] if record.nnz == self[-1].nnz]
 
     def as_dict(self) -> dict[str, list]:
         """Return one list per field, as for ``pandas.DataFrame``."""

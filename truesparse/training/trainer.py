@@ -16,7 +16,7 @@ import numpy as np
 from truesparse._typing import IndexArray
 from truesparse.data.source import Source, alone, released
 from truesparse.data.transformed import Transformed
-from truesparse.evolution.evolve import Evolution, due_fraction, evolve, initialise_grown
+from truesparse.evolution.evolve import Due, Evolution, due_update, evolve, initialise_grown
 from truesparse.evolution.signals import Signals
 from truesparse.kernels.draws import LANES_PER_NUMBER
 from truesparse.kernels.jit import current_threads, threads
@@ -29,7 +29,7 @@ from truesparse.training.agreement import add_up_step, any_of, check_same_networ
 from truesparse.training.checks import check_finite, check_memory, checked_factor
 from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
-from truesparse.training.recipe import Recipe
+from truesparse.training.recipe import Recipe, weight_counts
 from truesparse.training.sharing import STEPS_OF_TRIAL, Pace, shares_rows, useful_threads
 from truesparse.training.state import BestEpoch, EpochRecord, EpochSums, TrainingState
 from truesparse.training.temperature import calibrate
@@ -97,6 +97,7 @@ class Trainer:
         if self.state.optimizer_state.keys() != recipe.optimizer.init(network.params[:0]).keys():
             self.state.optimizer_state, self.state.optimizer_steps = recipe.optimizer.init(network.params), 0
         network.dropout = recipe.dropout
+        self.counts = weight_counts(recipe, [layer.shape for layer in network.layers])  # None if they stay
         self._batch_size = min(recipe.batch_size, source.n_samples)
         multiple = LANES_PER_NUMBER if recipe.dropout else 1
         self._largest_part = max(1, source.most_of(self._batch_size, multiple))  # of a batch, in this process
@@ -241,7 +242,7 @@ class Trainer:
 
     def _steps_to_update(self, most: int) -> int:
         """Return after how many steps from now the topology is updated next, or `most`."""
-        return next((n for n in range(1, most) if self._drop_fraction(after=n)), most)
+        return next((n for n in range(1, most) if self._due(after=n)), most)
 
     def _compiled_steps(self, samples: IndexArray, sums: EpochSums) -> None:
         """Make the steps of some samples."""
@@ -250,8 +251,7 @@ class Trainer:
         draws = Draws(self._dropout_key, progress.step)
         of_steps = self._compiled.run(self.state, samples, learning_rates, draws)
         for (loss, n), learning_rate in zip(of_steps, learning_rates, strict=True):
-            progress.step += 1
-            progress.epoch_step += 1
+            progress.advance(1, self.network.n_weights)
             self.state.optimizer_steps += 1
             sums.add(loss * n, n, learning_rate)
             self._check_finite("training loss", math.isfinite(sums.summed_loss))
@@ -289,8 +289,7 @@ class Trainer:
         """Make one step of the optimiser along the gradient; return its learning rate."""
         network, progress, state, recipe = self.network, self.state.progress, self.state, self.recipe
         learning_rate = self._learning_rate()
-        progress.step += 1
-        progress.epoch_step += 1
+        progress.advance(1, network.n_weights)
         state.optimizer_steps += 1
         recipe.optimizer.step(
             network.params, network.gradient, state.optimizer_state, learning_rate=learning_rate, alpha=recipe.alpha,
@@ -304,36 +303,36 @@ class Trainer:
         factor = schedule.factor(progress.steps_of_plan + after, progress.planned_steps)
         return self.recipe.learning_rate * checked_factor(schedule, factor)
 
-    def _drop_fraction(self, after: int = 0) -> float:
-        """Return the share of weights to replace before the step that comes after so many others."""
-        progress, evolution = self.state.progress, self.recipe.evolution
-        if evolution is None:
-            return 0.0
+    def _due(self, after: int = 0) -> Due | None:
+        """Return the update of the topology before the step that comes after so many others, None if none is due."""
+        progress = self.state.progress
         place = progress.steps_of_plan + after, progress.epoch_step + after, progress.planned_steps
-        return due_fraction(evolution.schedule, *place)
+        return due_update(self.recipe.evolution, self.counts, self.network.layers, *place)
 
     def _evolve(self) -> np.ndarray:
         """Update the topology if that is due; return how many connections of each layer were replaced."""
         progress, network, evolution = self.state.progress, self.network, self.recipe.evolution
-        drop_fraction = self._drop_fraction()
-        if evolution is None or not drop_fraction:
+        due = self._due()
+        if evolution is None or due is None:
             return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
-        rewirings = self._choose(evolution, drop_fraction)
-        network.rewire(rewirings, *self.state.optimizer_state.values())
+        rewirings = self._choose(evolution, due)
+        for name, moments in self.state.optimizer_state.items():
+            self.state.optimizer_state[name] = network.carried(rewirings, moments)
+        network.rewire(rewirings)
         rng = self.streams("grown weights", progress.step)
         initialise_grown(network.layers, rewirings, evolution.grow_init, self.recipe.initializer, rng)
         self._notify("on_topology_change", progress.step, rewirings)
         return np.array([0 if rewiring is None else rewiring.n_replaced for rewiring in rewirings])
 
-    def _choose(self, evolution: Evolution, drop_fraction: float) -> list[Rewiring | None]:
+    def _choose(self, evolution: Evolution, due: Due) -> list[Rewiring | None]:
         """Return the next topology."""
         step = self.state.progress.step
         signals, rng = self._signals.at(step, self._workspace), self.streams("evolve", step)
         self.network.passes.free_table()  # rules need the memory; a pass that needs the transposed index makes it anew
         # Activations that overflow here make the loss infinite as well, which raises an error.
         with np.errstate(over="ignore", invalid="ignore"):
-            return evolve(self.network.layers, evolution, drop_fraction, rng, signals)
+            return evolve(self.network.layers, evolution, due.drop_fraction, rng, signals, due.counts)
 
     def _prune_units(self) -> None:
         """Remove hidden units if that is due."""
@@ -350,15 +349,24 @@ class Trainer:
         self._notify("on_units_removed")
         self.state.best, progress.best = None, -math.inf  # the network of an earlier epoch still has these units
 
+    @property
+    def _is_falling(self) -> bool:
+        """Whether the network still has more weights than it is to have in the end."""
+        return self.counts is not None and self.counts.is_falling(self.network.layers)
+
     def _is_stalled(self) -> bool:
         """Return whether patience has run out; without validation, only epochs without replaced connections count."""
         progress, decides = self.state.progress, self.validation is not None and self.validation.decides
+        if self._is_falling:
+            return False
         return (progress.stall if decides else min(progress.stall, progress.settled)) >= self.recipe.patience
 
     def _keep_if_best(self, record: EpochRecord) -> None:
         """Record an epoch, and keep its network if it has the best validation score so far."""
         state, progress = self.state, self.state.progress
         state.history.append(record)
+        if self._is_falling:  # a network of more weights is no candidate
+            return
         if self.validation is None or not self.validation.decides:
             progress.observe(-record.train_loss, self.recipe.tol)
             return
