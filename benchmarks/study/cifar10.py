@@ -1,18 +1,20 @@
-"""SET on CIFAR-10 as published, and what comes after it: 3072-4000-1000-4000-10, test accuracy after every epoch.
+"""Networks on CIFAR-10 without shared weights: SET as published, and what comes after it; accuracy after every epoch.
 
-python benchmarks/study/cifar10.py --run NAME [--epochs 1000] [--csv FILE] [--checkpoint FILE] [--seed 0] [--threads 1]
-                             [--limit IMAGES] [--quick]
+python benchmarks/study/cifar10.py --run NAME [--epochs N] [--csv FILE] [--checkpoint FILE] [--seed 0] [--threads 1]
+                             [--images N] [--validation] [--structure FILE] [--quick]
 python benchmarks/study/cifar10.py --run NAME --anneal CHECKPOINT --epochs 60 [--csv FILE]
 python benchmarks/study/cifar10.py --plot FILE.csv ... --png FILE
+python benchmarks/study/cifar10.py --table FILE.csv ...
 
 A run that was killed goes on from its checkpoint when the same command is given again, and ends with the same weights
-as one that never stopped. Every pixel of every channel is standardised by its own mean and deviation over the training
-images, before they are augmented.
+as one that never stopped. Pixels are standardised over the training images, before they are augmented. `_cifar10_runs`
+has the settings of all runs. With --validation, 5,000 training images take the place of the test images: settings were
+chosen by them.
 
-The published run (D. C. Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse
+The published run of SET (D. C. Mocanu et al., "Scalable training of artificial neural networks with adaptive sparse
 connectivity inspired by network science", Nature Communications 9, 2018, and the log beside its code) evaluates on the
 test images after every epoch and reports the best of 1,000 epochs. So that figures compare, so do we; the last epoch
-is what such a network can be expected to reach on other images.
+is what such a network can be expected to reach on other images. --table has both.
 """
 
 import argparse
@@ -25,70 +27,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from _cifar10_runs import RUNS
+from _cifar10_tables import plot, print_table
 
-from truesparse import Evolution, SparseMLPClassifier, load
+from truesparse import SparseMLPClassifier, load
 from truesparse.callbacks import Checkpoint
 from truesparse.data import ArraySource, datasets
-from truesparse.evolution import OMP, Constant, CosineAnnealing, Magnitude, Random, SignedMagnitude
-from truesparse.network.activations import AllReLU
-from truesparse.network.initial_weights import FanIn
-from truesparse.training import SGD
+from truesparse.evolution import CosineAnnealing
 from truesparse.training.inference import forward_all
-from truesparse.transforms import Compose, Flip, Rotate, Shift
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
 from _provenance import commit, machine
-
-IMAGE = (32, 32, 3)
-
-# The published settings of SET on these images. First weights are scaled as in a dense network, for so they were drawn
-# before all but a few were masked; grown ones start at zero for the same reason. At this epsilon the output layer is
-# full, as it was there, and full layers do not evolve.
-PUBLISHED_SET = {
-    "hidden_layer_sizes": (4000, 1000, 4000),
-    "evolution": Evolution(
-        prune=SignedMagnitude(),
-        grow=Random(),
-        schedule=Constant(drop_fraction=0.3, update_every="epoch"),
-        grow_init="zeros",
-    ),
-    "epsilon": 20,
-    "topology_init": "erdos_renyi",
-    "weight_init": "glorot",
-    "activation": "srelu",
-    "dropout": 0.3,
-    "solver": SGD(momentum=0.9, nesterov=False),
-    "learning_rate": "constant",
-    "learning_rate_init": 0.01,
-    "alpha": 0.0,
-    "batch_size": 100,
-    "batch_transform": Compose([Rotate(IMAGE, degrees=10.0), Shift(IMAGE, share=0.1), Flip(IMAGE)]),
-}
-
-# What did best in trials of 8 and of 40 epochs: weights scaled for the inputs that a unit has, slopes on both sides,
-# Adam with a falling learning rate, less dropout, and growth where the error asks for it.
-OMP_SETTINGS = PUBLISHED_SET | {
-    "evolution": Evolution(
-        prune=Magnitude(),
-        grow=OMP(),
-        schedule=CosineAnnealing(drop_fraction=0.3, update_every="epoch"),
-        grow_init="zeros",
-    ),
-    "topology_init": "balanced",
-    "weight_init": FanIn(1.0),
-    "activation": AllReLU(0.25),
-    "dropout": 0.15,
-    "solver": "adam",
-    "learning_rate": "cosine",
-    "learning_rate_init": 0.002,
-}
-
-# Parameters of the estimator by the name of the run.
-RUNS = {
-    "set": PUBLISHED_SET,
-    "omp": OMP_SETTINGS,
-    "omp_small": OMP_SETTINGS | {"epsilon": 11, "dropout": 0.1},  # 40 % fewer weights
-}
 
 CHECKPOINT_EVERY = 10  # epochs
 
@@ -108,25 +57,32 @@ COLUMNS = (
     "commit",
 )
 
-# Epoch and test accuracy in the published log, and the levels that it gives for the others.
-PUBLISHED_POINTS = ((100, 0.608), (140, 0.632), (500, 0.703), (982, 0.7385))
-PUBLISHED_LEVELS = {"static, published": 0.692, "dense, published": 0.709}
 
+def load_images(name, n_images, *, by_channel, validation):
+    """Standardised images in two parts, the first `n_images` of the training part only; None takes all.
 
-def load_images(limit):
-    """Standardised images in two parts, the first `limit` of the training part only; None takes all."""
-    data = datasets.load("cifar10")
-    X, X_test = data.X_train[:limit], data.X_test
-    mean = X.mean(axis=0, dtype=np.float64).astype(np.float32)
-    scale = X.std(axis=0, dtype=np.float64).astype(np.float32)
+    Each pixel by its own mean and deviation, or by those of its channel.
+    """
+    data = datasets.load(name)
+    X, X_test, y, y_test = data.X_train, data.X_test, data.y_train, data.y_test
+    order = np.random.default_rng(0).permutation(len(X))  # the classes come in turns
+    if validation:
+        X_test, y_test, order = X[order[:5000]], y[order[:5000]], order[5000:]
+    chosen = np.sort(order[:n_images]) if n_images or validation else slice(None)
+    X, y = X[chosen], y[chosen]
+    n_channels = 3 if X.shape[1] % 3 == 0 else 1
+    pixels = X.reshape(-1, n_channels) if by_channel else X
+    mean = pixels.mean(axis=0, dtype=np.float64).astype(np.float32)
+    scale = pixels.std(axis=0, dtype=np.float64).astype(np.float32)
     scale[scale == 0] = 1
     for images in (X, X_test):  # in place: a copy of the training images takes 0.6 GB
+        images = images.reshape(-1, mean.size)
         images -= mean
         images /= scale
-    return X, data.y_train[:limit], X_test, data.y_test
+    return X, y, X_test, y_test
 
 
-def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint):
+def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint, structure):
     """Train one network, or go on with it; a row per epoch."""
     X, y, X_test, y_test = data
     resumed = checkpoint is not None and Path(checkpoint).exists()
@@ -136,14 +92,15 @@ def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint)
     print(machine())
     with _rows_after(csv_path, run, seed, done) as (seconds, write):
         watching = _TestAccuracy(X_test, y_test, _printed(write, run, seed, threads), seconds)
-        checkpoints = [Checkpoint(checkpoint, CHECKPOINT_EVERY)] if checkpoint else []
+        others = [Checkpoint(checkpoint, CHECKPOINT_EVERY)] if checkpoint else []
+        others += [Structure(structure, run, seed)] if structure else []
         model = SparseMLPClassifier(
             **parameters,
             max_iter=epochs,
             n_iter_no_change=np.inf,
             random_state=seed,
             n_jobs=threads,
-            callbacks=[watching, *checkpoints],
+            callbacks=[watching, *others],
         )
         return model.fit(X, y, resume_from=checkpoint if resumed else None)
 
@@ -182,6 +139,31 @@ class _TestAccuracy:
             "seconds_total": f"{self.seconds + time.perf_counter() - self.started:.1f}",
         }
         self.add_row(row)
+
+
+class Structure:
+    """A callback that tells, for every fifth epoch, which share of the final connections was there already."""
+
+    def __init__(self, path, run, seed):
+        self.path, self.run, self.seed, self.keys = path, run, seed, {}
+
+    def on_epoch_end(self, network, record):
+        """Keep the connections if this epoch is due."""
+        if record.epoch % 5 == 0 or record.epoch == 1:
+            self.keys[record.epoch] = [layer.pattern.keys.astype(np.uint32) for layer in network.layers]
+
+    def on_train_end(self, network):
+        """Compare them with the last ones."""
+        final = [layer.pattern.keys.astype(np.uint32) for layer in network.layers if layer.can_change]
+        n_final = sum(keys.size for keys in final)
+        new = not Path(self.path).exists()
+        with open(self.path, "a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(("run", "seed", "epoch", "share_of_final"))
+            for epoch, keys in self.keys.items():
+                there = sum(np.isin(last, then).sum() for last, then in zip(final, keys, strict=False))
+                writer.writerow((self.run, self.seed, epoch, f"{there / n_final:.4f}"))
 
 
 def anneal(path, run, parameters, data, *, epochs, threads, csv_path):
@@ -234,47 +216,10 @@ def _rows_after(path, run, seed, done):
         yield seconds, add
 
 
-def plot(paths, png):
-    """Test accuracy of all runs against the epoch, beside the published points, and against time."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    curves = {}
-    for path in paths:
-        with open(path, newline="") as file:
-            for row in csv.DictReader(file):
-                if None not in row.values():
-                    point = (int(row["epoch"]), float(row["seconds_total"]) / 60, 100 * float(row["test_accuracy"]))
-                    curves.setdefault((row["run"], row["seed"]), []).append(point)
-    several_seeds = len({seed for _, seed in curves}) > 1
-    figure, (by_epoch, by_time) = plt.subplots(1, 2, figsize=(12, 5), sharey=True, layout="constrained")
-    for (run, seed), points in curves.items():
-        epochs, minutes, accuracies = np.array(sorted(points)).T
-        name = f"{run}, seed {seed}" if several_seeds else run
-        label = f"{name}: best {accuracies.max():.1f} %, last {accuracies[-1]:.1f} %"
-        (line,) = by_epoch.plot(epochs, accuracies, linewidth=0.9, label=label)
-        by_time.plot(minutes, accuracies, linewidth=0.9, color=line.get_color())
-    epochs, accuracies = np.array(PUBLISHED_POINTS).T
-    by_epoch.plot(epochs, 100 * accuracies, "kD", markersize=5, zorder=3, label="SET, published")
-    for (name, level), style in zip(PUBLISHED_LEVELS.items(), ("--", ":"), strict=True):
-        by_epoch.axhline(100 * level, color="0.4", linestyle=style, linewidth=1, label=f"{name}: {100 * level:.1f} %")
-        by_time.axhline(100 * level, color="0.4", linestyle=style, linewidth=1)
-    by_epoch.set(xlabel="epoch", ylabel="test accuracy, %", xlim=(0, None))
-    by_time.set(xlabel="minutes, with evaluation", xlim=(0, None))
-    for panel in (by_epoch, by_time):
-        panel.grid(alpha=0.25)
-    by_epoch.legend(loc="lower right", fontsize=8)
-    figure.suptitle("CIFAR-10, 3072-4000-1000-4000-10")
-    figure.savefig(png, dpi=120)
-    print(f"The picture is in {png}.")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", choices=RUNS, default="set")
-    parser.add_argument("--epochs", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, help="those of the run by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", "--jobs-threads", type=int, default=1)
     parser.add_argument("--csv", help="a row per epoch; rows of other runs in it are kept")
@@ -282,33 +227,45 @@ def main():
     parser.add_argument(
         "--anneal", metavar="CHECKPOINT", help="go on with its network, with a learning rate that falls to zero"
     )
-    parser.add_argument("--limit", type=int, help="train on so many images only, for trials")
-    parser.add_argument("--quick", action="store_true", help="two epochs on 2,000 images with small hidden layers")
+    parser.add_argument("--images", type=int, help="train on so many images only")
+    parser.add_argument("--validation", action="store_true", help="judge by 5,000 of the training images")
+    parser.add_argument("--structure", metavar="CSV", help="add the shares of the final connections to this file")
+    parser.add_argument("--quick", action="store_true", help="two epochs on 2,000 images")
     parser.add_argument("--plot", nargs="+", metavar="CSV", help="draw these results in place of training")
+    parser.add_argument("--table", nargs="+", metavar="CSV", help="print the outcomes of these results")
     parser.add_argument("--png", default="cifar10.png")
     arguments = parser.parse_args()
     if arguments.plot:
         plot(arguments.plot, arguments.png)
         return
-    parameters, epochs, limit = RUNS[arguments.run], arguments.epochs, arguments.limit
+    if arguments.table:
+        print_table(arguments.table)
+        return
+    chosen = RUNS[arguments.run]
+    epochs, n_images = arguments.epochs or chosen.epochs, arguments.images
     if arguments.quick:
-        parameters, epochs, limit = parameters | {"hidden_layer_sizes": (400, 100, 400)}, 2, 2000
-        if datasets._find("cifar10") is None:  # to fetch it takes many minutes
-            print("cifar10.npz was not found; set TRUESPARSE_DATA to the directory that holds it. Nothing was run.")
+        epochs, n_images = 2, 2000
+        if datasets._find(chosen.data) is None:  # to fetch it takes many minutes
+            print(
+                f"{chosen.data}.npz was not found; set TRUESPARSE_DATA to the directory that holds it. Nothing was run."
+            )
             return
+    images = load_images(chosen.data, n_images, by_channel=chosen.by_channel, validation=arguments.validation)
+    name = arguments.run if n_images is None else f"{arguments.run}, {n_images:,} images"
     if arguments.anneal:
         options = {"epochs": epochs, "threads": arguments.threads, "csv_path": arguments.csv}
-        anneal(arguments.anneal, arguments.run, parameters, load_images(limit), **options)
+        anneal(arguments.anneal, name, chosen.parameters, images, **options)
         return
     train(
-        arguments.run,
-        parameters,
-        load_images(limit),
+        name,
+        chosen.parameters,
+        images,
         epochs=epochs,
         seed=arguments.seed,
         threads=arguments.threads,
         csv_path=arguments.csv,
         checkpoint=arguments.checkpoint,
+        structure=arguments.structure,
     )
 
 
