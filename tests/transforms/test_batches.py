@@ -9,6 +9,7 @@ from every_transform import ALL, SHAPE, called
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
+import truesparse.transforms
 from truesparse.kernels.jit import threads
 from truesparse.network.losses import Mixed, Weighted, values_and_weights
 from truesparse.transforms import (
@@ -70,7 +71,7 @@ def test_copies_are_equal_and_can_be_pickled(name):
     for other in (copy.deepcopy(ALL[name]), pickle.loads(pickle.dumps(ALL[name]))):
         assert other == ALL[name]
         assert hash(other) == hash(ALL[name])
-    assert eval(repr(ALL[name])) == ALL[name]
+    assert eval(repr(ALL[name]), vars(truesparse.transforms)) == ALL[name]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -28,6 +28,7 @@ from truesparse import (
 from truesparse.evolution import Constant, Magnitude, Vacancy
 from truesparse.network.mlp import MLP
 from truesparse.training.state import EpochRecord
+from truesparse.transforms import Compose, Crop, MixUp
 
 Edges = tuple[NDArray[np.integer], NDArray[np.integer]]
 
@@ -111,7 +112,8 @@ def regress() -> float:
 def average() -> float:
     """Return the out-of-fold accuracy on scikit-learn's digits of networks of two methods, one of them a rule."""
     X, y = load_digits(return_X_y=True)
-    network = SparseMLPClassifier((100,), epsilon=3, max_iter=5)
+    augment = Compose([Crop((8, 8, 1), padding=1), MixUp(alpha=0.2)])
+    network = SparseMLPClassifier((100,), epsilon=3, max_iter=5, batch_transform=augment)
     methods: list[str | Evolution] = ["cte", Evolution(schedule=Constant(drop_fraction=0.2))]
     ensemble = SparseMLPEnsembleClassifier(network, evolution=methods, n_folds=2, random_state=0)
     ensemble.fit(X / 16, y)

@@ -1,6 +1,6 @@
 """Several transforms as one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -36,7 +36,7 @@ class Compose:
     (100, 3072)
     """
 
-    transforms: tuple[Any, ...]
+    transforms: Sequence[Callable[..., Any]]
 
     def __post_init__(self):
         given = self.transforms
