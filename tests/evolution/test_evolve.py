@@ -72,7 +72,8 @@ def signals_of(network, rng):
 PRUNE = [Magnitude(), SignedMagnitude(), MEST(), SensitivityPrune(), PathWeightPrune(), SoftMagnitude()]
 GROW = [
     Random(), Cosine(), Cosine(regrow=False), Gradient(), OMP(), GuidedStochastic(), SensitivityGrow(),
-    PathWeightGrow(), CHT(), CHT("ch2_l3"), CHT("ch2_l3n", soft=True), Confirmed(), Mixed(Cosine(), OMP()), Mixed(PathWeightGrow(), GuidedStochastic(), 0.9),
+    PathWeightGrow(), CHT(), CHT("ch2_l3"), CHT("ch2_l3n", soft=True), Confirmed(), Mixed(Cosine(), OMP()),
+    Mixed(PathWeightGrow(), GuidedStochastic(), 0.9),
 ]  # fmt: skip
 
 

@@ -17,6 +17,8 @@ from truesparse.evolution import (
 )
 from truesparse.runtime.plugins import resolve
 
+AT_ZERO = ("rigl", "gse", "cht", "chts", "omp", "path_weight", "sensitivity")
+
 
 def test_each_name_is_the_method_of_its_paper():
     assert preset("static") is None
@@ -30,7 +32,7 @@ def test_each_name_is_the_method_of_its_paper():
     assert (preset("omp").prune, preset("omp").grow) == (Magnitude(), OMP())
     assert (preset("path_weight").prune, preset("path_weight").grow) == (PathWeightPrune(), PathWeightGrow())
     assert (preset("sensitivity").prune, preset("sensitivity").grow) == (SensitivityPrune(), SensitivityGrow())
-    assert {preset(name).grow_init for name in ("rigl", "gse", "cht", "chts", "omp", "path_weight", "sensitivity")} == {
+    assert {preset(name).grow_init for name in AT_ZERO} == {
         "zeros"
     }
 
@@ -47,5 +49,5 @@ def test_methods_known_by_their_first_topology_say_what_to_write(name, first):
 
 @pytest.mark.parametrize("function", [preset, paper_settings, recommended_settings])
 def test_unknown_name(function):
-    with pytest.raises(ValueError, match=r"'ctre' is not registered; there are \['cte', 'ctre_seq'"):
+    with pytest.raises(ValueError, match=r"'ctre' is not registered; there are \['cht', 'chts', 'cte', 'ctre_seq'"):
         function("ctre")

@@ -50,8 +50,8 @@ def paper_settings(name: str) -> dict[str, Any]:
 
     Exceptions: ``rigl`` and ``gse`` anneal the share along a cosine to 0 at three quarters of the training and start
     grown weights at zero. ``snip`` scores all layers together by one batch of 100, as Lee et al. (2019) do.
-    ``cht`` and ``chts`` replace three tenths after every epoch and start grown weights at zero; Zhang et al. (2025) also
-    train with batches of 32, a learning rate that falls linearly from 0.025, and L2 5e-4.
+    ``cht`` and ``chts`` replace three tenths after every epoch and start grown weights at zero.
+    Zhang et al. (2025) also train with batches of 32, a learning rate that falls linearly from 0.025, and L2 5e-4.
     ``path_weight`` and ``sensitivity``, reconstructed from an abstract, have no published settings and get the above.
 
     Parameters
