@@ -14,7 +14,7 @@ sample's loss with respect to z is p − t:
 
 Sums and gradients are features-major, (n_outputs, batch); targets are samples-major, as the user has them. Targets with
 weights of samples are `Weighted`; if the mean weight is 1, the loss is as large as without. A sample that is a mix of
-others has several targets, each with a share of its loss (`MixedTargets`), so that classes need no array (batch, n_classes).
+others has several targets, each with a share of its loss (`MixedTargets`). So classes need no array (batch, n_classes).
 """
 
 from abc import ABC, abstractmethod
@@ -59,8 +59,8 @@ BatchTarget = Target | MixedTargets
 def mix_targets(first: BatchTarget, second: BatchTarget, share: FloatArray) -> BatchTarget:
     """Return the targets of samples that are mixed of two, of which the first one has some share (n,) of each sample.
 
-    Numbers and labels are averaged, and so are weights. Classes become a `MixedTargets`: the loss is that of the first class
-    times its share, plus that of the second one times the rest.
+    Numbers and labels are averaged, and so are weights. Classes become `MixedTargets`: the loss is that of the first
+    class times its share, plus that of the second one times the rest.
 
     Examples
     --------

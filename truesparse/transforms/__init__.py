@@ -22,7 +22,7 @@ channels). All transforms need dense features.
 The same generator gives the same bytes, for any number of threads. Kernels use the threads that the training step has.
 
 A transform of your own is a function ``(X_batch, rng)``, or ``(X_batch, target_batch, rng)`` if it returns other
-targets as well (see `mix_targets`). As a frozen dataclass with the decorator ``truesparse.plugin("batch_transform")``, it is
+targets as well (see `mix_targets`). A frozen dataclass with the decorator ``truesparse.plugin("batch_transform")`` is
 stored in files.
 """
 
