@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 import truesparse.transforms
 from truesparse.kernels.jit import threads
-from truesparse.network.losses import Mixed, Weighted, values_and_weights
+from truesparse.network.losses import MixedTargets, Weighted, values_and_weights
 from truesparse.transforms import (
     Compose,
     Crop,
@@ -20,7 +20,7 @@ from truesparse.transforms import (
     FeatureMask,
     GaussianNoise,
     MixUp,
-    mixed,
+    mix_targets,
 )
 
 
@@ -37,7 +37,7 @@ def test_the_same_generator_gives_the_same_bytes_on_one_and_two_threads(name, dt
             changed, target = called(ALL[name], X.copy(), y, np.random.default_rng(seed))
         assert changed.dtype == dtype
         assert changed.shape == X.shape
-        parts = target.parts if isinstance(target, Mixed) else [Weighted(target, np.empty(0))]
+        parts = target.parts if isinstance(target, MixedTargets) else [Weighted(target, np.empty(0))]
         return changed.tobytes() + b"".join(part.values.tobytes() + part.weights.tobytes() for part in parts)
 
     first = run(1, 1)
@@ -182,13 +182,13 @@ def test_masked_features(share, rng):
 def test_mixed_classes_have_two_weights_and_mixing_again_four(rng):
     y, share = np.array([0, 1, 2]), np.array([0.25, 1, 0.5])
     partner = np.array([2, 0, 1])
-    target = mixed(y, y[partner], share)
+    target = mix_targets(y, y[partner], share)
     assert [part.values.tolist() for part in target.parts] == [[0, 1, 2], [2, 0, 1]]
     assert [part.weights.tolist() for part in target.parts] == [[0.25, 1, 0.5], [0.75, 0, 0.5]]
     weighted = Weighted(y, np.array([1.0, 2, 4]))
-    parts = mixed(weighted, weighted[partner], share).parts
+    parts = mix_targets(weighted, weighted[partner], share).parts
     assert [part.weights.tolist() for part in parts] == [[0.25, 2, 2], [3, 0, 1]]
-    again = mixed(target, target[partner], np.full(3, 0.5))
+    again = mix_targets(target, target[partner], np.full(3, 0.5))
     assert len(again.parts) == 4
     assert_allclose(sum(part.weights for part in again.parts), 1)
     assert_array_equal(again[1:].parts[3].values, y[partner][partner][1:])
@@ -197,11 +197,11 @@ def test_mixed_classes_have_two_weights_and_mixing_again_four(rng):
 def test_weights_of_numbers_are_averaged(rng):
     y, weights, share = rng.standard_normal((3, 2)), np.array([1.0, 2, 6]), np.array([0.25, 1, 0.5])
     partner = np.array([2, 0, 1])
-    target = mixed(Weighted(y, weights), Weighted(y, weights)[partner], share)
+    target = mix_targets(Weighted(y, weights), Weighted(y, weights)[partner], share)
     values, mean_weights = values_and_weights(target)
     assert_allclose(values, share[:, None] * y + (1 - share[:, None]) * y[partner])
     assert_allclose(mean_weights, [0.25 + 0.75 * 6, 2, 3 + 1])
-    assert mixed(y.astype(np.float32), y.astype(np.float32), share).dtype == np.float32
+    assert mix_targets(y.astype(np.float32), y.astype(np.float32), share).dtype == np.float32
 
 
 def test_compose_applies_one_after_the_other(rng):

@@ -20,12 +20,12 @@ from truesparse.network.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
     Huber,
-    Mixed,
+    MixedTargets,
     Poisson,
     SoftmaxCrossEntropy,
     SquaredError,
     Weighted,
-    mixed,
+    mix_targets,
 )
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.training import Recipe, Trainer, new_network
@@ -60,10 +60,10 @@ def test_the_loss_of_mixed_classes_is_that_of_dense_targets(weighted, smoothing,
     dense += ((1 - share) * weights[partner])[:, None] * np.eye(5)[classes[partner]]
     expected, expected_gradient = soft_cross_entropy(z.astype(np.float64), dense, smoothing)
     gradient = np.full_like(z, np.nan)
-    value = SoftmaxCrossEntropy(smoothing)(z, mixed(target, target[partner], share), gradient)
+    value = SoftmaxCrossEntropy(smoothing)(z, mix_targets(target, target[partner], share), gradient)
     assert_allclose(value, expected, rtol=1e-5)
     assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
-    in_place = SoftmaxCrossEntropy(smoothing)(z, mixed(target, target[partner], share), z)
+    in_place = SoftmaxCrossEntropy(smoothing)(z, mix_targets(target, target[partner], share), z)
     assert in_place == value
     assert_array_equal(z, gradient)
 
@@ -75,7 +75,7 @@ def test_any_loss_takes_targets_with_several_parts(loss, rng):
     for values_of_part, of_part, gradient in zip((first, second), weights, gradients, strict=True):
         values.append(loss(z, Weighted(values_of_part, of_part), gradient))
     gradient = np.empty_like(z)
-    target = Mixed((Weighted(first, weights[0]), Weighted(second, weights[1])))
+    target = MixedTargets((Weighted(first, weights[0]), Weighted(second, weights[1])))
     assert_allclose(loss(z, target, gradient), sum(values))
     assert_allclose(gradient, gradients.sum(axis=0))
 
@@ -86,8 +86,8 @@ def test_averaged_labels_have_the_gradient_of_two_losses(loss, rng):
     z, target, share = rng.standard_normal((3, 8)), rng.integers(2, size=(8, 3)) * 1.0, rng.random(8)
     partner = rng.permutation(8)
     averaged, of_two = np.empty_like(z), np.empty_like(z)
-    loss(z, mixed(target, target[partner], share), averaged)
-    loss(z, Mixed((Weighted(target, share), Weighted(target[partner], 1 - share))), of_two)
+    loss(z, mix_targets(target, target[partner], share), averaged)
+    loss(z, MixedTargets((Weighted(target, share), Weighted(target[partner], 1 - share))), of_two)
     assert_allclose(averaged, of_two, atol=1e-12)
 
 
@@ -263,20 +263,20 @@ def test_the_history_has_the_loss_of_mixed_targets():
         (lambda X, t: (t, X), r"must return a dense array of shape \(32, 72\)"),
         (lambda X, t: (X, None), r"must return targets of shape \(32,\) that are classes, .* got NoneType"),
         (lambda X, t: (X, t[1:]), r"targets of shape \(32,\) .* got ndarray of shape \(31,\)"),
-        (lambda X, t: (X, np.eye(3)[t]), r"of shape \(32,\) .* of shape \(32, 3\) .*truesparse.transforms.mixed"),
+        (lambda X, t: (X, np.eye(3)[t]), r"of shape \(32,\) .* of shape \(32, 3\) .*truesparse.transforms.mix_targets"),
         (lambda X, t: (X, t * 1.0), "classes, integers, got ndarray .* dtype float64"),
         (lambda X, t: (X, t == 0), "classes, integers, got ndarray .* dtype bool"),
         (lambda X, t: (X, t + 1), r"Classes that batch_transform=.* must lie in \[0, 3\), got 1 to 3"),
         (lambda X, t: (X, t - 1), r"must lie in \[0, 3\), got -1 to 1"),
         (lambda X, t: (X, np.ma.masked_array(t, mask=t == 0)), "has masked entries"),
         (lambda X, t: (X, [[1], [1, 2]]), "must return targets of shape"),
-        (lambda X, t: (X, mixed(t + 1, t, np.ones(32))), r"must lie in \[0, 3\)"),
-        (lambda X, t: (X, mixed(t, t, np.full(32, 2.0))), "weights of shape .* that are not below 0"),
-        (lambda X, t: (X, mixed(t, t, np.full(32, np.nan))), "weights of shape .* that are not below 0"),
+        (lambda X, t: (X, mix_targets(t + 1, t, np.ones(32))), r"must lie in \[0, 3\)"),
+        (lambda X, t: (X, mix_targets(t, t, np.full(32, 2.0))), "weights of shape .* that are not below 0"),
+        (lambda X, t: (X, mix_targets(t, t, np.full(32, np.nan))), "weights of shape .* that are not below 0"),
         (lambda X, t: (X, Weighted(t, np.full(32, np.inf))), "must return finite weights"),
         (lambda X, t: (X, Weighted(t, np.ones(31))), r"weights of shape \(32,\) .* got shape \(31,\)"),
-        (lambda X, t: (X, Mixed((t,))), r"with weights, truesparse.network.losses.Weighted, .* got ndarray"),
-        (lambda X, t: (X, Mixed(())), "Mixed without parts"),
+        (lambda X, t: (X, MixedTargets((t,))), r"with weights, truesparse.network.losses.Weighted, .* got ndarray"),
+        (lambda X, t: (X, MixedTargets(())), "MixedTargets without parts"),
         (lambda X, t: (X, t.__iadd__(5)), r"must lie in \[0, 3\), got 5 to 7"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from truesparse.kernels.update import all_finite
-from truesparse.network.losses import BatchTarget, Mixed, Weighted, values_and_weights
+from truesparse.network.losses import BatchTarget, MixedTargets, Weighted, values_and_weights
 from truesparse.runtime.checks import refuse_masked
 
 
@@ -62,19 +62,19 @@ def sound_target(name: str, returned: Any, given: Any, n_outputs: int | None) ->
 
     Parameters
     ----------
-    returned : array, Weighted or Mixed
-        Of the kind of `given`, or a `Mixed` with such values.
+    returned : array, Weighted or MixedTargets
+        Of the kind of `given`, or a `MixedTargets` with such values.
     given : array or Weighted
         Classes, (n,) integers, or numbers, (n, n_outputs).
     n_outputs : int, optional
         Classes are below it.
     """
     like, weights = values_and_weights(given)
-    if isinstance(returned, Mixed):
+    if isinstance(returned, MixedTargets):
         parts = [_sound_weighted(name, part, like, n_outputs) for part in returned.parts]
         if not parts:
-            raise ValueError(f"{name} returned a Mixed without parts.")
-        return Mixed(tuple(parts))
+            raise ValueError(f"{name} returned a MixedTargets without parts.")
+        return MixedTargets(tuple(parts))
     if weights is not None or isinstance(returned, Weighted):
         return _sound_weighted(name, returned, like, n_outputs)
     return _sound_values(name, returned, like, n_outputs)
@@ -106,7 +106,7 @@ def _sound_values(name, returned, like, n_outputs):
     of_classes = like.dtype.kind in "iu"
     if values.shape != like.shape or values.dtype.kind not in ("iu" if of_classes else "fiub"):
         kind = "classes, integers" if of_classes else "real numbers"
-        hint = " Mixed classes are those of truesparse.transforms.mixed." if of_classes else ""
+        hint = " MixedTargets classes are those of truesparse.transforms.mix_targets." if of_classes else ""
         raise ValueError(
             f"{name} must return targets of shape {like.shape} that are {kind}, got {type(returned).__name__} of shape "
             f"{values.shape} and dtype {values.dtype}.{hint}"

@@ -14,7 +14,7 @@ sample's loss with respect to z is p − t:
 
 Sums and gradients are features-major, (n_outputs, batch); targets are samples-major, as the user has them. Targets with
 weights of samples are `Weighted`; if the mean weight is 1, the loss is as large as without. A sample that is a mix of
-others has several targets, each with a share of its loss (`Mixed`), so that classes need no array (batch, n_classes).
+others has several targets, each with a share of its loss (`MixedTargets`). So classes need no array (batch, n_classes).
 """
 
 from abc import ABC, abstractmethod
@@ -42,41 +42,41 @@ class Weighted:
 
 
 @dataclass(frozen=True, eq=False)
-class Mixed:
+class MixedTargets:
     """Several targets of the same samples; the loss is the sum of their losses, each with its own weights."""
 
     parts: tuple[Weighted, ...]
 
-    def __getitem__(self, samples: IndexArray) -> "Mixed":
-        return Mixed(tuple(part[samples] for part in self.parts))
+    def __getitem__(self, samples: IndexArray) -> "MixedTargets":
+        return MixedTargets(tuple(part[samples] for part in self.parts))
 
 
 Target = np.ndarray | Weighted
-BatchTarget = Target | Mixed
+BatchTarget = Target | MixedTargets
 """Targets of a batch, which a transform may have mixed."""
 
 
-def mixed(first: BatchTarget, second: BatchTarget, share: FloatArray) -> BatchTarget:
+def mix_targets(first: BatchTarget, second: BatchTarget, share: FloatArray) -> BatchTarget:
     """Return the targets of samples that are mixed of two, of which the first one has some share (n,) of each sample.
 
-    Numbers and labels are averaged, and so are weights. Classes become a `Mixed`: the loss is that of the first class
-    times its share, plus that of the second one times the rest.
+    Numbers and labels are averaged, and so are weights. Classes become `MixedTargets`: the loss is that of the first
+    class times its share, plus that of the second one times the rest.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from truesparse.network.losses import mixed
+    >>> from truesparse.network.losses import mix_targets
     >>> y, share = np.array([[1.0], [3.0]]), np.array([0.5, 0.75])
-    >>> mixed(y, y[::-1], share).ravel().tolist()
+    >>> mix_targets(y, y[::-1], share).ravel().tolist()
     [2.0, 2.5]
     >>> classes = np.array([0, 2])
-    >>> [(part.values.tolist(), part.weights.tolist()) for part in mixed(classes, classes[::-1], share).parts]
+    >>> [(part.values.tolist(), part.weights.tolist()) for part in mix_targets(classes, classes[::-1], share).parts]
     [([0, 2], [0.5, 0.75]), ([2, 0], [0.5, 0.25])]
     """
     share = np.asarray(share, dtype=np.float64)
     parts = (*_scaled(first, share), *_scaled(second, 1 - share))
-    if isinstance(first, Mixed) or isinstance(second, Mixed) or parts[0].values.dtype.kind != "f":
-        return Mixed(parts)
+    if isinstance(first, MixedTargets) or isinstance(second, MixedTargets) or parts[0].values.dtype.kind != "f":
+        return MixedTargets(parts)
     own, other = parts[0].values, parts[1].values
     of_values = share.reshape(-1, *[1] * (own.ndim - 1)).astype(own.dtype)
     values = of_values * own + (1 - of_values) * other
@@ -87,7 +87,7 @@ def mixed(first: BatchTarget, second: BatchTarget, share: FloatArray) -> BatchTa
 
 def _scaled(target, share):
     """Return the parts of a target, with all weights times a share (n,)."""
-    if isinstance(target, Mixed):
+    if isinstance(target, MixedTargets):
         return tuple(Weighted(part.values, part.weights * share) for part in target.parts)
     values, weights = values_and_weights(target)
     return (Weighted(values, share if weights is None else weights * share),)
@@ -122,7 +122,7 @@ class Loss(ABC):
 
     def __call__(self, z: FloatArray, target: BatchTarget, gradient: FloatArray) -> float:
         """Return the mean loss of a batch, each sample's times its weight; overwrite `gradient`, which may be `z`."""
-        if isinstance(target, Mixed):
+        if isinstance(target, MixedTargets):
             return self._of_parts(z, target.parts, gradient)
         values, weights = values_and_weights(target)
         # Infinite or NaN sums make the loss infinite or NaN, which the trainer reports.

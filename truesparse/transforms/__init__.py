@@ -22,11 +22,11 @@ channels). All transforms need dense features.
 The same generator gives the same bytes, for any number of threads. Kernels use the threads that the training step has.
 
 A transform of your own is a function ``(X_batch, rng)``, or ``(X_batch, target_batch, rng)`` if it returns other
-targets as well (see `mixed`). As a frozen dataclass with the decorator ``truesparse.plugin("batch_transform")``, it is
+targets as well (see `mix_targets`). A frozen dataclass with the decorator ``truesparse.plugin("batch_transform")`` is
 stored in files.
 """
 
-from truesparse.network.losses import mixed
+from truesparse.network.losses import mix_targets
 from truesparse.transforms.compose import Compose
 from truesparse.transforms.cut import CutOut
 from truesparse.transforms.mix import CutMix, MixUp
@@ -44,5 +44,5 @@ __all__ = [
     "MixUp",
     "Rotate",
     "Shift",
-    "mixed",
+    "mix_targets",
 ]

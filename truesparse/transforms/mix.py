@@ -17,7 +17,7 @@ import numpy as np
 from truesparse._typing import FloatArray
 from truesparse.kernels.images import paste_boxes
 from truesparse.kernels.mixing import mix_rows
-from truesparse.network.losses import BatchTarget, mixed
+from truesparse.network.losses import BatchTarget, mix_targets
 from truesparse.runtime.checks import check_number
 from truesparse.runtime.plugins import plugin
 from truesparse.transforms.batches import checked_shape, height_and_width, random_boxes, writable, writable_images
@@ -57,7 +57,7 @@ class MixUp:
         partner = rng.permutation(len(X))
         share = rng.beta(float(self.alpha), float(self.alpha), len(X))
         mix_rows(X, partner, share.astype(X.dtype))
-        return X, mixed(target_batch, target_batch[partner], share)
+        return X, mix_targets(target_batch, target_batch[partner], share)
 
 
 @plugin("batch_transform")
@@ -106,4 +106,4 @@ class CutMix:
         boxes = random_boxes(self.image_shape, heights, np.rint(width * of_side).astype(np.int64), rng)
         paste_boxes(X, height, width, boxes, partner)
         area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-        return X, mixed(target_batch, target_batch[partner], 1 - area / (height * width))
+        return X, mix_targets(target_batch, target_batch[partner], 1 - area / (height * width))
