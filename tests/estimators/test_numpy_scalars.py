@@ -236,7 +236,7 @@ FIELDS = {  # where the default or the value of the field's type does not do
     "update_every": 3, "begin_step": 1, "end_step": 0.75, "momentum": 0.5, "beta1": 0.5, "beta2": 0.75,
     "eps": 0.0009765625, "gamma": 0.5, "milestones": (0.25, 0.5), "n_inputs": 4, "width": 100, "n_samples": 120,
     "search": "sketch", "removal": InputRemoval(4), "every": 2, "begin": 0.25, "end": 0.75, "connected": True,
-    "grow_init": 0.5, "slope": 0.25,
+    "grow_init": 0.5, "slope": 0.25, "start": 2.0, "score": "ch2_l3",
 }  # fmt: skip
 OF_TYPE = {bool: True, int: 2, float: 0.5}
 
@@ -251,7 +251,7 @@ def as_parameter(kind, instance):
     """The parameter of an estimator that has a plug-in in it."""
     if isinstance(instance, InputRemoval):
         return {"evolution": Evolution(NeuronPrune(instance), NeuronGrow(instance, Random()), Constant(0.3, 3))}
-    if kind in ("prune", "grow", "schedule"):
+    if kind in ("prune", "grow", "schedule", "density"):
         return {"evolution": Evolution(**{kind: instance}), "update_every": None if kind == "schedule" else 3}
     if kind == "evolution" and not isinstance(instance, Evolution):
         return {"evolution": Evolution(unit_pruning=instance), "update_every": 3}

@@ -33,12 +33,14 @@ from truesparse.evolution import (
     Confirmed,
     Constant,
     Cosine,
+    Cubic,
     Gradient,
     ImportancePruning,
     Linear,
     Magnitude,
     Mixed,
     Random,
+    Sigmoid,
     neuron_evolution,
 )
 from truesparse.network.initial_weights import Dense
@@ -299,6 +301,8 @@ OTHERS = {
     "ImportancePruning static": of_numbers(
         **evolving("static", unit_pruning=ImportancePruning(fraction=0.2, begin=0.2, every=2))
     ),
+    "density Cubic": of_classes(**evolving("cte", density=Cubic(2))),
+    "density Sigmoid, static": of_classes(**evolving("static", density=Sigmoid(3))),
     "grow_init 0.5": of_classes(**evolving("set", grow_init=0.5)),
     "grow_init Dense()": of_classes(**evolving("cte", grow_init=Dense())),
     "grow_init zeros": of_classes(**evolving("cte", grow_init="zeros")),

@@ -255,7 +255,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
         if counts is not None and counts.is_falling(network.layers):
             warn(
                 f"The training ended with {network.n_weights} weights, before their number fell to the "
-                f"{sum(counts.final)} of evolution.density, because a callback asked to stop."
+                f"{sum(counts.final)} of evolution.density: a callback asked to stop, or its to_go does not end at 0."
             )
 
     def _warn_if_topology_never_changed(self, trainer, records):

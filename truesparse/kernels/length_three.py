@@ -117,11 +117,16 @@ def _collect(
             degree = np.float32(indptr_t[z + 1] - indptr_t[z])
             for place in range(indptr_t[z], indptr_t[z + 1]):
                 y = rows_t[place]
-                if y != row:
-                    of_row = factor[y]
+                if y == row:
+                    continue
+                if kind == UNITS:
                     for other in range(indptr[y], indptr[y + 1]):
                         n_paths[indices[other]] += one
-                        of_paths[indices[other]] += of_row
+                    continue
+                of_row = factor[y]
+                for other in range(indptr[y], indptr[y + 1]):
+                    n_paths[indices[other]] += one
+                    of_paths[indices[other]] += of_row
             if is_wide:
                 if kind == UNITS:
                     for v in range(fan_in):
@@ -133,7 +138,8 @@ def _collect(
                     for v in range(fan_in):
                         score[v] += of_paths[v] / math.sqrt(degree - n_paths[v])
                 n_paths[:] = zero
-                of_paths[:] = zero
+                if kind != UNITS:
+                    of_paths[:] = zero
                 continue
             for place in range(indptr_t[z], indptr_t[z + 1]):
                 y = rows_t[place]
