@@ -1,13 +1,18 @@
 """Settings of the runs on CIFAR-10, by their names: parameters of the estimator, and how pixels are standardised."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from truesparse import Evolution
-from truesparse.evolution import OMP, Constant, CosineAnnealing, Cubic, Magnitude, Random, SignedMagnitude
+from truesparse.evolution import OMP, Constant, CosineAnnealing, Cubic, Given, Magnitude, Random, SignedMagnitude
 from truesparse.network.activations import AllReLU
 from truesparse.network.initial_weights import FanIn
-from truesparse.topology import LocalFields
+from truesparse.topology import LocalFields, Pattern
+from truesparse.topology.density import layer_shapes
 from truesparse.training import SGD
 from truesparse.training.lr_schedules import Linear
 from truesparse.transforms import Compose, Crop, Flip, Rotate, Shift
@@ -90,31 +95,78 @@ def local_moving(drop_fraction=0.2, window=6):
     return LOCAL | {"topology_init": fields, "evolution": evolution}
 
 
-def local_decay(n_connections, maps=STARTING_MAPS, start=8, end=0.5, window=4):
-    """Whole windows of more units at first; of each layer, so many of the largest weights stay."""
+def local_decay(n_connections, maps=STARTING_MAPS, start=8, end=0.5, window=4, image_shape=IMAGE):
+    """Windows of more units and connections at first; of each layer, so many of the largest weights stay."""
     evolution = Evolution(
         schedule=Constant(drop_fraction=0.0, update_every="epoch"),
-        within=LocalFields(IMAGE, maps, window),
+        within=None if window is None else LocalFields(image_shape, maps, window),
         density=Cubic(start=start, end=end),
     )
-    return LOCAL | {
-        "topology_init": LocalFields(IMAGE, maps, window, n_connections=n_connections), "evolution": evolution,
-    }  # fmt: skip
+    fields = LocalFields(image_shape, maps, window, n_connections=n_connections)
+    return LOCAL | {"topology_init": fields, "evolution": evolution}
 
 
-# The protocol of Zhang et al. (arXiv 2501.19107): three hidden layers, 1 % of each and a full output layer.
-CHT_PROTOCOL = {
-    "solver": SGD(momentum=0.9, nesterov=False),
-    "learning_rate": Linear(end=0.01),
-    "learning_rate_init": 0.025,
-    "alpha": 5e-4,
-    "batch_size": 32,
-    "label_smoothing": 0.0,
-    "dropout": 0.0,
-    "activation": "relu",
-    "drop_fraction": 0.3,
-    "update_every": "epoch",
-}
+def uniform(layer_sizes, share):
+    """Random topology with a share of every layer but a full output layer."""
+    shapes, rng = layer_shapes(layer_sizes), np.random.default_rng(0)
+    drawn = [Pattern.sample(shape, round(share * math.prod(shape)), rng, balanced=True) for shape in shapes[:-1]]
+    return Given([*drawn, Pattern.full(shapes[-1])])
+
+
+def protocol(image_shape, maps, **changes):
+    """Settings of Zhang et al. (arXiv 2501.19107): three hidden layers as wide as the maps, 1 % of each."""
+    sizes = [math.prod(image_shape), *map(math.prod, maps), 10]
+    return {
+        "hidden_layer_sizes": sizes[1:-1],
+        "topology_init": uniform(sizes, 0.01),
+        "evolution": "chts",
+        "drop_fraction": 0.3,
+        "update_every": "epoch",
+        "activation": "relu",
+        "dropout": 0.0,
+        "label_smoothing": 0.0,
+        "solver": SGD(momentum=0.9, nesterov=False),
+        "learning_rate": Linear(end=0.01),
+        "learning_rate_init": 0.025,
+        "alpha": 5e-4,
+        "batch_size": 32,
+        "batch_transform": LOCAL["batch_transform"] if image_shape == IMAGE else None,
+    } | changes
+
+
+def ours_in_protocol(image_shape, maps, **changes):
+    """Settings of ours for that network: weights that are pruned from eight times as many, on a random topology."""
+    evolution = Evolution(schedule=Constant(drop_fraction=0.0, update_every="epoch"), density=Cubic(start=8, end=0.5))
+    settings = {name: LOCAL[name] for name in ("solver", "learning_rate", "learning_rate_init", "activation", "alpha")}
+    whole = protocol(image_shape, maps)
+    counts = [pattern.nnz for pattern in whole["topology_init"].patterns]
+    pairs = [pattern.n_pairs for pattern in whole["topology_init"].patterns]
+    return (
+        whole
+        | settings
+        | {
+            "topology_init": "balanced",
+            "density": sum(counts) / sum(pairs),
+            "evolution": evolution,
+            "drop_fraction": None,
+            "update_every": None,
+            "batch_size": 100,
+            "label_smoothing": 0.1,
+        }
+        | changes
+    )
+
+
+def local_in_protocol(image_shape, maps, **changes):
+    """The same with windows as the first topology."""
+    counts = [round(0.01 * math.prod(below) * math.prod(own)) for below, own in pairwise([image_shape, *maps])]
+    local = local_decay(counts, maps=maps, image_shape=image_shape, window=None)
+    names = ("topology_init", "evolution")
+    return ours_in_protocol(image_shape, maps, density=None, **{name: local[name] for name in names}, **changes)
+
+
+DIGIT, DIGIT_MAPS = (28, 28, 1), [(28, 28, 2), (14, 14, 8), (7, 7, 32)]
+WIDE_MAPS = [(32, 32, 3), (16, 16, 12), (8, 8, 48)]
 
 
 @dataclass(frozen=True)
@@ -138,4 +190,16 @@ RUNS = {
     "local": Run(local_decay((98_304, 131_072, 131_072)), epochs=300),
     "local_quick": Run(local_decay((98_304, 131_072, 131_072)), epochs=30),
     "local_small": Run(local_decay((60_000, 79_000, 79_000)), epochs=300),
+    "cht": Run(protocol(IMAGE, WIDE_MAPS)),
+    "ours_as_cht": Run(ours_in_protocol(IMAGE, WIDE_MAPS)),
+    "local_as_cht": Run(local_in_protocol(IMAGE, WIDE_MAPS)),
+    **{
+        f"{name}_{of}": Run(settings(DIGIT, DIGIT_MAPS), data=data)
+        for of, data in (("mnist", "mnist"), ("fashion", "fashion_mnist"))
+        for name, settings in (
+            ("cht", protocol),
+            ("ours_as_cht", ours_in_protocol),
+            ("local_as_cht", local_in_protocol),
+        )
+    },
 }
