@@ -236,7 +236,7 @@ FIELDS = {  # where the default or the value of the field's type does not do
     "update_every": 3, "begin_step": 1, "end_step": 0.75, "momentum": 0.5, "beta1": 0.5, "beta2": 0.75,
     "eps": 0.0009765625, "gamma": 0.5, "milestones": (0.25, 0.5), "n_inputs": 4, "width": 100, "n_samples": 120,
     "search": "sketch", "removal": InputRemoval(4), "every": 2, "begin": 0.25, "end": 0.75, "connected": True,
-    "grow_init": 0.5, "slope": 0.25, "start": 2.0, "score": "ch2_l3",
+    "grow_init": 0.5, "slope": 0.25, "start": 2.0, "score": "ch2_l3", "image_shape": (3, 3, 1), "fill": "zeros",
 }  # fmt: skip
 OF_TYPE = {bool: True, int: 2, float: 0.5}
 
@@ -379,7 +379,7 @@ def test_class_weights():
 
 DATA = {
     "window": 2, "dtype": "float32", "n_features": 9, "zero_based": True, "prefetch": False, "n_samples": 300,
-    "first": 0,
+    "first": 0, "n_outputs": 3,
 }  # fmt: skip
 
 
