@@ -32,9 +32,7 @@ def test_each_name_is_the_method_of_its_paper():
     assert (preset("omp").prune, preset("omp").grow) == (Magnitude(), OMP())
     assert (preset("path_weight").prune, preset("path_weight").grow) == (PathWeightPrune(), PathWeightGrow())
     assert (preset("sensitivity").prune, preset("sensitivity").grow) == (SensitivityPrune(), SensitivityGrow())
-    assert {preset(name).grow_init for name in AT_ZERO} == {
-        "zeros"
-    }
+    assert {preset(name).grow_init for name in AT_ZERO} == {"zeros"}
 
 
 @pytest.mark.parametrize(("name", "first"), [("snip", "snip"), ("dense", "full")])
