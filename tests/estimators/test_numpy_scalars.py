@@ -237,6 +237,7 @@ FIELDS = {  # where the default or the value of the field's type does not do
     "eps": 0.0009765625, "gamma": 0.5, "milestones": (0.25, 0.5), "n_inputs": 4, "width": 100, "n_samples": 120,
     "search": "sketch", "removal": InputRemoval(4), "every": 2, "begin": 0.25, "end": 0.75, "connected": True,
     "grow_init": 0.5, "slope": 0.25, "start": 2.0, "score": "ch2_l3", "image_shape": (3, 3, 1), "fill": "zeros",
+    "maps": ((5, 4, 1), (5, 2, 2)), "border": "wrap", "channels": 0.5, "window": 3,
 }  # fmt: skip
 OF_TYPE = {bool: True, int: 2, float: 0.5}
 

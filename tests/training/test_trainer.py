@@ -20,8 +20,8 @@ from truesparse.runtime.random_streams import Draws
 from truesparse.training.lr_schedules import Constant, Cosine
 from truesparse.training.optimizers import SGD, Adam
 from truesparse.training.recipe import Recipe
-from truesparse.training.state import Progress, TrainingState
-from truesparse.training.trainer import Start, Trainer
+from truesparse.training.state import Progress, Start, TrainingState
+from truesparse.training.trainer import Trainer
 from truesparse.training.validation import Validation
 
 

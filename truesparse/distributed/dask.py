@@ -26,7 +26,7 @@ from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.samples import checked_weights
 from truesparse.estimators.sklearn_callbacks import managed
 from truesparse.network.losses import Weighted
-from truesparse.training.trainer import Start
+from truesparse.training.state import Start
 
 Init = TypeVar("Init", bound=Callable[..., Any])
 

@@ -25,7 +25,7 @@ from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
 from truesparse.estimators.samples import check_together, checked_weights
 from truesparse.network.losses import Weighted, values_and_weights
 from truesparse.storage import encode
-from truesparse.training.trainer import Start
+from truesparse.training.state import Start
 
 
 def fit_mpi(

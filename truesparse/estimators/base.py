@@ -31,8 +31,9 @@ from truesparse.storage import Missing, encode, refuse_missing
 from truesparse.training.events import Callback, watching
 from truesparse.training.inference import forward_all
 from truesparse.training.recipe import new_network
+from truesparse.training.state import Start
 from truesparse.training.temperature import FEWEST_SAMPLES
-from truesparse.training.trainer import Start, Trainer
+from truesparse.training.trainer import Trainer
 from truesparse.training.validation import Validation
 
 _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]

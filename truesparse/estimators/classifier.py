@@ -17,7 +17,7 @@ from truesparse.estimators.parameters import Choice, explained
 from truesparse.network.losses import BinaryCrossEntropy, SoftmaxCrossEntropy, values_and_weights
 from truesparse.storage import ModelFormatError
 from truesparse.storage.head import Head
-from truesparse.training.trainer import Start
+from truesparse.training.state import Start
 
 
 class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):

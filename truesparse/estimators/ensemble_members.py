@@ -32,7 +32,7 @@ from truesparse.runtime.threads import threads
 from truesparse.runtime.warnings import collecting, topic, warn
 from truesparse.storage import naming, read_archive, write_archive
 from truesparse.training.inference import forward_all
-from truesparse.training.trainer import Start
+from truesparse.training.state import Start
 
 _PRIVATE = "c"  # joblib's maps of arrays that are in memory are read as memory
 

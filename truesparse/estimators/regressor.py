@@ -16,7 +16,7 @@ from truesparse.network.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntr
 from truesparse.runtime.plugins import names, resolve
 from truesparse.storage import ModelFormatError, decode, encode
 from truesparse.storage.head import Head
-from truesparse.training.trainer import Start
+from truesparse.training.state import Start
 
 
 class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):

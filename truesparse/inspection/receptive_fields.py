@@ -49,10 +49,11 @@ def receptive_fields(model: Any, layer: int, units: ArrayLike) -> NDArray:
         chosen = np.arange(n_units)[np.asarray(units)]
     except IndexError as error:
         raise ValueError(f"units={units!r} must be indices of the layer's {n_units} units: {error}.") from error
-    rows = np.atleast_2d(abs(layers[layer].weight[chosen]).toarray().astype(np.float64))  # (n_units, fan_in)
-    for below in reversed(layers[:layer]):
-        rows = (abs(below.weight.T).astype(np.float64) @ rows.T).T
-    return rows
+    seen = np.zeros((n_units, chosen.size))  # begins with the units themselves
+    seen[chosen, np.arange(chosen.size)] = 1
+    for below in reversed(layers[: layer + 1]):
+        seen = abs(below.weight.T).astype(np.float64) @ seen  # (fan_in, n_chosen)
+    return np.ascontiguousarray(seen.T)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -8,11 +8,26 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.topology import Pattern
 
 _MOST_STEPS = 2**63 - 1  # that a file can hold
+
+
+class Start(Enum):
+    """Begin and extent of a training.
+
+    NEW: a new network, all epochs of the recipe. WARM: the same for a trained network, with new schedules. PART: one
+    epoch of a plan that goes on from call to call, as in ``partial_fit``. RESUMED: the rest of a plan, from the state
+    at the end of one of its epochs.
+    """
+
+    NEW = "new"
+    WARM = "warm"
+    PART = "part"
+    RESUMED = "resumed"
 
 
 @dataclass

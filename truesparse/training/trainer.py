@@ -7,7 +7,6 @@ untrained connections.
 
 import math
 from collections.abc import Iterator, Sequence
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -31,23 +30,9 @@ from truesparse.training.compiled import CompiledSteps
 from truesparse.training.events import Callback, asks_to_stop, notify
 from truesparse.training.recipe import Recipe, weight_counts
 from truesparse.training.sharing import STEPS_OF_TRIAL, Pace, shares_rows, useful_threads
-from truesparse.training.state import BestEpoch, EpochRecord, EpochSums, TrainingState
+from truesparse.training.state import BestEpoch, EpochRecord, EpochSums, Start, TrainingState
 from truesparse.training.temperature import calibrate
 from truesparse.training.validation import Validation
-
-
-class Start(Enum):
-    """Begin and extent of a training.
-
-    NEW: a new network, all epochs of the recipe. WARM: the same for a trained network, with new schedules. PART: one
-    epoch of a plan that goes on from call to call, as in ``partial_fit``. RESUMED: the rest of a plan, from the state
-    at the end of one of its epochs.
-    """
-
-    NEW = "new"
-    WARM = "warm"
-    PART = "part"
-    RESUMED = "resumed"
 
 
 class Trainer:
