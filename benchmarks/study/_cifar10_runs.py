@@ -75,7 +75,7 @@ LOCAL = PUBLISHED_SET | {
     "batch_transform": Compose([Crop(IMAGE, padding=4, fill="zeros"), Flip(IMAGE)]),
 }
 WHOLE_MAPS = [(16, 16, 8), (8, 8, 16), (4, 4, 32)]  # 365,568 weights in windows of 4 × 4
-STARTING_MAPS = [(16, 16, 32), (8, 8, 64), (4, 4, 64)]
+STARTING_MAPS = [(16, 16, 64), (8, 8, 64), (4, 4, 128)]
 
 
 def local_static(maps=WHOLE_MAPS, window=4):
@@ -95,7 +95,7 @@ def local_moving(drop_fraction=0.2, window=6):
     return LOCAL | {"topology_init": fields, "evolution": evolution}
 
 
-def local_decay(n_connections, maps=STARTING_MAPS, start=8, end=0.5, window=4, image_shape=IMAGE):
+def local_decay(n_connections, maps=STARTING_MAPS, start=16, end=0.75, window=4, image_shape=IMAGE):
     """Windows of more units and connections at first; of each layer, so many of the largest weights stay."""
     evolution = Evolution(
         schedule=Constant(drop_fraction=0.0, update_every="epoch"),
@@ -136,7 +136,7 @@ def protocol(image_shape, maps, **changes):
 
 def ours_in_protocol(image_shape, maps, **changes):
     """Settings of ours for that network: weights that are pruned from eight times as many, on a random topology."""
-    evolution = Evolution(schedule=Constant(drop_fraction=0.0, update_every="epoch"), density=Cubic(start=8, end=0.5))
+    evolution = Evolution(schedule=Constant(drop_fraction=0.0, update_every="epoch"), density=Cubic(start=8, end=0.75))
     settings = {name: LOCAL[name] for name in ("solver", "learning_rate", "learning_rate_init", "activation", "alpha")}
     whole = protocol(image_shape, maps)
     counts = [pattern.nnz for pattern in whole["topology_init"].patterns]
@@ -160,7 +160,7 @@ def ours_in_protocol(image_shape, maps, **changes):
 def local_in_protocol(image_shape, maps, **changes):
     """The same with windows as the first topology."""
     counts = [round(0.01 * math.prod(below) * math.prod(own)) for below, own in pairwise([image_shape, *maps])]
-    local = local_decay(counts, maps=maps, image_shape=image_shape, window=None)
+    local = local_decay(counts, maps=maps, start=8, window=None, image_shape=image_shape)
     names = ("topology_init", "evolution")
     return ours_in_protocol(image_shape, maps, density=None, **{name: local[name] for name in names}, **changes)
 
@@ -187,9 +187,9 @@ RUNS = {
     ),  # 40 % fewer weights
     "local_static": Run(local_static()),
     "local_moving": Run(local_moving()),
-    "local": Run(local_decay((98_304, 131_072, 131_072)), epochs=300),
-    "local_quick": Run(local_decay((98_304, 131_072, 131_072)), epochs=30),
-    "local_small": Run(local_decay((60_000, 79_000, 79_000)), epochs=300),
+    "local": Run(local_decay((98_304, 131_072, 126_000)), epochs=300),
+    "local_quick": Run(local_decay((98_304, 131_072, 126_000)), epochs=30),
+    "local_small": Run(local_decay((58_000, 76_000, 74_000)), epochs=200),  # 60 % of the weights of "set"
     "cht": Run(protocol(IMAGE, WIDE_MAPS)),
     "ours_as_cht": Run(ours_in_protocol(IMAGE, WIDE_MAPS)),
     "local_as_cht": Run(local_in_protocol(IMAGE, WIDE_MAPS)),
