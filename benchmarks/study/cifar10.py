@@ -1,7 +1,7 @@
 """Networks on CIFAR-10 without shared weights: SET as published, and what comes after it; accuracy after every epoch.
 
 python benchmarks/study/cifar10.py --run NAME [--epochs N] [--csv FILE] [--checkpoint FILE] [--seed 0] [--threads 1]
-                             [--images N] [--validation] [--structure FILE] [--quick]
+                             [--images N] [--validation] [--structure FILE] [--pictures FOLDER] [--quick]
 python benchmarks/study/cifar10.py --run NAME --anneal CHECKPOINT --epochs 60 [--csv FILE]
 python benchmarks/study/cifar10.py --plot FILE.csv ... --png FILE
 python benchmarks/study/cifar10.py --table FILE.csv ...
@@ -27,13 +27,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from _cifar10_runs import RUNS
+from _cifar10_runs import IMAGE, RUNS
 from _cifar10_tables import plot, print_table
 
 from truesparse import SparseMLPClassifier, load
 from truesparse.callbacks import Checkpoint
 from truesparse.data import ArraySource, datasets
 from truesparse.evolution import CosineAnnealing
+from truesparse.inspection import ConnectivityRecorder, ReceptiveFieldDisplay
 from truesparse.training.inference import forward_all
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
@@ -82,7 +83,7 @@ def load_images(name, n_images, *, by_channel, validation):
     return X, y, X_test, y_test
 
 
-def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint, structure):
+def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint, structure, pictures):
     """Train one network, or go on with it; a row per epoch."""
     X, y, X_test, y_test = data
     resumed = checkpoint is not None and Path(checkpoint).exists()
@@ -94,6 +95,8 @@ def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint,
         watching = _TestAccuracy(X_test, y_test, _printed(write, run, seed, threads), seconds)
         others = [Checkpoint(checkpoint, CHECKPOINT_EVERY)] if checkpoint else []
         others += [Structure(structure, run, seed)] if structure else []
+        film = ConnectivityRecorder(max(1, epochs // 50))
+        others += [film, Fields(pictures)] if pictures else []
         model = SparseMLPClassifier(
             **parameters,
             max_iter=epochs,
@@ -102,7 +105,9 @@ def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint,
             n_jobs=threads,
             callbacks=[watching, *others],
         )
-        return model.fit(X, y, resume_from=checkpoint if resumed else None)
+        model.fit(X, y, resume_from=checkpoint if resumed else None)
+        if pictures:
+            film.save_gif(Path(pictures) / "input_connections.gif", by="strength", image_shape=IMAGE)
 
 
 def _printed(write, run, seed, threads):
@@ -164,6 +169,32 @@ class Structure:
             for epoch, keys in self.keys.items():
                 there = sum(np.isin(last, then).sum() for last, then in zip(final, keys, strict=False))
                 writer.writerow((self.run, self.seed, epoch, f"{there / n_final:.4f}"))
+
+
+class Fields:
+    """A callback that draws what hidden units see, before and after the training."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def on_train_begin(self, network):
+        """Draw the first topology."""
+        self.draw(network, "before")
+
+    def on_train_end(self, network):
+        """Draw the last one."""
+        self.draw(network, "after")
+
+    def draw(self, network, when):
+        """Write a picture with a panel for each hidden layer."""
+        from matplotlib.figure import Figure
+
+        n_layers = len(network.layers) - 1
+        figure = Figure(figsize=(5 * n_layers, 5), layout="constrained")
+        for layer, panel in enumerate(figure.subplots(1, n_layers)):
+            ReceptiveFieldDisplay.from_estimator(network, image_shape=IMAGE, layer=layer, ax=panel)
+        figure.savefig(self.folder / f"receptive_fields_{when}.png", dpi=80)
 
 
 def anneal(path, run, parameters, data, *, epochs, threads, csv_path):
@@ -230,6 +261,7 @@ def main():
     parser.add_argument("--images", type=int, help="train on so many images only")
     parser.add_argument("--validation", action="store_true", help="judge by 5,000 of the training images")
     parser.add_argument("--structure", metavar="CSV", help="add the shares of the final connections to this file")
+    parser.add_argument("--pictures", metavar="FOLDER", help="what units see before and after, and a film")
     parser.add_argument("--quick", action="store_true", help="two epochs on 2,000 images")
     parser.add_argument("--plot", nargs="+", metavar="CSV", help="draw these results in place of training")
     parser.add_argument("--table", nargs="+", metavar="CSV", help="print the outcomes of these results")
@@ -266,6 +298,7 @@ def main():
         csv_path=arguments.csv,
         checkpoint=arguments.checkpoint,
         structure=arguments.structure,
+        pictures=arguments.pictures,
     )
 
 
