@@ -171,6 +171,11 @@ def test_hidden_sizes_from_the_maps_files_and_more_training(tmp_path):
         ({"window": (3, (3, 2, 1))}, "window[1]=(3, 2, 1) must be a positive integer, or 2 of them."),
         ({"n_connections": (10, 10, 10)}, "n_connections=(10, 10, 10) must hold 2 positive integers"),
         ({"n_connections": (10, 10), "full_output": False}, "must hold 3 positive integers, one per layer."),
+        ({"image_shape": np.array(72)}, "image_shape=array(72) must hold"),
+        ({"window": np.array(3)}, "window=array(3) must be"),
+        ({"n_connections": 300}, "n_connections=300 must hold 2 positive integers, one per hidden layer."),
+        ({"n_connections": {10, 20}}, "must hold 2 positive integers, one per hidden layer."),
+        ({"border": np.array(["cut", "wrap"])}, "border=array(['cut', 'wrap'], dtype='<U4') must be one of"),
         ({"channels": 0}, "channels=0 must be a number in (0, 1]."),
         ({"rewired": 1.5}, "rewired=1.5 must be a number in [0, 1]."),
         ({"border": "valid"}, "border='valid' must be one of"),
@@ -180,6 +185,23 @@ def test_hidden_sizes_from_the_maps_files_and_more_training(tmp_path):
 def test_bad_parameters(change, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         LocalFields(**{"image_shape": (6, 6, 2), "maps": MAPS, "window": 3} | change)
+
+
+def test_numbers_are_those_of_python():
+    """NumPy's would bring their range along: float16 has no number above 65,504."""
+    fields = LocalFields(
+        np.array((80, 80, 1)),
+        np.array([[80, 80, 4]]),
+        np.int8(5),
+        np.array([70_000]),
+        np.float16(1),
+        "cut",
+        np.float16(0.5),
+    )
+    assert fields == LocalFields((80, 80, 1), [(80, 80, 4)], 5, (70_000,), border="cut", rewired=0.5)
+    numbers = [*fields.image_shape, *fields.maps[0], *fields.window[0], *fields.n_connections]
+    assert {type(number) for number in numbers} == {int}
+    assert patterns_of(fields)[0].nnz == 70_000
 
 
 @pytest.mark.parametrize(

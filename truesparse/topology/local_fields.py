@@ -87,15 +87,16 @@ class LocalFields:
 
     def __post_init__(self):
         image_shape = _checked_map("image_shape", self.image_shape, None)
-        if not isinstance(self.maps, Sequence | np.ndarray) or len(self.maps) == 0:
+        of_layers = _as_tuple(self.maps)
+        if not of_layers:
             raise ValueError(f"maps={self.maps!r} must be a sequence with one map per hidden layer.")
-        maps = tuple(_checked_map(f"maps[{layer}]", of_layer, image_shape) for layer, of_layer in enumerate(self.maps))
+        maps = tuple(_checked_map(f"maps[{layer}]", of_layer, image_shape) for layer, of_layer in enumerate(of_layers))
         check_number("channels", self.channels, 0, 1, without=0)
         check_number("rewired", self.rewired, 0, 1)
         check_flag("full_output", self.full_output)
-        if self.border not in _BORDERS:
+        if not isinstance(self.border, str) or self.border not in _BORDERS:
             raise ValueError(f"border={self.border!r} must be one of {_BORDERS}.")
-        numbers = None if self.n_connections is None else tuple(self.n_connections)
+        numbers = None if self.n_connections is None else _as_tuple(self.n_connections)
         expected = len(maps) + (not self.full_output)
         if numbers is not None and not (len(numbers) == expected and all(map(is_count, numbers))):
             layers = "hidden layer" if self.full_output else "layer"
@@ -103,8 +104,9 @@ class LocalFields:
                 f"n_connections={self.n_connections!r} must hold {expected} positive integers, one per {layers}."
             )
         for name, value in (
-            ("image_shape", image_shape), ("maps", maps), ("n_connections", numbers),
-            ("window", _checked_windows(self.window, maps)),
+            ("image_shape", image_shape), ("maps", maps), ("window", _checked_windows(self.window, maps)),
+            ("n_connections", None if numbers is None else tuple(map(int, numbers))),
+            ("channels", float(self.channels)), ("rewired", float(self.rewired)),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
@@ -298,8 +300,14 @@ def _units_beyond(room):
     return room.size - np.cumsum(np.bincount(room))[:-1]
 
 
+def _as_tuple(value):
+    """Return the elements of a sequence or an array; none of anything else."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+
+
 def _checked_map(name, value, like):
-    sizes = tuple(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else ()
+    sizes = _as_tuple(value)
     expected = "two or more" if like is None else len(like)
     fits = len(sizes) >= 2 if like is None else len(sizes) == len(like)
     if not fits or not all(map(is_count, sizes)):
@@ -312,14 +320,13 @@ def _checked_windows(window, maps):
     if window is None:
         return None
     n_axes = len(maps[0]) - 1
-    of_layers = [window] * len(maps) if is_count(window) else window
-    if not isinstance(of_layers, Sequence | np.ndarray) or len(of_layers) != len(maps):
+    of_layers = (window,) * len(maps) if is_count(window) else _as_tuple(window)
+    if len(of_layers) != len(maps):
         raise ValueError(f"window={window!r} must be a positive integer, or one or a tuple per hidden layer.")
     widths = []
     for layer, of_layer in enumerate(of_layers):
-        of_axes = (of_layer,) * n_axes if is_count(of_layer) else of_layer
-        right = isinstance(of_axes, Sequence | np.ndarray) and len(of_axes) == n_axes and all(map(is_count, of_axes))
-        if not right:
+        of_axes = (of_layer,) * n_axes if is_count(of_layer) else _as_tuple(of_layer)
+        if len(of_axes) != n_axes or not all(map(is_count, of_axes)):
             raise ValueError(f"window[{layer}]={of_layer!r} must be a positive integer, or {n_axes} of them.")
-        widths.append(tuple(int(width) for width in of_axes))
+        widths.append(tuple(map(int, of_axes)))
     return tuple(widths)
