@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from helpers import assert_same_run
 
 import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPEnsembleClassifier, SparseMLPRegressor
-from truesparse.evolution import OMP, Cosine, Gradient, PathWeightGrow, Random
+from truesparse.evolution import OMP, Constant, Cosine, Cubic, Gradient, PathWeightGrow, Random
 from truesparse.evolution.first import first_patterns
 from truesparse.runtime.random_streams import RandomStreams
 from truesparse.topology import LocalFields
@@ -141,6 +142,25 @@ def test_connections_move_near_home(grow):
             assert found <= set(window_of(unit, own, below, (5, 5), "inside"))
             moved += len(found - set(window_of(unit, own, below, (3, 3), "inside")))
     assert moved > 0
+
+
+def test_a_sparse_output_layer_grows_anywhere_without_memory_of_all_pairs():
+    fields = LocalFields((4, 4, 1), [(4, 4, 128)], 3, n_connections=(9000, 4000), full_output=False)
+    evolution = Evolution(
+        grow=Random(), within=fields, schedule=Constant(drop_fraction=0.5, update_every=2), density=Cubic(1.5)
+    )
+    images, targets = rng.standard_normal((20, 16), dtype=np.float32), np.zeros((20, 1000), dtype=np.float32)
+    model = SparseMLPRegressor(None, topology_init=fields, evolution=evolution, max_iter=5, random_state=0)
+    model.fit(images, targets)  # compiles
+    tracemalloc.start()
+    try:
+        model.fit(images, targets)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert model.history_["edges_replaced"][-1][1] > 0
+    assert model.coefs_[1].nnz == 4000
+    assert peak < 4 * 2048 * 1000  # bytes of an index for each pair
 
 
 def test_hidden_sizes_from_the_maps_files_and_more_training(tmp_path):

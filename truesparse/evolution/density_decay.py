@@ -131,7 +131,8 @@ class WeightCounts:
         """Return the numbers for layers (fan_out, fan_in) that end with `final` weights."""
         most = [fan_out * fan_in for fan_out, fan_in in shapes]
         if within is not None:
-            most = [min(n, within.allowed(layer, shapes[layer]).nnz) for layer, n in enumerate(most)]
+            patterns = [within.allowed(layer, shape) for layer, shape in enumerate(shapes)]
+            most = [n if pattern is None else min(n, pattern.nnz) for n, pattern in zip(most, patterns, strict=True)]
         start = float(decay.start)
         first = [max(n, min(limit, math.floor(start * n + 0.5))) for n, limit in zip(final, most, strict=True)]
         return cls(decay, first, list(final))

@@ -228,6 +228,10 @@ def _allowed(within, layer, shape):
     if within is None:
         return None
     pattern = within.allowed(layer, shape)
+    if pattern is None:
+        return None
     if not isinstance(pattern, Pattern) or pattern.shape != shape:
-        raise ValueError(f"{within!r} must return a Pattern of shape {shape} for layer {layer}, got {pattern!r:.200}.")
+        raise ValueError(
+            f"{within!r} must return None or a Pattern of shape {shape} for layer {layer}, got {pattern!r:.200}."
+        )
     return pattern

@@ -136,8 +136,8 @@ class Grow(ReadsSignals, Protocol):
 class Within(Protocol):
     """A restriction on which pairs of a layer may be grown."""
 
-    def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
-        """Return the pairs that may be connected in the layer (fan_out, fan_in) with this index."""
+    def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern | None:
+        """Return the pairs that may be connected in the layer (fan_out, fan_in) with this index; None for all."""
 
 
 class Schedule(Protocol):

@@ -153,8 +153,8 @@ class LocalFields:
         """Return the pattern of each layer."""
         return [self._pattern(empty.layer, empty.pattern.shape, empty.n_grow, rng) for empty in vacancies]
 
-    def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern:
-        """Return the pairs in a layer's windows, to which ``Evolution.within`` restricts growth; all of the output's.
+    def allowed(self, layer: int, shape: tuple[int, int]) -> Pattern | None:
+        """Return the pairs in a layer's windows, to which ``Evolution.within`` restricts growth; None for the output.
 
         Raise a ValueError if the maps do not fit, there is no `window`, or units read only a share of the channels.
         """
@@ -162,7 +162,7 @@ class LocalFields:
             raise ValueError(f"within={self!r} does not fit a layer {layer} of shape (fan_out, fan_in) {shape}.")
         if self.window is None or self.channels < 1:
             raise ValueError(f"within={self!r} needs a window, and channels=1.")
-        return Pattern.full(shape) if layer == len(self.maps) else self._windows(layer, self.window[layer])
+        return None if layer == len(self.maps) else self._windows(layer, self.window[layer])
 
     def wider(self, by: int) -> "LocalFields":
         """Return the fields with windows that reach `by` places further on each side, for ``Evolution.within``."""
