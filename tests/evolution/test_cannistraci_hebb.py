@@ -61,6 +61,7 @@ def test_short_names():
     [
         (lambda: CHT("ch4"), r"score='ch4' must be one of \['ch3_l3'"),
         (lambda: CHT(["ch3_l3"]), "must be one of"),
+        (lambda: CHT(np.array(["ch3_l3"])), "must be one of"),
         (lambda: CHT(soft=1), "soft=1"),
         (lambda: CHT(regrow="no"), "regrow='no'"),
         (lambda: SoftMagnitude(1.0), r"strictness=1.0 must be a number in \[0, 1\)"),

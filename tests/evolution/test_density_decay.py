@@ -107,6 +107,7 @@ def test_the_final_number_is_reached_before_the_last_step(decay, total):
         (lambda: Cubic(2, begin=0.8), r"begin=0.8 must not be after end=0.75"),
         (lambda: Cubic(2, begin=9, end=8), "begin=9 must not be after end=8"),
         (lambda: Sigmoid(2, steepness=0), "steepness=0"),
+        (lambda: Sigmoid(2, steepness=1e-17), r"steepness=1e-17 must be a number in \[0.001, 500\]"),
         (lambda: Evolution(density=0.5), "density=0.5 must have a number 'start'"),
         (lambda: Evolution(density=Cubic), "must have a number 'start'"),
         (lambda: Evolution(density=Cubic(2), unit_pruning=ImportancePruning()), "cannot be combined"),

@@ -39,8 +39,8 @@ def test_bad_steps_are_named(bad):
     ("kind", "bad", "allowed"),
     [
         (Linear, {"end": -0.1}, "a number in [0,"),
-        (WarmUp, {"share": 0}, "a number in (0, 1]"),
-        (WarmUp, {"share": 1}, "a number in [0, 1)"),
+        (WarmUp, {"share": 0}, "a number in (0, 1)."),
+        (WarmUp, {"share": 1}, "a number in (0, 1)."),
         (WarmUp, {"then": Cosine}, "a learning-rate schedule"),
         (WarmUp, {"then": None}, "a learning-rate schedule"),
     ],

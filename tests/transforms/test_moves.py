@@ -180,6 +180,7 @@ def test_what_one_move_leaves_outside_the_next_one_brings_back(rng):
         (lambda: Flip("aaa"), "image_shape"),
         (lambda: Crop((8, 8, 1), padding=-1), "padding"),
         (lambda: Crop((8, 8, 1), padding=1.5), "padding"),
+        (lambda: Crop((8, 8, 1), padding=2**64), rf"padding={2**64} must be an integer in \[0, {2**31 - 1}\]"),
         (lambda: Crop((8, 8, 1), fill="mirror"), r"fill='mirror' must be one of \['edge', 'reflect', 'zeros'\]"),
         (lambda: Shift((8, 8, 1), fill=0), "fill"),
         (lambda: Flip((8, 8, 1), probability=1.5), "probability"),

@@ -48,11 +48,11 @@ class CHT:
 
     Parameters
     ----------
-    score : {"ch3_l3", "ch2_l3", "ch2_l3n"}
+    score : {"ch3_l3", "ch2_l3", "ch2_l3n"}, default="ch3_l3"
         How paths count, see `truesparse.evolution.cannistraci_hebb`.
-    soft : bool
+    soft : bool, default=False
         Draw pairs in proportion to their scores (CHTs). If not, take the highest scores, ties at random.
-    regrow : bool
+    regrow : bool, default=True
         Whether a pair that was dropped in the same update may be picked; it then keeps its weight. If not, random pairs
         take the places of such picks.
 
@@ -69,7 +69,7 @@ class CHT:
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
-        if self.score not in list(_KINDS):
+        if not isinstance(self.score, str) or self.score not in _KINDS:
             raise ValueError(f"score={self.score!r} must be one of {list(_KINDS)}.")
         check_flag("soft", self.soft)
         check_flag("regrow", self.regrow)

@@ -47,7 +47,7 @@ class Cubic:
     start : float
         Number of weights at first, as a multiple of the final number; more than 1. A layer has at most all pairs, or
         all that ``Evolution.within`` allows.
-    begin, end : int or float
+    begin, end : int or float, default=0.0, 0.75
         When the number starts to fall, and when it is the final one. An int counts steps, a float is a share of the
         plan. The final number is reached before the last step at the latest.
 
@@ -91,14 +91,14 @@ class Cubic:
 class Sigmoid(Cubic):
     """Numbers of weights that fall along a sigmoid, fastest in the middle; parameters as for `Cubic`.
 
-    `steepness` is k. The curve of the paper, which ends near 0 and 1, is stretched to end there.
+    `steepness` is k, in [0.001, 500]. The curve of the paper, which ends near 0 and 1, is stretched to end there.
     """
 
     steepness: float = 6.0
 
     def __post_init__(self):
         super().__post_init__()
-        check_number("steepness", self.steepness, 0, 500, without=0)
+        check_number("steepness", self.steepness, 0.001, 500)  # below, the differences of the formula lose all digits
 
     def remaining(self, progress: float) -> float:
         """Return the share of the surplus."""

@@ -173,9 +173,9 @@ class SoftMagnitude:
 
     Parameters
     ----------
-    strictness, final : float, in [0, 1)
+    strictness, final : float in [0, 1), default=0.5, 0.9
         δ at the first and at the last step of the plan, linear between them.
-    relative : bool
+    relative : bool, default=False
         S is |w| as a share of all |w| of its row plus its share of those of its column, so that weights of weakly
         connected units stay.
     """

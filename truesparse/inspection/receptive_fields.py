@@ -25,6 +25,12 @@ def receptive_fields(model: Any, layer: int, units: ArrayLike) -> NDArray:
     layer : int
         Index of the units' layer, 0 for the first hidden one; a negative index counts from the end.
     units : (n_units,) of int
+        Indices of units in the layer; negative ones count from the end.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or `units` are no indices of its units, or not of one dimension.
 
     Examples
     --------
@@ -46,9 +52,11 @@ def receptive_fields(model: Any, layer: int, units: ArrayLike) -> NDArray:
     layer = range(len(layers))[layer]
     n_units = layers[layer].shape[0]
     try:
-        chosen = np.arange(n_units)[np.asarray(units)]
-    except IndexError as error:
+        chosen = np.atleast_1d(np.arange(n_units)[np.asarray(units)])
+    except (IndexError, ValueError) as error:  # the latter of rows of different lengths
         raise ValueError(f"units={units!r} must be indices of the layer's {n_units} units: {error}.") from error
+    if chosen.ndim > 1:
+        raise ValueError(f"units={units!r} must be (n_units,) indices of the layer's {n_units} units.")
     seen = np.zeros((n_units, chosen.size))  # begins with the units themselves
     seen[chosen, np.arange(chosen.size)] = 1
     for below in reversed(layers[: layer + 1]):

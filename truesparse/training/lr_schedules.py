@@ -60,6 +60,11 @@ class Cosine:
 class Linear:
     """Falls from 1 to `end` along a line, 1 − (1 − end) · step / total_steps.
 
+    Parameters
+    ----------
+    end : float, default=0.0
+        The last factor, not below 0.
+
     Examples
     --------
     >>> from truesparse.training.lr_schedules import Linear
@@ -87,7 +92,9 @@ class WarmUp:
     Parameters
     ----------
     then : LearningRate or str, default="cosine"
-    share : float in (0, 1)
+        The schedule of the steps after the rise, as if they were a whole plan.
+    share : float in (0, 1), default=0.05
+        Length of the rise as a share of the plan, at least one step.
 
     Examples
     --------
@@ -101,8 +108,8 @@ class WarmUp:
     share: float = 0.05
 
     def __post_init__(self):
-        check_number("share", self.share, 0, 1, without=0)
-        check_number("share", self.share, 0, 1, without=1)
+        if not is_number(self.share, 0, 1) or self.share in (0, 1):
+            raise ValueError(f"share={self.share!r} must be a number in (0, 1).")
         object.__setattr__(self, "then", resolve("learning_rate", self.then))
         if isinstance(self.then, type) or not callable(getattr(self.then, "factor", None)):
             raise ValueError(f"then={self.then!r} must be a learning-rate schedule, which has a method 'factor'.")

@@ -22,6 +22,7 @@ from truesparse.runtime.checks import check_number, is_count
 from truesparse.runtime.plugins import plugin
 from truesparse.transforms.batches import checked_shape, height_and_width, writable_images
 
+_MOST_PADDING = 2**31 - 1  # whose sums are exact in float64
 _FILLS = {"edge": kernels.EDGE, "zeros": kernels.ZEROS, "reflect": kernels.REFLECT}
 
 
@@ -76,8 +77,8 @@ class Crop(Move):
 
     def __post_init__(self):
         self._check()
-        if not is_count(self.padding, 0):
-            raise ValueError(f"padding={self.padding!r} must be an integer, not below 0.")
+        if not is_count(self.padding, 0) or self.padding > _MOST_PADDING:
+            raise ValueError(f"padding={self.padding!r} must be an integer in [0, {_MOST_PADDING}].")
 
     def draw(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw whole numbers of pixels up to `padding`, along the width alone for series."""
