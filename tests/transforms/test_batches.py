@@ -194,6 +194,14 @@ def test_mixed_classes_have_two_weights_and_mixing_again_four(rng):
     assert_array_equal(again[1:].parts[3].values, y[partner][partner][1:])
 
 
+@pytest.mark.parametrize("share", [0.5, [0.5], [0.5] * 4, [0.5, 2, 0.5], [0.5, -0.1, 0.5], [0.5, np.nan, 0.5]])
+@pytest.mark.parametrize("target", [np.arange(3), np.ones((3, 1)), Weighted(np.arange(3), np.ones(3))])
+def test_shares_that_are_none_are_refused(target, share):
+    for first in (target, mix_targets(target, target, np.ones(3))):
+        with pytest.raises(ValueError, match=r"share of mix_targets must be numbers in \[0, 1\] of shape \(3,\), got"):
+            mix_targets(first, first, share)
+
+
 def test_weights_of_numbers_are_averaged(rng):
     y, weights, share = rng.standard_normal((3, 2)), np.array([1.0, 2, 6]), np.array([0.25, 1, 0.5])
     partner = np.array([2, 0, 1])

@@ -57,10 +57,22 @@ BatchTarget = Target | MixedTargets
 
 
 def mix_targets(first: BatchTarget, second: BatchTarget, share: FloatArray) -> BatchTarget:
-    """Return the targets of samples that are mixed of two, of which the first one has some share (n,) of each sample.
+    """Return the targets of samples that are mixed of two.
 
     Numbers and labels are averaged, and so are weights. Classes become `MixedTargets`: the loss is that of the first
     class times its share, plus that of the second one times the rest.
+
+    Parameters
+    ----------
+    first, second : (n,) classes, (n, n_outputs) numbers or labels, `Weighted` or `MixedTargets`
+        Targets of the same kind, as a transform is given them.
+    share : (n,) floats in [0, 1]
+        The share of the first one in each sample.
+
+    Raises
+    ------
+    ValueError
+        If `share` has another shape, or numbers outside of [0, 1].
 
     Examples
     --------
@@ -74,6 +86,9 @@ def mix_targets(first: BatchTarget, second: BatchTarget, share: FloatArray) -> B
     [([0, 2], [0.5, 0.75]), ([2, 0], [0.5, 0.25])]
     """
     share = np.asarray(share, dtype=np.float64)
+    n = len(values_and_weights(first.parts[0] if isinstance(first, MixedTargets) else first)[0])
+    if share.shape != (n,) or not ((share >= 0) & (share <= 1)).all():
+        raise ValueError(f"share of mix_targets must be numbers in [0, 1] of shape ({n},), got {share!r:.200}.")
     parts = (*_scaled(first, share), *_scaled(second, 1 - share))
     if isinstance(first, MixedTargets) or isinstance(second, MixedTargets) or parts[0].values.dtype.kind != "f":
         return MixedTargets(parts)
