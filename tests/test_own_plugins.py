@@ -17,7 +17,7 @@ import truesparse
 from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, plugin, recommended_settings
 from truesparse.callbacks import Checkpoint
 from truesparse.estimators.persistence import ModelFormatError
-from truesparse.evolution import PRESETS, Constant, Linear, Magnitude, Random, method, preset
+from truesparse.evolution import PRESETS, Constant, Cubic, Linear, Magnitude, Random, method, preset
 from truesparse.evolution.presets import SUITED
 from truesparse.network.activations import AllReLU, PiecewiseLinear
 from truesparse.network.initial_weights import Glorot
@@ -177,6 +177,29 @@ def test_elsewhere_what_predictions_need_is_asked_for(name, place):
     elsewhere()
     with pytest.raises(ModelFormatError, match=rf"{name}.*(own_activation|Own).*not registered"):
         load(content)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"hidden_layer_sizes": None}, {"hidden_layer_sizes": (20,), "evolution": Evolution(density=Cubic(2))}],
+)
+def test_an_unregistered_topology_is_asked_for_where_training_needs_its_numbers(parameters):
+    @dataclass(frozen=True)
+    class Unregistered:
+        hidden_layer_sizes: ClassVar = [20]
+        needs: ClassVar = ()
+
+        def __call__(self, vacancies, *, rng):
+            return Random()(vacancies, rng=rng)
+
+    model = SparseMLPClassifier(**parameters, topology_init=Unregistered(), max_iter=2, random_state=0).fit(X, y)
+    with pytest.warns(UserWarning, match=r"could only name topology_init \(.*Unregistered\)"):
+        loaded = load(saved(model))
+    assert_array_equal(loaded.predict(X), model.predict(X))
+    with pytest.raises(ValueError, match=r"topology_init=<missing: .*set_params\(topology_init=…\)"):
+        loaded.partial_fit(X, y)
+    loaded.set_params(topology_init=Unregistered())
+    assert_same_run(loaded.partial_fit(X, y), model.partial_fit(X, y))
 
 
 def test_an_unregistered_rule_is_named_and_can_be_given_back():

@@ -190,8 +190,10 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _check_objects(self, goes_on):
         """Refuse classes in place of instances, and callbacks without methods, which the constraints let pass."""
+        decays = getattr(self.evolution, "density", None) is not None
+        needs_topology = not goes_on or self.hidden_layer_sizes is None or decays  # for numbers of units or weights
         for name, value in self.get_params(deep=False).items():
-            if not (goes_on and name == "topology_init"):
+            if name != "topology_init" or needs_topology:
                 refuse_missing(name, value)
         for name in ("weight_init", "learning_rate", "solver", "topology_init", "activation", "batch_transform"):
             if isinstance(getattr(self, name), type):

@@ -102,7 +102,5 @@ def weight_counts(recipe: Recipe, shapes: list[tuple[int, int]]) -> WeightCounts
     evolution = recipe.evolution
     if evolution is None or evolution.density is None:
         return None
-    if not callable(recipe.topology):  # it was loaded from a file that could only name it
-        raise ValueError(f"evolution.density needs topology_init={recipe.topology!r}, which is not there.")
     final = final_counts(recipe.topology, shapes, recipe.epsilon, recipe.density)
     return WeightCounts.of(evolution.density, evolution.within, shapes, final)
