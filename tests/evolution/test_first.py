@@ -604,7 +604,7 @@ def test_a_window_that_does_not_fit_the_network(within, rng):
         def allowed(self, layer, shape):
             return returned
 
-    for returned in (Pattern.full((3, 3)), None, np.ones((30, 20))):  # noqa: B007
+    for returned in (Pattern.full((3, 3)), "all", np.ones((30, 20))):  # noqa: B007
         with pytest.raises(ValueError, match=r"must return a Pattern of shape \(30, 20\) for layer 0"):
             evolve(network.layers, Evolution(grow=Random(), within=Wrong()), 0.5, rng, {})
     with pytest.raises(ValueError, match="within has 1 patterns, but the network has a layer 1 too"):

@@ -235,6 +235,9 @@ def test_numbers_are_those_of_python():
         ({"n_connections": (80, 100)}, {"density": 0.1}, "n_connections=(80, 100) and density=0.1 both say"),
         ({"full_output": False}, {}, "full_output=False needs n_connections, epsilon or density"),
         ({}, {"density": 0.001}, "density=0.001 leaves no connections beside the 72 of the full output layer"),
+        ({}, {"evolution": Evolution(density=Cubic(4))}, "evolution.density begins with [7776, 3888, 72] weights of "
+         "the layers: layer 0, maps (6, 6, 2) to (6, 6, 3), does not hold 7776 connections with window=(3, 3); window=6"
+         " does."),
         ({"full_output": False, "n_connections": (9, 9, 99)}, {}, "the output layer has 72 pairs only."),
     ],
 )  # fmt: skip

@@ -71,7 +71,7 @@ class SparseMLPClassifier(ClassifierMixin, BaseSparseMLP):
         Samples per step, at most all.
     learning_rate : {"constant", "step", "linear", "cosine", "warm_up"} or object, default="cosine"
         How the learning rate changes over ``max_iter`` epochs: not at all; divided by 10 at one half and at three
-        quarters; along a line or half a cosine to 0; or so after a rise. See `truesparse.training.lr_schedules`.
+        quarters; to 0 along a line or half a cosine; a cosine after a rise. See `truesparse.training.lr_schedules`.
     learning_rate_init : float, default=0.006
         The learning rate at the start.
     batch_transform : callable, default=None

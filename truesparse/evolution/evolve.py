@@ -232,6 +232,6 @@ def _allowed(within, layer, shape):
         return None
     if not isinstance(pattern, Pattern) or pattern.shape != shape:
         raise ValueError(
-            f"{within!r} must return None or a Pattern of shape {shape} for layer {layer}, got {pattern!r:.200}."
+            f"{within!r} must return a Pattern of shape {shape} for layer {layer}, or None; got {pattern!r:.200}."
         )
     return pattern

@@ -184,13 +184,12 @@ def first_patterns(
         raise ValueError(f"topology_init={rule!r} needs the signals {unknown}; a first topology has {sorted(signals)}.")
     sizes = final_counts(rule, shapes, epsilon, density) if counts is None else counts
     empty = [Vacancy.empty(layer, *size) for layer, size in enumerate(zip(shapes, sizes, strict=True))]
-    if rule.needs:
-        asked = {name: signals[name] for name in rule.needs}
-        picks = one_per_layer(rule, rule(empty, rng=streams("topology", 0), **asked), len(empty))
-    else:
-        without_signals: Callable[..., Any] = rule
-        results = [without_signals([vacancy], rng=streams("topology", vacancy.layer)) for vacancy in empty]
-        picks = [one_per_layer(rule, result, 1)[0] for result in results]
+    try:
+        picks = _picked(rule, empty, streams, signals)
+    except ValueError as error:
+        if counts is None:
+            raise
+        raise ValueError(f"evolution.density begins with {list(counts)} weights of the layers: {error}") from error
     patterns = [
         _completed(rule, vacancy, picked, streams("topology rest", vacancy.layer))
         for vacancy, picked in zip(empty, picks, strict=True)
@@ -231,6 +230,15 @@ def first_weights(
             f"shape {weights.shape} and dtype {weights.dtype}."
         )
     return weights
+
+
+def _picked(rule, empty, streams, signals):
+    """Return what a rule picks for each of the empty layers: edges or a pattern."""
+    if rule.needs:
+        asked = {name: signals[name] for name in rule.needs}
+        return one_per_layer(rule, rule(empty, rng=streams("topology", 0), **asked), len(empty))
+    results = [rule([vacancy], rng=streams("topology", vacancy.layer)) for vacancy in empty]
+    return [one_per_layer(rule, result, 1)[0] for result in results]
 
 
 def _completed(rule, vacancy, picked, rng):
