@@ -18,7 +18,7 @@ from truesparse.inspection.degrees import DegreeDisplay, LayerDegrees, layer_deg
 from truesparse.inspection.input_connections import ConnectivityDisplay, ConnectivityRecorder
 from truesparse.inspection.layer_spy import LayerSpyDisplay
 from truesparse.inspection.learning_curve import LearningCurveDisplay
-from truesparse.inspection.receptive_fields import ReceptiveFieldDisplay, receptive_fields
+from truesparse.inspection.receptive_field import ReceptiveFieldDisplay, receptive_fields
 from truesparse.inspection.recorder import TopologyRecorder, TopologyUpdate
 from truesparse.inspection.tables import LayerFlops, LayerSummary, layer_flops, layer_summaries, network_of, total
 from truesparse.inspection.topology_change import TopologyChangeDisplay
