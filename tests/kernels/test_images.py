@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from truesparse.kernels import reference
+from truesparse.kernels import reference_images as reference
 from truesparse.kernels.images import EDGE, REFLECT, ZEROS, fill_boxes, move_pixels, paste_boxes, resample
 from truesparse.kernels.jit import threads
 

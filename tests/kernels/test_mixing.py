@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from truesparse.kernels import reference
+from truesparse.kernels import reference_images as reference
 from truesparse.kernels.jit import threads
 from truesparse.kernels.mixing import mask_features, mix_rows
 
