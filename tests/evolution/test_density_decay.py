@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -242,3 +243,19 @@ def test_parameters_and_moments_follow_into_shorter_vectors(network, rng):
     again = network.params
     network.rewire(evolve(network.layers, Evolution(grow=Random()), 0.3, rng, {}))
     assert network.params is again  # in place where no number changes
+
+
+def test_a_restriction_is_checked_at_the_start_and_not_asked_where_nothing_grows(network, rng):
+    class Asked:
+        layers: ClassVar[list] = []
+
+        def allowed(self, layer, shape):
+            self.layers.append(layer)
+            return Pattern.full((shape[0], shape[1] + (layer == 1)))
+
+    shapes = [layer.shape for layer in network.layers]
+    with pytest.raises(ValueError, match=r"must return a Pattern of shape \(25, 30\) for layer 1"):
+        WeightCounts.of(Cubic(start=2), Asked(), shapes, [100, 61, 100])
+    Asked.layers.clear()
+    evolve(network.layers, Evolution(within=Asked()), 0.0, rng, {}, [90, 50, 100])
+    assert not Asked.layers

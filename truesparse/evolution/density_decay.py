@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
-from truesparse.evolution.rules import DensityDecay, Within
+from truesparse.evolution.rules import DensityDecay, Within, pairs_allowed
 from truesparse.evolution.schedule import check_steps, in_steps, is_on_grid
 from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import check_number, is_number
@@ -130,9 +130,8 @@ class WeightCounts:
     ) -> "WeightCounts":
         """Return the numbers for layers (fan_out, fan_in) that end with `final` weights."""
         most = [fan_out * fan_in for fan_out, fan_in in shapes]
-        if within is not None:
-            patterns = [within.allowed(layer, shape) for layer, shape in enumerate(shapes)]
-            most = [n if pattern is None else min(n, pattern.nnz) for n, pattern in zip(most, patterns, strict=True)]
+        patterns = [pairs_allowed(within, layer, shape) for layer, shape in enumerate(shapes)]
+        most = [n if pattern is None else min(n, pattern.nnz) for n, pattern in zip(most, patterns, strict=True)]
         start = float(decay.start)
         first = [max(n, min(limit, math.floor(start * n + 0.5))) for n, limit in zip(final, most, strict=True)]
         return cls(decay, first, list(final))

@@ -31,14 +31,14 @@ from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, 
 from truesparse.evolution.density_decay import WeightCounts, check_decay
 from truesparse.evolution.grow import Cosine
 from truesparse.evolution.prune import Magnitude
-from truesparse.evolution.rules import DensityDecay, Grow, Prune, Schedule, Vacancy, Within
+from truesparse.evolution.rules import DensityDecay, Grow, Prune, Schedule, Vacancy, Within, pairs_allowed
 from truesparse.evolution.schedule import CosineAnnealing
 from truesparse.evolution.unit_removal import ImportancePruning
 from truesparse.network.initial_weights import Initializer, draw
 from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import LARGEST, is_number
 from truesparse.runtime.plugins import plugin, resolve
-from truesparse.topology import Pattern, Rewiring
+from truesparse.topology import Rewiring
 from truesparse.topology.pattern import not_among
 
 _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(drop_fraction=0.2)"}
@@ -161,7 +161,8 @@ def evolve(
     sizes = [layer.nnz for layer in layers]
     left = sizes if counts is None else counts
     n_grow = {i: int(drop_fraction * n) for i, n in enumerate(left) if layers[i].can_change or n < sizes[i]}
-    allowed = {i: _allowed(evolution.within, i, layers[i].shape) for i in n_grow}
+    within = evolution.within if drop_fraction else None  # to make its pairs takes long, and nothing grows
+    allowed = {i: pairs_allowed(within, i, layers[i].shape) for i in n_grow}
     for i, pairs in allowed.items():
         if pairs is not None:  # no more can be replaced than can be grown
             n_grow[i] = min(n_grow[i], not_among(pairs.keys, layers[i].pattern.keys).size)
@@ -221,17 +222,3 @@ def filled(vacancy: Vacancy, keys: IndexArray, rng: np.random.Generator) -> Inde
         keys = keys[np.isin(keys, vacancy.candidates)]
     n_missing = vacancy.n_grow - keys.size
     return np.concatenate([keys, vacancy.sample(n_missing, rng, besides=keys)]) if n_missing else keys
-
-
-def _allowed(within, layer, shape):
-    """Return the pairs of a layer that may be connected; None if all may."""
-    if within is None:
-        return None
-    pattern = within.allowed(layer, shape)
-    if pattern is None:
-        return None
-    if not isinstance(pattern, Pattern) or pattern.shape != shape:
-        raise ValueError(
-            f"{within!r} must return a Pattern of shape {shape} for layer {layer}, or None; got {pattern!r:.200}."
-        )
-    return pattern

@@ -140,6 +140,16 @@ class Within(Protocol):
         """Return the pairs that may be connected in the layer (fan_out, fan_in) with this index; None for all."""
 
 
+def pairs_allowed(within: Within | None, layer: int, shape: tuple[int, int]) -> Pattern | None:
+    """Return the pairs of a layer that may be connected, None if all may; ValueError if `within` returns others."""
+    pattern = None if within is None else within.allowed(layer, shape)
+    if pattern is not None and (not isinstance(pattern, Pattern) or pattern.shape != shape):
+        raise ValueError(
+            f"{within!r} must return a Pattern of shape {shape} for layer {layer}, or None; got {pattern!r:.200}."
+        )
+    return pattern
+
+
 class Schedule(Protocol):
     """A function of the step that says when the topology changes and by how much.
 
