@@ -1,13 +1,16 @@
 """Base class of the displays, and what their pictures share."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from truesparse.inspection.tables import network_of
+from truesparse.runtime.checks import is_count
 
 # Told apart by the colour-blind as well: Okabe, Ito. Color Universal Design, 2008.
 BLUE, VERMILION = "#0072B2", "#D55E00"
@@ -51,6 +54,24 @@ class Display:
 def layer_names(n_layers: int) -> list[str]:
     """Return the names of layers: "hidden 1", "hidden 2", …, "output"."""
     return [f"hidden {number}" for number in range(1, n_layers)] + ["output"]
+
+
+def layer_index(layer: int, n_layers: int) -> int:
+    """Return a layer's index from 0; ValueError for what is none, of which negative ones count from the end."""
+    if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
+        raise ValueError(f"layer={layer!r} must be an integer in [{-n_layers}, {n_layers}).")
+    return range(n_layers)[layer]
+
+
+def checked_image_shape(image_shape: Any, n_features: int) -> tuple[int, ...]:
+    """Return the shape of an image with so many features, as a tuple; ValueError for others."""
+    shape = tuple(image_shape) if np.iterable(image_shape) else ()
+    if len(shape) not in (2, 3) or not all(map(is_count, shape)) or math.prod(shape) != n_features:
+        raise ValueError(
+            f"image_shape={image_shape!r} must be (height, width) or (height, width, channels), whose product is the "
+            f"number of features, {n_features}."
+        )
+    return shape
 
 
 def layer_colors(n_layers: int) -> NDArray:

@@ -1,6 +1,5 @@
 """Connections of the input features: a picture, and a film of their changes during a training."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +12,17 @@ from sklearn.exceptions import NotFittedError
 
 from truesparse.evolution import input_strength
 from truesparse.inspection.degrees import layer_degrees
-from truesparse.inspection.display import BLUE, Display, colorbar_beside, needs_matplotlib, whole_numbers
+from truesparse.inspection.display import (
+    BLUE,
+    Display,
+    checked_image_shape,
+    colorbar_beside,
+    needs_matplotlib,
+    whole_numbers,
+)
 from truesparse.inspection.tables import network_of
 from truesparse.network.mlp import MLP
-from truesparse.runtime.checks import check_count, is_count
+from truesparse.runtime.checks import check_count
 from truesparse.training.state import EpochRecord
 
 LABELS = {"number": "connections", "strength": "connection strength Σ|w|"}
@@ -75,13 +81,7 @@ class ConnectivityDisplay(Display):
             raise ValueError(f"values must have shape (n_features,), got {self.values.shape}.")
         n_features = self.values.size
         if self.image_shape is not None:
-            shape = tuple(self.image_shape) if np.iterable(self.image_shape) else ()
-            if len(shape) not in (2, 3) or not all(map(is_count, shape)) or math.prod(shape) != n_features:
-                raise ValueError(
-                    f"image_shape={self.image_shape!r} must be (height, width) or (height, width, channels), whose "
-                    f"product is the number of features, {n_features}."
-                )
-            self.image_shape = shape
+            self.image_shape = checked_image_shape(self.image_shape, n_features)
         if self.feature_names is not None:
             self.feature_names = [str(name) for name in self.feature_names]
             if len(self.feature_names) != n_features:

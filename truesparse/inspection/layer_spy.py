@@ -5,12 +5,11 @@ columns, coloured by the share of their pairs that are connected. Time is O(nnz)
 """
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 
-from truesparse.inspection.display import Display, colorbar_beside, layer_names, whole_numbers
+from truesparse.inspection.display import Display, colorbar_beside, layer_index, layer_names, whole_numbers
 from truesparse.inspection.tables import network_of
 from truesparse.runtime.checks import is_count
 from truesparse.topology import Pattern
@@ -58,10 +57,8 @@ class LayerSpyDisplay(Display):
     def from_estimator(cls, estimator, *, layer: int = 0, ax=None, **kwargs) -> Self:
         """Draw a layer of a fitted estimator or an MLP, a negative one counted from the end; the rest is for `plot`."""
         layers = network_of(estimator).layers
-        n_layers = len(layers)
-        if not isinstance(layer, Integral) or not -n_layers <= layer < n_layers:
-            raise ValueError(f"layer={layer!r} must be an integer in [{-n_layers}, {n_layers}).")
-        return cls(pattern=layers[layer].pattern, name=layer_names(n_layers)[layer]).plot(ax, **kwargs)
+        index = layer_index(layer, len(layers))
+        return cls(pattern=layers[index].pattern, name=layer_names(len(layers))[index]).plot(ax, **kwargs)
 
     def plot(self, ax: Any = None, *, resolution: int | None = None, **kwargs) -> Self:
         """Draw the pattern, with options of `matplotlib.axes.Axes.imshow`.

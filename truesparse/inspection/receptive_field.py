@@ -2,15 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from truesparse.inspection.display import Display, layer_names
+from truesparse.inspection.display import Display, checked_image_shape, layer_index, layer_names
 from truesparse.inspection.tables import network_of
-from truesparse.runtime.checks import is_count
 
 
 def receptive_fields(model: Any, layer: int, units: ArrayLike) -> NDArray:
@@ -47,9 +45,7 @@ def receptive_fields(model: Any, layer: int, units: ArrayLike) -> NDArray:
     array([4, 4, 4, 4, 0, 0, 0, 0])
     """
     layers = network_of(model).layers
-    if not isinstance(layer, Integral) or not -len(layers) <= layer < len(layers):
-        raise ValueError(f"layer={layer!r} must be an integer in [{-len(layers)}, {len(layers)}).")
-    layer = range(len(layers))[layer]
+    layer = layer_index(layer, len(layers))
     n_units = layers[layer].shape[0]
     try:
         chosen = np.atleast_1d(np.arange(n_units)[np.asarray(units)])
@@ -99,13 +95,7 @@ class ReceptiveFieldDisplay(Display):
         self.values = np.array(self.values, dtype=np.float64)
         if self.values.ndim != 2 or not self.values.size:
             raise ValueError(f"values must have shape (n_units, n_features), got {self.values.shape}.")
-        shape = tuple(self.image_shape) if np.iterable(self.image_shape) else ()
-        if len(shape) not in (2, 3) or not all(map(is_count, shape)) or math.prod(shape) != self.values.shape[1]:
-            raise ValueError(
-                f"image_shape={self.image_shape!r} must be (height, width) or (height, width, channels), whose product "
-                f"is the number of features, {self.values.shape[1]}."
-            )
-        self.image_shape = shape
+        self.image_shape = checked_image_shape(self.image_shape, self.values.shape[1])
 
     @classmethod
     def from_estimator(
@@ -117,13 +107,12 @@ class ReceptiveFieldDisplay(Display):
         Without `units`, 32 are taken at equal distances.
         """
         network = network_of(estimator)
-        values = receptive_fields(network, layer, [0] if units is None else units)  # refuses what is no layer
+        index = layer_index(layer, len(network.layers))
         if units is None:
-            n_units = network.layers[layer].shape[0]
-            values = receptive_fields(network, layer, np.linspace(0, n_units - 1, min(32, n_units)).astype(int))
-        return cls(values=values, image_shape=image_shape, name=layer_names(len(network.layers))[layer]).plot(
-            ax, **kwargs
-        )
+            n_units = network.layers[index].shape[0]
+            units = np.linspace(0, n_units - 1, min(32, n_units)).astype(int)
+        values, name = receptive_fields(network, index, units), layer_names(len(network.layers))[index]
+        return cls(values=values, image_shape=image_shape, name=name).plot(ax, **kwargs)
 
     @property
     def mosaic(self) -> NDArray:
