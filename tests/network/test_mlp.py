@@ -129,7 +129,8 @@ def test_rewire_moves_weights_and_moments_together(rng):
     dropped[:5] = True
     rows, columns = old.sample_absent(5, rng)
     rewiring = Rewiring.replace(old, dropped, rows * 6 + columns)
-    network.rewire([rewiring, None, None], moments)
+    assert network.carried([rewiring, None, None], moments) is moments
+    network.rewire([rewiring, None, None])
     grown = rewiring.grown
     assert not network.params[: old.nnz][grown].any()
     assert not moments[: old.nnz][grown].any()

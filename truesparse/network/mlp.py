@@ -139,10 +139,9 @@ class MLP(Network):
         """
         self.passes.backward(workspace, all_units=all_units)
 
-    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> list[FloatArray]:
+    def rewire(self, rewirings: Sequence[Rewiring | None]) -> None:
         """See `Network`; what the passes hold of the old patterns is freed before."""
         self.passes.free_table()
-        others = [self.carried(rewirings, vector) for vector in vectors]
         before, self.params = self.params, self.carried(rewirings, self.params)
         for layer, rewiring in zip(self.layers, rewirings, strict=True):
             if rewiring is not None:
@@ -150,7 +149,6 @@ class MLP(Network):
         if self.params is not before:
             self.n_weights = sum(layer.nnz for layer in self.layers)
             self._bind()
-        return others
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units, with all connections to and from them, and their part of other vectors (n_params,).

@@ -83,8 +83,8 @@ class Network(Protocol):
                 out[start : start + size] = vector[slots]
         return out
 
-    def rewire(self, rewirings: Sequence[Rewiring | None], *vectors: FloatArray) -> list[FloatArray]:
-        """Replace patterns, one per layer; parameters and other vectors follow as in `carried`, and are returned."""
+    def rewire(self, rewirings: Sequence[Rewiring | None]) -> None:
+        """Replace patterns, one per layer; the parameters follow as in `carried`, which comes before for others."""
 
     def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
         """Return the patterns, and copies of the parameters and of other vectors of the same layout."""

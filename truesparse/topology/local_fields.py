@@ -137,12 +137,11 @@ class LocalFields:
             return [*(self._n_in_windows(layer, self.window[layer]) for layer in range(len(self.maps))), of_output]
         if self.n_connections is not None:
             counts = [*self.n_connections, of_output] if self.full_output else list(self.n_connections)
-        elif epsilon is not None:
-            counts = (
-                [*erdos_renyi(shapes, epsilon)[:-1], of_output] if self.full_output else erdos_renyi(shapes, epsilon)
-            )
-        else:
+        elif density is not None:
             counts = self._of_density(shapes, density)
+        else:
+            counts = erdos_renyi(shapes, epsilon)
+            counts[-1] = of_output if self.full_output else counts[-1]
         for layer, count in enumerate(counts[: len(self.maps)]):
             self._check_room(layer, count)
         if counts[-1] > of_output:

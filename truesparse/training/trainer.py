@@ -302,7 +302,7 @@ class Trainer:
             return np.zeros(len(network.layers), dtype=np.int64)
         self._check_finite("weights", all_finite(network.params))  # rules select by comparing, which NaN defeats
         rewirings = self._choose(evolution, due)
-        for name, moments in self.state.optimizer_state.items():
+        for name, moments in self.state.optimizer_state.items():  # one by one, so that each old vector is freed
             self.state.optimizer_state[name] = network.carried(rewirings, moments)
         network.rewire(rewirings)
         rng = self.streams("grown weights", progress.step)
