@@ -1,8 +1,9 @@
 """Settings of the runs on CIFAR-10, by their names: parameters of the estimator, and how pixels are standardised."""
 
 import math
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,47 +79,52 @@ WHOLE_MAPS = [(16, 16, 8), (8, 8, 16), (4, 4, 32)]  # 365,568 weights in windows
 STARTING_MAPS = [(16, 16, 64), (8, 8, 64), (4, 4, 128)]
 
 
-def local_static(maps=WHOLE_MAPS, window=4):
+WHOLE_WINDOWS = LocalFields(IMAGE, WHOLE_MAPS, 4)
+
+
+def local_static():
     """Whole windows, which stay."""
-    return LOCAL | {"topology_init": LocalFields(IMAGE, maps, window), "evolution": "static"}
+    return LOCAL | {"topology_init": WHOLE_WINDOWS, "evolution": "static"}
 
 
-def local_moving(drop_fraction=0.2, window=6):
+def local_moving():
     """Whole windows at first, whose smallest weights move to random places of larger windows."""
-    fields = local_static()["topology_init"]
     evolution = Evolution(
         grow=Random(),
-        schedule=CosineAnnealing(drop_fraction, update_every="epoch"),
+        schedule=CosineAnnealing(drop_fraction=0.2, update_every="epoch"),
         grow_init="zeros",
-        within=LocalFields(IMAGE, WHOLE_MAPS, window),
+        within=WHOLE_WINDOWS.wider(1),
     )
-    return LOCAL | {"topology_init": fields, "evolution": evolution}
+    return LOCAL | {"topology_init": WHOLE_WINDOWS, "evolution": evolution}
 
 
-def local_decay(n_connections, maps=STARTING_MAPS, start=16, end=0.75, window=4, image_shape=IMAGE):
+def pruning(start, within=None):
+    """The smallest weights go after every epoch, and none are grown; there are `start` times as many at first."""
+    schedule = Constant(drop_fraction=0.0, update_every="epoch")
+    return Evolution(schedule=schedule, within=within, density=Cubic(start=start, end=0.75))
+
+
+def local_pruned(n_connections):
     """Windows of more units and connections at first; of each layer, so many of the largest weights stay."""
-    evolution = Evolution(
-        schedule=Constant(drop_fraction=0.0, update_every="epoch"),
-        within=None if window is None else LocalFields(image_shape, maps, window),
-        density=Cubic(start=start, end=end),
-    )
-    fields = LocalFields(image_shape, maps, window, n_connections=n_connections)
-    return LOCAL | {"topology_init": fields, "evolution": evolution}
+    windows = LocalFields(IMAGE, STARTING_MAPS, 4)
+    return LOCAL | {
+        "topology_init": replace(windows, n_connections=n_connections),
+        "evolution": pruning(16, within=windows),
+    }
 
 
-def uniform(layer_sizes, share):
-    """Random topology with a share of every layer but a full output layer."""
-    shapes, rng = layer_shapes(layer_sizes), np.random.default_rng(0)
-    drawn = [Pattern.sample(shape, round(share * math.prod(shape)), rng, balanced=True) for shape in shapes[:-1]]
-    return Given([*drawn, Pattern.full(shapes[-1])])
+def layers_of_protocol(image_shape, maps):
+    """Shapes and numbers of connections of layers of which each has 1 %, but the last one all."""
+    shapes = layer_shapes([math.prod(image_shape), *map(math.prod, maps), 10])
+    return shapes, [*(round(0.01 * math.prod(shape)) for shape in shapes[:-1]), math.prod(shapes[-1])]
 
 
 def protocol(image_shape, maps, **changes):
-    """Settings of Zhang et al. (arXiv 2501.19107): three hidden layers as wide as the maps, 1 % of each."""
-    sizes = [math.prod(image_shape), *map(math.prod, maps), 10]
+    """Settings of Zhang et al. (arXiv 2501.19107): three hidden layers as wide as the maps, random topology."""
+    rng, layers = np.random.default_rng(0), zip(*layers_of_protocol(image_shape, maps), strict=True)
     return {
-        "hidden_layer_sizes": sizes[1:-1],
-        "topology_init": uniform(sizes, 0.01),
+        "hidden_layer_sizes": [math.prod(of_layer) for of_layer in maps],
+        "topology_init": Given([Pattern.sample(shape, n, rng, balanced=True) for shape, n in layers]),
         "evolution": "chts",
         "drop_fraction": 0.3,
         "update_every": "epoch",
@@ -136,33 +142,23 @@ def protocol(image_shape, maps, **changes):
 
 def ours_in_protocol(image_shape, maps, **changes):
     """Settings of ours for that network: weights that are pruned from eight times as many, on a random topology."""
-    evolution = Evolution(schedule=Constant(drop_fraction=0.0, update_every="epoch"), density=Cubic(start=8, end=0.75))
-    settings = {name: LOCAL[name] for name in ("solver", "learning_rate", "learning_rate_init", "activation", "alpha")}
-    whole = protocol(image_shape, maps)
-    counts = [pattern.nnz for pattern in whole["topology_init"].patterns]
-    pairs = [pattern.n_pairs for pattern in whole["topology_init"].patterns]
-    return (
-        whole
-        | settings
-        | {
-            "topology_init": "balanced",
-            "density": sum(counts) / sum(pairs),
-            "evolution": evolution,
-            "drop_fraction": None,
-            "update_every": None,
-            "batch_size": 100,
-            "label_smoothing": 0.1,
-        }
-        | changes
-    )
+    shapes, counts = layers_of_protocol(image_shape, maps)
+    same = ("solver", "learning_rate", "learning_rate_init", "activation", "alpha", "label_smoothing", "batch_size")
+    ours = {
+        "topology_init": "balanced",
+        "density": sum(counts) / sum(map(math.prod, shapes)),
+        "evolution": pruning(8),
+        "drop_fraction": None,
+        "update_every": None,
+    }
+    return protocol(image_shape, maps, **({name: LOCAL[name] for name in same} | ours | changes))
 
 
-def local_in_protocol(image_shape, maps, **changes):
+def local_in_protocol(image_shape, maps):
     """The same with windows as the first topology."""
-    counts = [round(0.01 * math.prod(below) * math.prod(own)) for below, own in pairwise([image_shape, *maps])]
-    local = local_decay(counts, maps=maps, start=8, window=None, image_shape=image_shape)
-    names = ("topology_init", "evolution")
-    return ours_in_protocol(image_shape, maps, density=None, **{name: local[name] for name in names}, **changes)
+    _, counts = layers_of_protocol(image_shape, maps)
+    fields = LocalFields(image_shape, maps, n_connections=counts[:-1])
+    return ours_in_protocol(image_shape, maps, density=None, topology_init=fields)
 
 
 DIGIT, DIGIT_MAPS = (28, 28, 1), [(28, 28, 2), (14, 14, 8), (7, 7, 32)]
@@ -171,35 +167,33 @@ WIDE_MAPS = [(32, 32, 3), (16, 16, 12), (8, 8, 48)]
 
 @dataclass(frozen=True)
 class Run:
-    """Parameters of the estimator, epochs, the data, and whether pixels are standardised by channel."""
+    """A function that makes the parameters of the estimator, epochs, the data, and how pixels are standardised."""
 
-    parameters: dict[str, Any]
+    settings: Callable[[], dict[str, Any]]  # called for the run that is asked for: some sample a topology
     epochs: int = 100
     data: str = "cifar10"
     by_channel: bool = True
 
 
 RUNS = {
-    "set": Run(PUBLISHED_SET, epochs=1000, by_channel=False),
-    "omp": Run(OMP_SETTINGS, epochs=400, by_channel=False),
-    "omp_small": Run(
-        OMP_SETTINGS | {"epsilon": 11, "dropout": 0.1}, epochs=300, by_channel=False
-    ),  # 40 % fewer weights
-    "local_static": Run(local_static()),
-    "local_moving": Run(local_moving()),
-    "local": Run(local_decay((98_304, 131_072, 126_000)), epochs=300),
-    "local_quick": Run(local_decay((98_304, 131_072, 126_000)), epochs=30),
-    "local_small": Run(local_decay((58_000, 76_000, 74_000)), epochs=200),  # 60 % of the weights of "set"
-    "cht": Run(protocol(IMAGE, WIDE_MAPS)),
-    "ours_as_cht": Run(ours_in_protocol(IMAGE, WIDE_MAPS)),
-    "local_as_cht": Run(local_in_protocol(IMAGE, WIDE_MAPS)),
-    **{
-        f"{name}_{of}": Run(settings(DIGIT, DIGIT_MAPS), data=data)
-        for of, data in (("mnist", "mnist"), ("fashion", "fashion_mnist"))
-        for name, settings in (
-            ("cht", protocol),
-            ("ours_as_cht", ours_in_protocol),
-            ("local_as_cht", local_in_protocol),
-        )
-    },
+    "set": Run(lambda: PUBLISHED_SET, epochs=1000, by_channel=False),
+    "omp": Run(lambda: OMP_SETTINGS, epochs=400, by_channel=False),
+    # 40 % fewer weights
+    "omp_small": Run(lambda: OMP_SETTINGS | {"epsilon": 11, "dropout": 0.1}, epochs=300, by_channel=False),
+    "local_static": Run(local_static),
+    "local_moving": Run(local_moving),
+    "local": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=300),
+    "local_quick": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=30),
+    "local_small": Run(lambda: local_pruned((58_000, 76_000, 74_000)), epochs=200),  # 60 % of the weights of "set"
 }
+for _suffix, _data, _shape, _maps in (
+    ("", "cifar10", IMAGE, WIDE_MAPS),
+    ("_mnist", "mnist", DIGIT, DIGIT_MAPS),
+    ("_fashion", "fashion_mnist", DIGIT, DIGIT_MAPS),
+):
+    for _name, _settings in (
+        ("cht", protocol),
+        ("ours_as_cht", ours_in_protocol),
+        ("local_as_cht", local_in_protocol),
+    ):
+        RUNS[_name + _suffix] = Run(partial(_settings, _shape, _maps), data=_data)

@@ -6,10 +6,8 @@ import numpy as np
 
 # Epoch and test accuracy in the published log, and the levels that it gives for the others.
 PUBLISHED_POINTS = ((100, 0.608), (140, 0.632), (500, 0.703), (982, 0.7385))
+SET_BEST = PUBLISHED_POINTS[-1][1]
 PUBLISHED_LEVELS = {"static, published": 0.692, "dense, published": 0.709}
-
-
-SET_BEST = 0.7385
 
 
 def rows_of(paths):

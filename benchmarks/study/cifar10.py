@@ -59,6 +59,14 @@ COLUMNS = (
 )
 
 
+def is_missing(name):
+    """Say so if a data set is not on this machine: to fetch it takes many minutes."""
+    missing = datasets._find(name) is None
+    if missing:
+        print(f"{name}.npz was not found; TRUESPARSE_DATA must hold its directory. Nothing was run.")
+    return missing
+
+
 def load_images(name, n_images, *, by_channel, validation):
     """Standardised images in two parts, the first `n_images` of the training part only; None takes all.
 
@@ -277,20 +285,17 @@ def main():
     epochs, n_images = arguments.epochs or chosen.epochs, arguments.images
     if arguments.quick:
         epochs, n_images = 2, 2000
-        if datasets._find(chosen.data) is None:  # to fetch it takes many minutes
-            print(
-                f"{chosen.data}.npz was not found; set TRUESPARSE_DATA to the directory that holds it. Nothing was run."
-            )
+        if is_missing(chosen.data):
             return
     images = load_images(chosen.data, n_images, by_channel=chosen.by_channel, validation=arguments.validation)
     name = arguments.run if n_images is None else f"{arguments.run}, {n_images:,} images"
     if arguments.anneal:
         options = {"epochs": epochs, "threads": arguments.threads, "csv_path": arguments.csv}
-        anneal(arguments.anneal, name, chosen.parameters, images, **options)
+        anneal(arguments.anneal, name, chosen.settings(), images, **options)
         return
     train(
         name,
-        chosen.parameters,
+        chosen.settings(),
         images,
         epochs=epochs,
         seed=arguments.seed,

@@ -11,16 +11,16 @@ that a random topology has more than 9²/32². Units with fewer than four connec
 
 import argparse
 import csv
+import math
 from dataclasses import replace
 
 import numpy as np
-from _cifar10_runs import LOCAL, WHOLE_MAPS
-from cifar10 import load_images
+from _cifar10_runs import LOCAL, WHOLE_WINDOWS
+from cifar10 import is_missing, load_images
 
 from truesparse import SparseMLPClassifier, preset
-from truesparse.data import datasets
 from truesparse.evolution import CosineAnnealing
-from truesparse.topology import LocalFields
+from truesparse.topology.density import layer_shapes
 
 METHODS = ("cte", "omp", "rigl", "set", "chts")
 COLUMNS = ("method", "seed", "epoch", "share_in_window", "train_loss", "test_accuracy")
@@ -59,10 +59,11 @@ class Locality:
 def run(name, topology, evolution, images, epochs, seed):
     """Train one network; return its rows."""
     X, y, X_test, y_test = images
-    sizes = [int(np.prod(of_layer)) for of_layer in WHOLE_MAPS]
-    locality = Locality()
+    sizes, locality = WHOLE_WINDOWS.hidden_layer_sizes, Locality()
     settings = LOCAL | {"hidden_layer_sizes": sizes, "topology_init": topology, "evolution": evolution}
-    density = None if isinstance(topology, LocalFields) else 365_568 / (3072 * 2048 + 2048 * 1024 + 1024 * 512 + 5120)
+    shapes = layer_shapes([X.shape[1], *sizes, 10])
+    n_weights = sum(WHOLE_WINDOWS.counts(shapes, epsilon=None, density=None))
+    density = None if topology is WHOLE_WINDOWS else n_weights / sum(map(math.prod, shapes))
     model = SparseMLPClassifier(
         **settings, density=density, max_iter=epochs, n_iter_no_change=np.inf, random_state=seed, callbacks=[locality]
     ).fit(X, y)
@@ -97,19 +98,18 @@ def main():
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv")
-    parser.add_argument("--quick", action="store_true", help="five epochs of two methods on 2,000 images")
+    parser.add_argument("--quick", action="store_true", help="five epochs on 2,000 images, static and one method")
     parser.add_argument("--plot", metavar="CSV", help="draw these results in place of training")
     parser.add_argument("--png", default="locality.png")
     arguments = parser.parse_args()
     if arguments.plot:
         plot(arguments.plot, arguments.png)
         return
-    if arguments.quick and datasets._find("cifar10") is None:
-        print("cifar10.npz was not found; TRUESPARSE_DATA must hold its directory. Nothing was run.")
+    if arguments.quick and is_missing("cifar10"):
         return
     epochs, n_images, methods = (5, 2000, METHODS[1:2]) if arguments.quick else (arguments.epochs, None, METHODS)
     images = load_images("cifar10", n_images, by_channel=True, validation=False)
-    runs = [("local, static", LocalFields((32, 32, 3), WHOLE_MAPS, 4), "static")]
+    runs = [("local, static", WHOLE_WINDOWS, "static")]
     for name in methods:
         schedule = CosineAnnealing(drop_fraction=0.2, update_every="epoch")
         runs.append((name, "balanced", replace(preset(name), schedule=schedule)))
