@@ -35,10 +35,8 @@ from truesparse.evolution import (
 from truesparse.evolution.density_decay import WeightCounts
 from truesparse.evolution.evolve import Due, due_update
 from truesparse.evolution.signals import ActivationStream, ErrorStream
-from truesparse.network.activations import PiecewiseLinear
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.losses import SoftmaxCrossEntropy
-from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 
 PRUNE = [Magnitude(), SignedMagnitude(), MEST(), SensitivityPrune(), PathWeightPrune()]
@@ -46,15 +44,6 @@ GROW = [
     Random(), Cosine(), Cosine(regrow=False), Gradient(), OMP(), GuidedStochastic(), SensitivityGrow(),
     PathWeightGrow(), Confirmed(), Mixed(Cosine(), OMP()),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def network(rng):
-    """Two sparse layers and a full one, with random weights."""
-    layers = [SparseLinear(Pattern.sample(shape, nnz, rng)) for shape, nnz in (((30, 20), 100), ((25, 30), 61))]
-    network = MLP([*layers, DenseLinear((4, 25))], PiecewiseLinear(), dtype=np.float64)
-    network.params[:] = rng.standard_normal(network.params.size)
-    return network
 
 
 def signals_of(network, rng):

@@ -32,22 +32,10 @@ from truesparse.evolution import (
 )
 from truesparse.evolution.rules import Vacancy
 from truesparse.evolution.signals import ActivationStream, ErrorStream
-from truesparse.network.layers import DenseLinear, SparseLinear
+from truesparse.network.layers import SparseLinear
 from truesparse.network.losses import SoftmaxCrossEntropy
-from truesparse.network.mlp import MLP
 from truesparse.topology import Pattern
 from truesparse.training.state import Progress
-
-
-@pytest.fixture
-def network(rng):
-    """Three sparse layers and a full one, with random weights."""
-    from truesparse.network.activations import PiecewiseLinear
-
-    layers = [SparseLinear(Pattern.sample(shape, nnz, rng)) for shape, nnz in (((30, 20), 100), ((25, 30), 61))]
-    network = MLP([*layers, DenseLinear((4, 25))], PiecewiseLinear(), dtype=np.float64)
-    network.params[:] = rng.standard_normal(network.params.size)
-    return network
 
 
 def signals_of(network, rng):
