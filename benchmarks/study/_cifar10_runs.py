@@ -16,7 +16,7 @@ from truesparse.topology import LocalFields, Pattern
 from truesparse.topology.density import layer_shapes
 from truesparse.training import SGD
 from truesparse.training.lr_schedules import Linear
-from truesparse.transforms import Compose, Crop, Flip, Rotate, Shift
+from truesparse.transforms import Compose, Crop, CutMix, Flip, Rotate, Shift
 
 IMAGE = (32, 32, 3)
 
@@ -98,10 +98,10 @@ def local_moving():
     return LOCAL | {"topology_init": WHOLE_WINDOWS, "evolution": evolution}
 
 
-def pruning(start, within=None):
-    """The smallest weights go after every epoch, and none are grown; there are `start` times as many at first."""
+def pruning(start, within=None, end=0.75):
+    """The smallest weights go after every epoch, none are grown; `start` times as many at first, until `end`."""
     schedule = Constant(drop_fraction=0.0, update_every="epoch")
-    return Evolution(schedule=schedule, within=within, density=Cubic(start=start, end=0.75))
+    return Evolution(schedule=schedule, within=within, density=Cubic(start=start, end=end))
 
 
 def local_pruned(n_connections):
@@ -110,6 +110,16 @@ def local_pruned(n_connections):
     return LOCAL | {
         "topology_init": replace(windows, n_connections=n_connections),
         "evolution": pruning(16, within=windows),
+    }
+
+
+def local_large():
+    """Ten times as many weights in the end, and three times as many of those at first; images are mixed."""
+    windows = LocalFields(IMAGE, [(16, 16, 64), (8, 8, 128), (4, 4, 256)], 4)
+    return LOCAL | {
+        "topology_init": replace(windows, n_connections=(262_144, 1_560_000, 1_550_000)),
+        "evolution": pruning(3, within=windows, end=0.5),
+        "batch_transform": Compose([*LOCAL["batch_transform"].transforms, CutMix(IMAGE)]),
     }
 
 
@@ -184,6 +194,7 @@ RUNS = {
     "local_moving": Run(local_moving),
     "local": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=300),
     "local_quick": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=30),
+    "local_large": Run(local_large, epochs=200),
     "local_small": Run(lambda: local_pruned((58_000, 76_000, 74_000)), epochs=200),  # 60 % of the weights of "set"
 }
 for _suffix, _data, _shape, _maps in (
