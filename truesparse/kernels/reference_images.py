@@ -75,3 +75,48 @@ def mask_features(x, key, threshold, from_samples):
     drawn = number_in_python(key, (rows.astype(np.uint64) << np.uint64(32)) + columns.astype(np.uint64))
     sample = ((drawn & np.uint64(2**32 - 1)) * np.uint64(len(x)) >> np.uint64(32)).astype(int)
     return np.where(drawn >> np.uint64(32) < threshold, x[sample, columns] if from_samples else 0, x)
+
+
+# convolution.py: images are (samples, channels, height, width), weights (channels out, channels in, window, window)
+def _windows(x, window, stride):
+    """Return the inputs of each place, (samples, channels, height, width, window, window), with zero padding."""
+    padded = np.pad(x, [(0, 0), (0, 0), (window // 2, window // 2), (window // 2, window // 2)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (window, window), axis=(2, 3))
+    return windows[:, :, ::stride, ::stride]
+
+
+def convolve(w, x, stride):
+    """Return W * x."""
+    return np.einsum("oiab,niyxab->noyx", w, _windows(x, w.shape[2], stride))
+
+
+def convolve_backward(w, x, delta, stride):
+    """Return the gradient of the weights and the errors of x, from the errors of W * x."""
+    window = w.shape[2]
+    gradient = np.einsum("noyx,niyxab->oiab", delta, _windows(x, window, stride))
+    errors = np.zeros((*x.shape[:2], x.shape[2] + window - 1, x.shape[3] + window - 1))
+    for dy in range(window):
+        for dx in range(window):
+            last_row, last_column = dy + stride * delta.shape[2], dx + stride * delta.shape[3]
+            part = errors[:, :, dy:last_row:stride, dx:last_column:stride]
+            part += np.einsum("oi,noyx->niyx", w[:, :, dy, dx], delta)[:, :, : part.shape[2], : part.shape[3]]
+    border = window // 2
+    return gradient, errors[:, :, border : border + x.shape[2], border : border + x.shape[3]]
+
+
+# batch_norm.py
+def batch_norm(z, scale, shift, mean, variance, eps):
+    """Return γ ẑ + β."""
+    scale, shift, mean, variance = (of_channel[:, None, None] for of_channel in (scale, shift, mean, variance))
+    return scale * (z - mean) / np.sqrt(variance + eps) + shift
+
+
+def batch_norm_backward(delta, z, scale, eps):
+    """Return the gradients of γ and β, and the errors of z, where mean and variance are those of z."""
+    axes, n = (0, 2, 3), z.size / z.shape[1]
+    deviation = np.sqrt(z.var(axis=axes, keepdims=True) + eps)
+    normalised = (z - z.mean(axis=axes, keepdims=True)) / deviation
+    of_shift = delta.sum(axis=axes, keepdims=True)
+    of_scale = (delta * normalised).sum(axis=axes, keepdims=True)
+    errors = scale[:, None, None] / deviation * (delta - of_shift / n - normalised * of_scale / n)
+    return of_scale.ravel(), of_shift.ravel(), errors

@@ -1,0 +1,221 @@
+"""Convolutions and batch norms of planes, against dense ones."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from truesparse.kernels import reference_images as reference
+from truesparse.kernels.jit import threads
+from truesparse.network.batch_norm import EPS, BatchNorm
+from truesparse.network.convolution import SparseConv2d
+from truesparse.network.planes import BORDER
+from truesparse.topology import Pattern
+
+SAMPLES, TILES = 16, 2
+CASES = [(3, 1), (3, 2), (1, 1), (1, 2)]
+SIZES = [(8, 8), (7, 5), (4, 6), (1, 1)]
+
+
+def layer_of(window, stride, size, dtype, rng, nnz=40):
+    """A layer from 5 to 6 channels, with weights; output channel 2 and input channel 3 have none."""
+    shape = (6, 5 * window**2)
+    rows, columns = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+    allowed = np.flatnonzero((rows != 2) & (columns // window**2 != 3))
+    keys = np.sort(rng.choice(allowed, min(nnz, allowed.size), replace=False))
+    layer = SparseConv2d(Pattern.from_keys(keys, shape), size, window=window, stride=stride)
+    data = rng.standard_normal(layer.nnz).astype(dtype)
+    layer.bind(data, None, np.full(layer.nnz, np.nan, dtype), None)
+    return layer, layer.weight.toarray().reshape(6, 5, window, window).astype(np.float64)
+
+
+def as_planes(images):
+    """Images (n, channels, height, width) as planes with a border of zeros."""
+    bordered = np.pad(images, [(0, 0), (0, 0), (BORDER, BORDER), (BORDER, BORDER)])
+    return np.ascontiguousarray(bordered.reshape(TILES, SAMPLES, *bordered.shape[1:]).transpose(0, 2, 3, 4, 1))
+
+
+def as_images(planes):
+    """The places within the border, as images."""
+    inside = planes[:, :, BORDER:-BORDER, BORDER:-BORDER]
+    return inside.transpose(0, 4, 1, 2, 3).reshape(TILES * SAMPLES, *inside.shape[1:4])
+
+
+def as_phases(planes, layer):
+    """Planes as a layer of stride 2 takes them."""
+    if layer.stride == 1:
+        return planes
+    phases = np.zeros((TILES, *layer.inputs(SAMPLES).phases.shape), planes.dtype)
+    for phase in range(4):
+        part = planes[:, :, phase // 2 :: 2, phase % 2 :: 2]
+        phases[:, phase::4, : part.shape[2], : part.shape[3]] = part
+    return phases
+
+
+def from_phases(phases, layer, like):
+    """The planes whose phases these are."""
+    if layer.stride == 1:
+        return phases
+    planes = np.zeros_like(like)
+    for phase in range(4):
+        part = planes[:, :, phase // 2 :: 2, phase % 2 :: 2]
+        part[:] = phases[:, phase::4, : part.shape[2], : part.shape[3]]
+    return planes
+
+
+def close_in(dtype):
+    return {"rtol": 1e-4, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-11}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("window", "stride"), CASES)
+def test_forward(window, stride, size, dtype, rng):
+    layer, w = layer_of(window, stride, size, dtype, rng)
+    images = rng.standard_normal((TILES * SAMPLES, 5, *size)).astype(dtype)
+    x, bias = as_phases(as_planes(images), layer), rng.standard_normal(6).astype(dtype)
+    expected = reference.convolve(w, images.astype(float), stride) + bias[:, None, None]
+    shape = (TILES, *layer.outputs(SAMPLES).shape)
+    outs = []
+    for n_threads in (1, 2):
+        out = np.full(shape, np.nan, dtype)
+        with threads(n_threads):
+            sums = layer.sums(x, out, bias=bias)
+        outs.append(out.tobytes() + sums.tobytes())
+    assert outs[0] == outs[1]
+    assert_allclose(as_images(out), expected, **close_in(dtype))
+    assert_allclose(sums.sum(axis=(0, 1))[:, 0], expected.sum(axis=(0, 2, 3)), **close_in(dtype))
+    assert_allclose(sums.sum(axis=(0, 1))[:, 1], (expected**2).sum(axis=(0, 2, 3)), **close_in(dtype))
+    added = rng.standard_normal(shape).astype(dtype)
+    layer.sums(x, out, data=2 * layer.data, bias=2 * bias, added=added, activates=True)
+    assert_allclose(as_images(out), np.maximum(2 * expected + as_images(added), 0), **close_in(dtype))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("window", "stride"), CASES)
+def test_backward(window, stride, size, dtype, rng):
+    layer, w = layer_of(window, stride, size, dtype, rng)
+    images = rng.standard_normal((TILES * SAMPLES, 5, *size)).astype(dtype)
+    planes = as_planes(images)
+    x = as_phases(planes, layer)
+    outputs = layer.outputs(SAMPLES)
+    errors = rng.standard_normal((TILES * SAMPLES, 6, outputs.height, outputs.width)).astype(dtype)
+    gradient, expected = reference.convolve_backward(w, images.astype(float), errors.astype(float), stride)
+    before = as_phases(as_planes(rng.standard_normal(images.shape).astype(dtype)), layer)
+    for adds in (False, True):
+        for masks in (False, True):
+            outs = []
+            for n_threads in (1, 2):
+                out = before.copy()
+                products = np.full(TILES * 16 * layer.nnz, np.nan, dtype)
+                with threads(n_threads):
+                    layer.backward(as_planes(errors), x, out, products, adds=adds, masks=masks)
+                outs.append(out.tobytes() + layer.data_gradient.tobytes())
+            assert outs[0] == outs[1]
+            found = as_images(from_phases(out, layer, planes))
+            wanted = expected + (as_images(from_phases(before, layer, planes)) if adds else 0)
+            assert_allclose(found, np.where(images > 0, wanted, 0) if masks else wanted, **close_in(dtype))
+            stored = gradient.reshape(6, -1)[layer.pattern.rows, layer.pattern.indices]
+            assert_allclose(layer.data_gradient, stored, **close_in(dtype))
+
+
+def test_the_border_of_the_inputs_is_not_written(rng):
+    layer, _ = layer_of(3, 1, (4, 4), np.float32, rng)
+    out = np.full((TILES, *layer.inputs(SAMPLES).shape), 7, np.float32)
+    x, delta = as_planes(rng.random((32, 5, 4, 4), np.float32)), as_planes(rng.random((32, 6, 4, 4), np.float32))
+    layer.backward(delta, x, out, np.empty(TILES * 16 * layer.nnz, np.float32))
+    inside = np.zeros(out.shape, bool)
+    inside[:, :, BORDER:-BORDER, BORDER:-BORDER] = True
+    assert (out[~inside] == 7).all()
+    assert (out[inside] != 7).all()
+
+
+def test_a_new_pattern_is_used(rng):
+    layer, _ = layer_of(3, 1, (4, 4), np.float64, rng)
+    x = as_planes(rng.random((32, 5, 4, 4)))
+    out = np.zeros((TILES, *layer.outputs(SAMPLES).shape))
+    layer.sums(x, out, bias=np.zeros(6))
+    layer.pattern = Pattern.sample(layer.shape, 11, rng)
+    layer.bind(rng.random(11), None, np.empty(11), None)
+    layer.sums(x, out, bias=np.zeros(6))
+    w = layer.weight.toarray().reshape(6, 5, 3, 3)
+    assert_allclose(as_images(out), reference.convolve(w, as_images(x), 1))
+
+
+def test_operations_of_a_sample(rng):
+    layer = SparseConv2d(Pattern.sample((6, 45), 40, rng), (8, 6), stride=2)
+    assert layer.flops() == 2 * 40 * 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        (45, {"window": 5}, r"window=5 must be one of \(1, 3\)"),
+        (45, {"stride": 3}, r"stride=3 one of \(1, 2\)"),
+        (44, {}, "no whole number of channels for window=3: the number of its columns must be a multiple of 9"),
+    ],
+)
+def test_what_is_refused(columns, options, message, rng):
+    with pytest.raises(ValueError, match=message):
+        SparseConv2d(Pattern.sample((6, columns), 40, rng), (8, 8), **options)
+
+
+def norm_of(channels, dtype, rng):
+    norm = BatchNorm()
+    scale, shift = rng.standard_normal((2, channels)).astype(dtype)
+    views = np.zeros(channels, dtype), np.ones(channels, dtype), *np.full((2, channels), np.nan, dtype)
+    norm.bind(scale, shift, *views)
+    return norm
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 3)])
+def test_batch_norm(size, dtype, rng):
+    norm = norm_of(6, dtype, rng)
+    z = (3 * rng.standard_normal((TILES * SAMPLES, 6, *size)) + 1).astype(dtype)
+    residual = rng.standard_normal(z.shape).astype(dtype)
+    planes = SparseConv2d(Pattern.full((6, 54)), size).outputs(SAMPLES)
+    sums = np.stack([z.sum(axis=(0, 3)), (z**2).sum(axis=(0, 3))], axis=-1).transpose(1, 0, 2)  # of each row of places
+    n, axes = z.size // 6, (0, 2, 3)
+    statistics = norm.observe(sums, n)
+    assert_allclose(norm.mean, 0.1 * z.mean(axis=axes), **close_in(dtype))
+    assert_allclose(norm.variance, 0.9 + 0.1 * z.var(axis=axes, ddof=1), **close_in(dtype))
+    out = as_planes(np.zeros_like(z))
+    norm.forward(as_planes(z), statistics, out, planes, activates=True, residual=as_planes(residual))
+    affine = reference.batch_norm(
+        z.astype(float), norm.scale, norm.shift, z.mean(axis=axes, dtype=float), z.var(axis=axes, dtype=float), EPS
+    )
+    assert_allclose(as_images(out), np.maximum(affine + residual, 0), **close_in(dtype))
+
+    delta = rng.standard_normal(z.shape).astype(dtype)
+    outs = []
+    for n_threads in (1, 2):
+        out = as_planes(np.zeros_like(z))
+        with threads(n_threads):
+            norm.backward(as_planes(delta), as_planes(z), statistics, out, planes)
+        outs.append(out.tobytes())
+    assert outs[0] == outs[1]
+    of_scale, of_shift, errors = reference.batch_norm_backward(delta.astype(float), z.astype(float), norm.scale, EPS)
+    assert_allclose(as_images(out), errors, **close_in(dtype))
+    loose = {"rtol": 1e-3, "atol": 1e-3} if dtype == np.float32 else close_in(dtype)
+    assert_allclose(norm.scale_gradient, of_scale, **loose)
+    assert_allclose(norm.shift_gradient, of_shift, **loose)
+
+
+def test_running_averages_are_constants_in_prediction(dtype, rng):
+    norm = norm_of(6, dtype, rng)
+    norm.mean[:], norm.variance[:] = rng.standard_normal(6), rng.uniform(0.5, 2, 6)
+    z, delta = rng.standard_normal((2, TILES * SAMPLES, 6, 4, 4)).astype(dtype)
+    planes = SparseConv2d(Pattern.full((6, 54)), (4, 4)).outputs(SAMPLES)
+    out = as_planes(np.zeros_like(z))
+    norm.forward(as_planes(z), norm.constants(), out, planes, activates=False)
+    expected = reference.batch_norm(z, norm.scale, norm.shift, norm.mean, norm.variance, EPS)
+    assert_allclose(as_images(out), expected, **close_in(dtype))
+    factor, shift = norm.folded()
+    assert_allclose(factor[:, None, None] * z + shift[:, None, None], expected, **close_in(dtype))
+    norm.backward(as_planes(delta), as_planes(z), norm.constants(), out, planes)
+    assert_allclose(as_images(out), factor[:, None, None] * delta, **close_in(dtype))
+
+
+def test_a_channel_that_never_varies(rng):
+    norm = norm_of(2, np.float32, rng)
+    statistics = norm.observe(np.array([[[300.0, 900.0], [0.0, 0.0]]]), 100)
+    assert_array_equal(statistics.mean, [3, 0])
+    assert_allclose(statistics.inverse, 1 / np.sqrt(EPS))

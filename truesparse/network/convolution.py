@@ -1,0 +1,127 @@
+"""A sparse convolution: a layer whose weights are shared by all places of an image.
+
+Row o of W are the weights of output channel o; column (i, dy, dx) is input channel i at a place of the window.
+Patterns, rewiring, and the vectors of weights, gradients and moments are those of every other layer.
+"""
+
+import numpy as np
+
+from truesparse._typing import FloatArray
+from truesparse.kernels.convolution import convolve, convolve_backward, gradient_of_products
+from truesparse.network.layers import SparseLinear
+from truesparse.network.planes import ConvolutionIndex, Planes
+from truesparse.topology import Pattern
+
+WINDOWS, STRIDES = (1, 3), (1, 2)
+
+
+class SparseConv2d(SparseLinear):
+    """W * x with zero padding: as many places as the input has, or with a stride of 2 half as many.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        Of shape (channels out, channels in · window²), columns in the order (channel, row, column of the window).
+    image_shape : (height, width)
+        Of the input planes.
+    window, stride : 1 or 3, 1 or 2
+
+    Raises
+    ------
+    ValueError
+        If window, stride or the number of columns is not allowed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from truesparse.network.convolution import SparseConv2d
+    >>> from truesparse.topology import Pattern
+    >>> pattern = Pattern.sample((16, 8 * 3 * 3), nnz=115, rng=np.random.default_rng(0))
+    >>> layer = SparseConv2d(pattern, image_shape=(32, 32), stride=2)
+    >>> layer.inputs(16).shape, layer.outputs(16).shape
+    ((8, 34, 34, 16), (16, 18, 18, 16))
+    """
+
+    def __init__(self, pattern: Pattern, image_shape: tuple[int, int], *, window: int = 3, stride: int = 1):
+        if window not in WINDOWS or stride not in STRIDES:
+            raise ValueError(f"window={window!r} must be one of {WINDOWS}, and stride={stride!r} one of {STRIDES}.")
+        if pattern.shape[1] % window**2:
+            raise ValueError(
+                f"A pattern of shape {pattern.shape} has no whole number of channels for window={window}: the "
+                f"number of its columns must be a multiple of {window**2}."
+            )
+        super().__init__(pattern)
+        self.image_shape, self.window, self.stride = image_shape, window, stride
+        self._index: tuple[int, int, ConvolutionIndex] | None = None  # with the version and the samples it is made for
+
+    def inputs(self, samples: int) -> Planes:
+        """Return the shape of the input planes of a tile of so many samples."""
+        return Planes(self.shape[1] // self.window**2, *self.image_shape, samples)
+
+    def outputs(self, samples: int) -> Planes:
+        """Return the shape of the output planes."""
+        return self.inputs(samples).strided(self.shape[0], self.stride)
+
+    def flops(self) -> int:
+        """Return the operations of a forward pass of one sample: a product and a sum for each weight and place."""
+        planes = self.outputs(1)
+        return 2 * self.nnz * planes.height * planes.width
+
+    def index(self, samples: int) -> ConvolutionIndex:
+        """Return the index arrays of the pattern, which are kept for the next call."""
+        kept = self._index  # another thread may replace it at any time
+        if kept is None or kept[:2] != (self.version, samples):
+            index = ConvolutionIndex.of(
+                self.pattern, self.inputs(samples), self.outputs(samples), self.window, self.stride
+            )
+            kept = self._index = (self.version, samples, index)
+        return kept[2]
+
+    def sums(
+        self,
+        x: FloatArray,
+        out: FloatArray,
+        *,
+        data: FloatArray | None = None,
+        bias: FloatArray,
+        added: FloatArray | None = None,
+        activates: bool = False,
+    ) -> FloatArray:
+        """Write W * x + b + `added`, or its positive part, into the places of `out`.
+
+        `x` and `out` are planes (n_tiles, …), x divided into phases if the stride is 2; `data` are other weights than
+        the layer's. Return Σ and Σ of squares of W * x + b over the places of each row, (n_tiles, rows, channels, 2).
+        """
+        n_tiles, samples = out.shape[0], out.shape[-1]
+        index, planes = self.index(samples), self.outputs(samples)
+        n_rows, n_runs, width = planes.runs
+        sums = np.empty((n_tiles, n_rows, planes.channels, 2), dtype=out.dtype)
+        convolve(
+            self.data if data is None else data, index.offsets, index.indptr, bias, x.reshape(-1),
+            (out[:0] if added is None else added).reshape(-1), out.reshape(-1), planes.starts,
+            (x[0].size, x.shape[-2] * samples, planes.size, planes.row), n_rows, n_runs, activates, sums, width,
+        )  # fmt: skip
+        return sums
+
+    def backward(
+        self, delta: FloatArray, x: FloatArray, out: FloatArray, products: FloatArray, *, adds=False, masks=False
+    ) -> None:
+        """Fill the gradient of the weights, and write the errors of x into its places of `out`.
+
+        `delta` are the errors of the sums, with a border of zeros; `x` and `out` are as in `sums`; `products` is room
+        for 16 · nnz · n_tiles numbers. With `adds`, `out` already holds errors; with `masks`, x are outputs of a
+        rectifier, and errors become those of its inputs.
+        """
+        n_tiles, samples = x.shape[0], x.shape[-1]
+        index, planes = self.index(samples), self.outputs(samples)
+        n_rows, n_runs, width = planes.runs
+        products = products[: 16 * self.nnz * n_tiles].reshape(n_tiles, -1)
+        convolve_backward(
+            self.data, index.slots, index.error_offsets, index.error_indptr, delta.reshape(-1), x.reshape(-1),
+            out.reshape(-1), index.error_starts, (planes.size, planes.row, x[0].size, x.shape[-2] * samples),
+            n_rows, n_runs, adds, masks, products, width,
+        )  # fmt: skip
+        gradient_of_products(products, index.slots, self.data_gradient)
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_index": None}

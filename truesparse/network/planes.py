@@ -1,0 +1,145 @@
+"""Planes of images in memory, and where a convolution finds its inputs and its errors.
+
+A tile of samples has planes (channels, rows + 2, columns + 2, samples): each channel has a border of zeros, and the
+samples of a place lie side by side. A window of 1 × 1 is the middle of a window of 3 × 3, so that both have the same
+offsets.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from truesparse._typing import IndexArray
+from truesparse.kernels.lanes import CHUNK, PART, width_of
+from truesparse.topology import Pattern
+
+BORDER = 1  # places on each side
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Shape of the planes of a tile: channels, rows and columns without the border, and samples."""
+
+    channels: int
+    height: int
+    width: int
+    samples: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the array of a tile."""
+        return self.channels, self.height + 2 * BORDER, self.width + 2 * BORDER, self.samples
+
+    @property
+    def row(self) -> int:
+        """Entries from one row of places to the next."""
+        return self.shape[2] * self.samples
+
+    @property
+    def plane(self) -> int:
+        """Entries from one plane to the next."""
+        return self.shape[1] * self.row
+
+    @property
+    def size(self) -> int:
+        """Entries of a tile."""
+        return self.channels * self.plane
+
+    @property
+    def first(self) -> int:
+        """Entries from the start of a plane to its first place within the border."""
+        return BORDER * self.row + BORDER * self.samples
+
+    @property
+    def n_lanes(self) -> int:
+        """Lanes of a run: as many as fill registers, and divide a row of places."""
+        length = self.width * self.samples
+        return next(n for n in range(2 * PART, 0, -CHUNK) if length % n == 0)
+
+    @property
+    def runs(self) -> tuple[int, int, tuple]:
+        """Rows, runs of lanes in each, and the argument of kernels for the number of lanes."""
+        return self.height, self.width * self.samples // self.n_lanes, width_of(self.n_lanes)
+
+    @property
+    def starts(self) -> IndexArray:
+        """Where the first place of each plane is in a tile."""
+        return np.arange(self.channels) * self.plane + self.first
+
+    @property
+    def phases(self) -> "Phases":
+        """The planes of even and odd rows and columns, of which a stride of 2 has one each."""
+        return Phases(self)
+
+    def strided(self, channels: int, stride: int) -> "Planes":
+        """Return the planes of the outputs of a convolution."""
+        return Planes(channels, -(-self.height // stride), -(-self.width // stride), self.samples)
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Four planes for each one of `planes`: those of even and odd rows, and of even and odd columns among them."""
+
+    planes: Planes
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the array of a tile."""
+        channels, rows, columns, samples = self.planes.shape
+        return 4 * channels, -(-rows // 2), -(-columns // 2), samples
+
+    @property
+    def row(self) -> int:
+        """Entries from one row of places to the next."""
+        return self.shape[2] * self.shape[3]
+
+    @property
+    def plane(self) -> int:
+        """Entries from one plane to the next."""
+        return self.shape[1] * self.row
+
+    @property
+    def size(self) -> int:
+        """Entries of a tile."""
+        return self.shape[0] * self.plane
+
+
+@dataclass(frozen=True, eq=False)
+class ConvolutionIndex:
+    """Index arrays of a convolution, for the kernels.
+
+    `offsets` say where the weights find the inputs of the first run; `slots`, `error_offsets` and `error_indptr` are
+    those of the backward pass, sorted by input plane, whose first runs start at `error_starts`.
+    """
+
+    offsets: IndexArray
+    indptr: IndexArray
+    slots: IndexArray
+    error_offsets: IndexArray
+    error_indptr: IndexArray
+    error_starts: IndexArray
+
+    @classmethod
+    def of(cls, pattern: Pattern, inputs: Planes, outputs: Planes, window: int, stride: int) -> "ConvolutionIndex":
+        """Make the index of a pattern (channels out, channels in · window²)."""
+        source = inputs if stride == 1 else inputs.phases
+        channel, place = np.divmod(pattern.indices.astype(np.int64), window**2)
+        dy, dx = np.divmod(place, window) if window > 1 else (place + BORDER, place + BORDER)
+        plane = (channel * stride + dy % stride) * stride + dx % stride
+        offsets = plane * source.plane + dy // stride * source.row + dx // stride * inputs.samples
+        # The first input of a phase that is no border; the errors that it went into are at its place − d // stride.
+        first_row, first_column = -((dy % stride - BORDER) // stride), -((dx % stride - BORDER) // stride)
+        rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
+        error_offsets = rows * outputs.plane + (first_row - dy // stride + BORDER) * outputs.row
+        error_offsets += (first_column - dx // stride + BORDER) * outputs.samples
+        slots = np.argsort(plane, kind="stable")
+        planes = np.arange(source.shape[0])
+        phase_row, phase_column = planes // stride % stride, planes % stride
+        starts = planes * source.plane - ((phase_row - BORDER) // stride) * source.row
+        starts -= ((phase_column - BORDER) // stride) * inputs.samples
+        kind = np.int32 if max(source.size, outputs.size) < 2**31 else np.int64
+        return cls(
+            offsets.astype(kind), np.ascontiguousarray(pattern.indptr, dtype=kind), slots.astype(kind),
+            error_offsets[slots].astype(kind), np.searchsorted(plane[slots], np.arange(planes.size + 1)).astype(kind),
+            starts.astype(np.int64),
+        )  # fmt: skip

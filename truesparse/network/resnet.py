@@ -1,0 +1,382 @@
+"""A residual network of sparse convolutions for small images (He et al., 2016, section 4.2).
+
+    h_0 = f(N(W_0 * x)),   h_k = f(N(W * f(N(W * h_(k−1)))) + S(h_(k−1)))
+    outputs = V · mean over places(h_K) + b
+
+f is the rectifier and N batch norm. The K = (depth − 2) / 2 blocks form three stages. Each stage but the first begins
+with a block of stride 2, which halves rows and columns and doubles the channels; there S is a convolution of 1 × 1
+with a stride of 2 and batch norm, and elsewhere the identity.
+
+The vector of parameters holds the weights of all layers, then the shifts β of the batch norms and the biases of the
+last layer, then the scales γ, then the running means and variances. The gradient of these is zero, so that no optimiser
+moves them.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from truesparse._typing import FloatArray
+from truesparse.kernels.batch_norm import merge_phases, split_phases
+from truesparse.kernels.lanes import width_of
+from truesparse.network.batch_norm import BatchNorm
+from truesparse.network.convolution import SparseConv2d
+from truesparse.network.image_workspace import SAMPLES, ImageWorkspace, n_tiles
+from truesparse.network.planes import BORDER
+from truesparse.network.protocol import Network, consecutive_slices
+from truesparse.network.workspace import BatchShape, Workspace
+from truesparse.runtime.random_streams import Draws
+from truesparse.topology import Pattern, Rewiring
+
+N_STAGES = 3
+_MADE_BY_BIND = {"gradient", "norms", "_idle_workspaces"}
+_LARGEST_IDLE = 2**28  # bytes of planes of a workspace that is kept
+_INSIDE = slice(BORDER, -BORDER)
+
+
+class Convolution(NamedTuple):
+    """Shape (channels out, columns), input image, window and stride of a layer."""
+
+    shape: tuple[int, int]
+    image_shape: tuple[int, int]
+    window: int = 3
+    stride: int = 1
+
+
+class Block(NamedTuple):
+    """Numbers of the layers of a residual block; without projection the input is added as it is."""
+
+    first: int
+    second: int
+    projection: int | None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Depth and width of a residual network for images of some shape.
+
+    Parameters
+    ----------
+    image_shape : (height, width, channels)
+    depth : int
+        6 n + 2: three stages of n blocks, each of two convolutions, and the first and the last layer.
+    width : int
+        Channels of the first stage; the second has twice and the third four times as many.
+
+    Raises
+    ------
+    ValueError
+        If `depth` is no such number, or the image has fewer than 4 rows or columns.
+    """
+
+    image_shape: tuple[int, int, int]
+    depth: int
+    width: int
+
+    def __post_init__(self):
+        if self.depth < 8 or (self.depth - 2) % (2 * N_STAGES):
+            near = max(8, 6 * round((self.depth - 2) / 6) + 2)
+            raise ValueError(f"depth={self.depth!r} must be 6 n + 2, such as 8, 14, 20, 32 or 44; {near} is nearest.")
+        if min(self.image_shape[:2]) < 4:
+            raise ValueError(
+                f"image_shape={self.image_shape!r} must be (height, width, channels) with at least 4 rows and columns, "
+                "since two of the stages halve them."
+            )
+
+    def shapes(self, n_outputs: int) -> list[tuple[int, int]]:
+        """Return the shapes (channels out, columns) of the layers of a network with so many outputs."""
+        return [convolution.shape for convolution in self.layers(n_outputs)[0]]
+
+    def layers(self, n_outputs: int) -> tuple[list[Convolution], list[Block]]:
+        """Return the layers in order, and the blocks that they form."""
+        height, width, channels = self.image_shape
+        size, layers, blocks = (height, width), [Convolution((self.width, 9 * channels), (height, width))], []
+        channels = self.width
+        for stage in range(N_STAGES):
+            out = self.width * 2**stage
+            for number in range((self.depth - 2) // (2 * N_STAGES)):
+                stride = 2 if stage and not number else 1
+                halved = (-(-size[0] // stride), -(-size[1] // stride))
+                first = len(layers)
+                layers += [Convolution((out, 9 * channels), size, 3, stride), Convolution((out, 9 * out), halved)]
+                if stride > 1:
+                    layers.append(Convolution((out, channels), size, 1, stride))
+                blocks.append(Block(first, first + 1, first + 2 if stride > 1 else None))
+                size, channels = halved, out
+        return [*layers, Convolution((n_outputs, channels), (1, 1), 1)], blocks
+
+
+class ResNet(Network):
+    """A residual network, whose weights are zero at first, and whose batch norms keep what they are given.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    patterns : sequence of Pattern
+        Of its layers, in order.
+    dtype : float32 or float64
+
+    Attributes
+    ----------
+    layers, blocks, norms : of SparseConv2d, Block and BatchNorm
+        The last layer has no batch norm but biases. `Network` has the other attributes.
+    """
+
+    dropout = 0.0
+
+    def __init__(self, architecture: Architecture, patterns: Sequence[Pattern], *, dtype=np.float32):
+        convolutions, self.blocks = architecture.layers(patterns[-1].shape[0])
+        if [pattern.shape for pattern in patterns] != (shapes := [convolution.shape for convolution in convolutions]):
+            raise ValueError(f"The patterns must have the shapes {shapes}.")
+        self.architecture = architecture
+        self.layers: list = [
+            SparseConv2d(pattern, convolution.image_shape, window=convolution.window, stride=convolution.stride)
+            for pattern, convolution in zip(patterns, convolutions, strict=True)
+        ]
+        self.n_weights = sum(layer.nnz for layer in self.layers)
+        self.params = np.zeros(self._norm_slices()[-1].stop, dtype=dtype)
+        scales, _, variances = self._norm_slices()
+        self.params[scales], self.params[variances] = 1, 1
+        self._bind()
+
+    @property
+    def layer_sizes(self) -> list[int]:
+        """Numbers of features and of outputs."""
+        return [int(np.prod(self.architecture.image_shape)), self.layers[-1].shape[0]]
+
+    @property
+    def is_in_kernels(self) -> bool:
+        """Whether `truesparse.kernels.steps` can train it: never."""
+        return False
+
+    @property
+    def _n_normalised(self) -> int:
+        return sum(layer.shape[0] for layer in self.layers[:-1])
+
+    def bias_slices(self) -> list[slice]:
+        """Return the slots of each layer's shifts, and of the last layer's biases."""
+        return consecutive_slices(self.n_weights, [layer.shape[0] for layer in self.layers])
+
+    def _norm_slices(self) -> list[slice]:
+        """Return the slots of all scales, running means and variances."""
+        return consecutive_slices(self.bias_slices()[-1].stop, 3 * [self._n_normalised])
+
+    def workspace(
+        self, batch_size: int, *, dense_inputs: bool = True, shape: BatchShape | None = None
+    ) -> ImageWorkspace:
+        """Return the arrays for batches of at most so many samples."""
+        if not dense_inputs:
+            raise ValueError("Images must be dense arrays: a convolutional network takes no sparse matrix.")
+        return ImageWorkspace(self.architecture.image_shape, self.layer_sizes[-1], batch_size, self.dtype, shape=shape)
+
+    @contextmanager
+    def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Iterator[ImageWorkspace]:
+        """Lend a `workspace` to a ``with`` block; afterwards it is kept for the next one."""
+        idle = self._idle_workspaces.setdefault(batch_size, deque(maxlen=1))
+        try:
+            workspace = idle.pop()
+        except IndexError:
+            workspace = self.workspace(batch_size, dense_inputs=dense_inputs)
+        yield workspace
+        if sum(planes.nbytes for planes in workspace._planes.values()) <= _LARGEST_IDLE:
+            idle.append(workspace)
+
+    def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
+        """Return the bytes of the arrays that training with such batches needs: planes, and products of gradients."""
+        per_tile = sum(int(np.prod(shape)) for _, shape in self._planes_of_training())
+        per_tile += 16 * max(layer.nnz for layer in self.layers)
+        rows = Workspace.bytes_needed(self.layer_sizes, batch_size, self.dtype)
+        return rows + per_tile * n_tiles(batch_size) * self.dtype.itemsize
+
+    def _planes_of_training(self) -> set[tuple[object, tuple[int, ...]]]:
+        """Return names and shapes of the planes that training keeps, (channels, rows, columns, samples) each."""
+        first, last = self.layers[0], self.layers[-1]
+        out: set[tuple[object, tuple[int, ...]]] = {("inputs", first.inputs(SAMPLES).shape)}
+        out |= {("z", last.outputs(SAMPLES).shape), ("pooled", last.inputs(SAMPLES).shape)}
+        out |= {("dz", last.outputs(SAMPLES).shape), ("d pooled", last.inputs(SAMPLES).shape)}
+        out.add(("d inputs", first.inputs(SAMPLES).shape))
+        for index, layer in enumerate(self.layers[:-1]):
+            shape = layer.outputs(SAMPLES).shape
+            out |= {(("z", index), shape), ("d", shape), ("dz", shape)}
+        for index in (0, *(number for block in self.blocks for number in block[:2])):
+            out.add((("a", index), self.layers[index].outputs(SAMPLES).shape))
+        for block in self.blocks:
+            out.add(("d inner", self.layers[block.first].outputs(SAMPLES).shape))
+            if block.projection is not None:
+                shape = self.layers[block.first].inputs(SAMPLES).phases.shape
+                out |= {(("phases", block.first), shape), ("d phases", shape)}
+                out.add(("residual", self.layers[block.second].outputs(SAMPLES).shape))
+        return out
+
+    # Forward
+
+    def forward(self, workspace, draws: Draws | None = None, *, all_units: bool = False) -> FloatArray:
+        """Return the sums of the outputs, (n_outputs, batch), for the inputs in a workspace.
+
+        With `draws`, as in training, batch norms take the statistics of the batch, and keep averages of them. Without,
+        they take these averages. A backward pass can follow with `draws` or with `all_units`.
+        """
+        if draws is None and not all_units:
+            return self._predict(workspace)
+        normalised = partial(self._normalised, workspace, keeps=draws is not None)
+        h = normalised(0, workspace.image_planes())
+        for block in self.blocks:
+            x, residual = self._inputs_of(workspace, block, h), h
+            if block.projection is not None:
+                residual = normalised(block.projection, x, name="residual", activates=False)
+            h = normalised(block.second, normalised(block.first, x), residual=residual)
+        return self._outputs(workspace, h)
+
+    def _normalised(self, workspace, index, x, *, keeps, name=None, activates=True, residual=None):
+        """Return the planes of a layer, after batch norm, residual and rectifier."""
+        layer, norm = self.layers[index], self.norms[index]
+        planes = layer.outputs(SAMPLES)
+        z = workspace.planes(("z", index), planes.shape)
+        sums = layer.sums(x, z, bias=self._no_bias[: planes.channels])
+        n = workspace.batch * planes.height * planes.width
+        statistics = workspace.statistics[index] = norm.observe(sums, n) if keeps else norm.constants()
+        out = workspace.planes(("a", index) if name is None else name, planes.shape)
+        norm.forward(z, statistics, out, planes, activates=activates, residual=residual)
+        workspace.clear(out)
+        return out
+
+    def _predict(self, workspace) -> FloatArray:
+        """Return the sums of the outputs, with batch norms folded into the weights."""
+        folded = partial(self._folded, workspace)
+        h = folded(0, workspace.image_planes(), "even")
+        for number, block in enumerate(self.blocks):
+            x, residual = self._inputs_of(workspace, block, h), h
+            if block.projection is not None:
+                residual = folded(block.projection, x, "residual", activates=False)
+            h = folded(block.second, folded(block.first, x, "inner"), ("odd", "even")[number % 2], residual=residual)
+        return self._outputs(workspace, h)
+
+    def _folded(self, workspace, index, x, name, *, activates=True, residual=None):
+        layer, (factor, shift) = self.layers[index], self.norms[index].folded()
+        out = workspace.planes(name, layer.outputs(SAMPLES).shape)
+        data = layer.data * np.repeat(factor, np.diff(layer.pattern.indptr))
+        layer.sums(x, out, data=data, bias=shift, added=residual, activates=activates)
+        return out
+
+    def _inputs_of(self, workspace, block: Block, h: FloatArray) -> FloatArray:
+        """Return the inputs of a block's first layer: h, or its phases for a stride of 2."""
+        if block.projection is None:
+            return h
+        planes = self.layers[block.first].inputs(SAMPLES)
+        phases = workspace.planes(("phases", block.first), planes.phases.shape)
+        shapes = planes.shape[1:3], planes.phases.shape[1:3]
+        split_phases(h.reshape(-1), phases.reshape(-1), len(h) * planes.channels, *shapes, width_of(SAMPLES))
+        return phases
+
+    def _outputs(self, workspace, h: FloatArray) -> FloatArray:
+        last = self.layers[-1]
+        pooled = workspace.planes("pooled", last.inputs(SAMPLES).shape)
+        pooled[:, :, BORDER, BORDER] = h[:, :, _INSIDE, _INSIDE].mean(axis=(2, 3))
+        z = workspace.planes("z", last.outputs(SAMPLES).shape)
+        last.sums(pooled, z, bias=last.bias)
+        return workspace.set_outputs(z)
+
+    # Backward
+
+    def backward(self, workspace, *, all_units: bool = False) -> None:
+        """Fill ``gradient`` after a forward pass, from ∂L/∂z in ``workspace.z``."""
+        products = workspace.room(16 * workspace.tiles * max(layer.nnz for layer in self.layers))
+        d = self._output_errors(workspace, products)
+        for block in reversed(self.blocks):
+            d = self._block_errors(workspace, block, d, products)
+        dz = self._sum_errors(workspace, 0, d)
+        x = workspace.image_planes()
+        self.layers[0].backward(dz, x, workspace.planes("d inputs", x.shape[1:]), products)
+
+    def _output_errors(self, workspace, products):
+        """Return the errors of the last block's outputs."""
+        last, block = self.layers[-1], self.blocks[-1]
+        dz = workspace.output_errors(workspace.planes("dz", last.outputs(SAMPLES).shape))
+        last.bias_gradient[:] = dz[:, :, BORDER, BORDER].sum(axis=(0, 2), dtype=np.float64)
+        d_pooled = workspace.planes("d pooled", last.inputs(SAMPLES).shape)
+        last.backward(dz, workspace.planes("pooled", last.inputs(SAMPLES).shape), d_pooled, products)
+        planes = self.layers[block.second].outputs(SAMPLES)
+        h = workspace.planes(("a", block.second), planes.shape)[:, :, _INSIDE, _INSIDE]
+        d = workspace.planes("d", planes.shape)
+        share = d_pooled[:, :, BORDER, None, BORDER, None] / (planes.height * planes.width)
+        d[:, :, _INSIDE, _INSIDE] = np.where(h > 0, share, 0)
+        return d
+
+    def _sum_errors(self, workspace, index, d):
+        """Return the errors of a layer's sums from those of its batch norm's outputs."""
+        planes = self.layers[index].outputs(SAMPLES)
+        dz, z = (workspace.planes(name, planes.shape) for name in ("dz", ("z", index)))
+        self.norms[index].backward(d, z, workspace.statistics[index], dz, planes)
+        return dz
+
+    def _block_errors(self, workspace, block: Block, d, products):
+        """Return the errors of a block's inputs, before the rectifier, from those of its outputs."""
+        first, second = self.layers[block.first], self.layers[block.second]
+        inner = workspace.planes(("a", block.first), first.outputs(SAMPLES).shape)
+        d_inner = workspace.planes("d inner", inner.shape[1:])
+        if block.projection is None:
+            second.backward(self._sum_errors(workspace, block.second, d), inner, d_inner, products, masks=True)
+            dz = self._sum_errors(workspace, block.first, d_inner)
+            h = workspace.planes(("a", self._below(block)), first.inputs(SAMPLES).shape)
+            first.backward(dz, h, d, products, adds=True, masks=True)  # d holds the errors of the identity
+            return d
+        planes = first.inputs(SAMPLES)
+        phases = workspace.planes(("phases", block.first), planes.phases.shape)
+        d_phases = workspace.planes("d phases", planes.phases.shape)
+        dz = self._sum_errors(workspace, block.projection, d)
+        self.layers[block.projection].backward(dz, phases, d_phases, products)
+        second.backward(self._sum_errors(workspace, block.second, d), inner, d_inner, products, masks=True)
+        dz = self._sum_errors(workspace, block.first, d_inner)
+        first.backward(dz, phases, d_phases, products, adds=True)
+        h, below = (workspace.planes(name, planes.shape) for name in (("a", self._below(block)), "d"))
+        shapes = planes.shape[1:3], planes.phases.shape[1:3]
+        flat = (array.reshape(-1) for array in (d_phases, h, below))
+        merge_phases(*flat, len(h) * planes.channels, *shapes, width_of(SAMPLES))
+        return below
+
+    def _below(self, block: Block) -> int:
+        """Return the layer whose planes are the block's inputs."""
+        return ([0] + [other.second for other in self.blocks])[self.blocks.index(block)]
+
+    # Parameters
+
+    def rewire(self, rewirings: Sequence[Rewiring | None]) -> None:
+        """See `Network`."""
+        before, self.params = self.params, self.carried(rewirings, self.params)
+        for layer, rewiring in zip(self.layers, rewirings, strict=True):
+            if rewiring is not None:
+                layer.pattern = rewiring.pattern
+        if self.params is not before:
+            self.n_weights = sum(layer.nnz for layer in self.layers)
+            self._bind()
+
+    def keep_units(self, kept, *vectors):
+        """Refuse: channels cannot be removed."""
+        raise ValueError("unit_pruning cannot remove channels of a convolutional network.")
+
+    def _bind(self) -> None:
+        self._idle_workspaces: dict[int, deque[ImageWorkspace]] = {}
+        self.gradient = np.zeros_like(self.params)
+        for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
+            layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])
+        scales, means, variances = self._norm_slices()
+        parts = consecutive_slices(0, [layer.shape[0] for layer in self.layers[:-1]])
+        self.norms = [BatchNorm() for _ in parts]
+        for norm, layer, part in zip(self.norms, self.layers[:-1], parts, strict=True):
+            norm.bind(
+                self.params[scales][part], layer.bias, self.params[means][part], self.params[variances][part],
+                self.gradient[scales][part], layer.bias_gradient,
+            )  # fmt: skip
+        self._no_bias = np.zeros(max(layer.shape[0] for layer in self.layers), dtype=self.params.dtype)
+
+    def __getstate__(self):
+        return {name: value for name, value in vars(self).items() if name not in _MADE_BY_BIND}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._bind()
