@@ -10,6 +10,8 @@ from truesparse.topology import Pattern
 class Stream:
     """Given activations, in batches, as `truesparse.evolution.signals.ActivationStream` gives a network's."""
 
+    first_output = 1
+
     def __init__(self, layers, batch_size=32):
         self.layers, self.batch_size = [np.ascontiguousarray(layer) for layer in layers], batch_size
         self.layer_sizes = [len(layer) for layer in layers]

@@ -299,7 +299,7 @@ def test_a_needs_that_is_one_string_is_refused(rng):
 
 def test_a_rule_gets_the_signals_it_names_and_no_other(rng):
     with pytest.raises(
-        ValueError, match=r"unknown signals \['activations'\]; there are \['changing', 'layers', 'progress'\]"
+        ValueError, match=r"unknown signals \['activations'\]; there are \['changing', 'layers', 'paths', 'progress'\]"
     ):
         evolve([single_layer(rng)], Evolution(grow=Cosine()), 0.5, rng, {"progress": None})
 

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from truesparse.evolution import (
     SensitivityGrow,
     grow,
 )
+from truesparse.evolution.paths import path_weights
 from truesparse.evolution.rules import Vacancy
 from truesparse.topology import Pattern
 
@@ -155,7 +157,7 @@ def test_more_candidates_than_pairs(rule, layers, errors, rng):
 def test_without_regrow_pairs_just_dropped_are_left_out(rule, layers, errors, rng):
     vacancies = vacancies_for(layers, rng)
     network = network_like(vacancies, rng)
-    signals = {"errors": no_subset(Errors(layers, errors)), "layers": network.layers}
+    signals = {"errors": no_subset(Errors(layers, errors)), "paths": partial(path_weights, network.layers)}
     signals = {name: signals[name] for name in rule.needs}
     if isinstance(rule, PathWeightGrow):
         for layer in network.layers:  # no ties, so that both calls pick the same
@@ -234,7 +236,7 @@ def test_path_weight_grows_between_heavy_paths(rng):
     network = make(rng, sizes=(6, 9, 8, 7, 3), density=0.3, dense=(3,))
     dense = [np.abs(dense_of(layer)) for layer in network.layers]
     vacancies = [Vacancy(i, network.layers[i].pattern, np.zeros(network.layers[i].nnz, bool), 6) for i in (1, 2)]
-    edges = PathWeightGrow()(vacancies, rng=rng, layers=network.layers)
+    edges = PathWeightGrow()(vacancies, rng=rng, paths=partial(path_weights, network.layers))
     for vacancy, found in zip(vacancies, edges, strict=True):
         into, out_of = np.ones(6), np.ones(3)
         for matrix in dense[: vacancy.layer]:
@@ -249,7 +251,7 @@ def test_path_weight_treats_features_alike(rng):
     network = make(rng, sizes=(50, 9, 3), density=0.1)
     vacancy = Vacancy(0, network.layers[0].pattern, np.zeros(network.layers[0].nnz, bool), 10)
     columns = np.concatenate(
-        [PathWeightGrow()([vacancy], rng=rng, layers=network.layers)[0][1] for _ in range(100)]
+        [PathWeightGrow()([vacancy], rng=rng, paths=partial(path_weights, network.layers))[0][1] for _ in range(100)]
     )  # fmt: skip
     assert np.bincount(columns, minlength=50).max() < 60
 

@@ -165,7 +165,7 @@ def test_sparse_and_dense_features_make_the_same_network(rng):
         (lambda: NeuronGrow(InputRemoval(5), Constant()), r"grow=Constant.* must have a tuple 'needs'"),
         (
             lambda: NeuronGrow(InputRemoval(5), PathWeightGrow()),
-            r"grow=PathWeightGrow.* needs the signals \('layers',\)",
+            r"grow=PathWeightGrow.* needs the signals \('paths',\)",
         ),
     ],
 )

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from helpers import dense_of, loss_and_gradient, make
@@ -8,6 +10,7 @@ from scipy.sparse import csr_array
 
 from truesparse.data.source import ArraySource
 from truesparse.evolution import MEST, Magnitude, PathWeightPrune, SensitivityPrune, SignedMagnitude
+from truesparse.evolution.paths import path_weights
 from truesparse.evolution.signals import ErrorStream
 from truesparse.kernels import reference
 from truesparse.network.losses import SoftmaxCrossEntropy
@@ -106,7 +109,10 @@ def test_path_weight_counts_all_paths_through_a_weight(rng):
     network = make(rng, sizes=(6, 9, 8, 7, 3), dense=(3,))
     dense = [np.abs(dense_of(layer)) for layer in network.layers]
     masks = PathWeightPrune()(
-        [network.layers[i].weight for i in (0, 1, 2)], [8, 9, 10], layers=network.layers, changing=[0, 1, 2]
+        [network.layers[i].weight for i in (0, 1, 2)],
+        [8, 9, 10],
+        paths=partial(path_weights, network.layers),
+        changing=[0, 1, 2],
     )
     for index, n in enumerate((8, 9, 10)):
         below, above = np.eye(dense[index].shape[1]), np.eye(dense[index].shape[0])
@@ -125,7 +131,9 @@ def test_a_weight_on_no_path_goes_first(rng):
     network.layers[0].data[:] = 100
     network.layers[1].data[:] = 1
     network.layers[1].data[network.layers[1].pattern.indices == 4] = 0  # unit 4 of the first layer has no way out
-    mask = PathWeightPrune()([network.layers[0].weight], [2], layers=network.layers, changing=[0])[0]
+    mask = PathWeightPrune()(
+        [network.layers[0].weight], [2], paths=partial(path_weights, network.layers), changing=[0]
+    )[0]
     assert set(network.layers[0].pattern.rows[mask]) == {4}
 
 

@@ -15,12 +15,14 @@ pair that is pruned and picked again in the same update keeps its weight and opt
 | signal | is |
 |---|---|
 | ``layers`` | all layers of the network, read-only |
+| ``paths`` | ``paths()``: weights of paths into inputs and out of outputs, see `truesparse.evolution.paths` |
 | ``changing`` | indices of the layers that change in this update, whose weights prune rules are given |
 | ``rng`` | a `numpy.random.Generator`, for prune rules; grow rules are given it without asking |
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -30,6 +32,7 @@ from truesparse._typing import IndexArray
 from truesparse.evolution.checks import check_rule, checked_keys, checked_mask, one_per_layer, signals_for
 from truesparse.evolution.density_decay import WeightCounts, check_decay
 from truesparse.evolution.grow import Cosine
+from truesparse.evolution.paths import path_weights
 from truesparse.evolution.prune import Magnitude
 from truesparse.evolution.rules import DensityDecay, Grow, Prune, Schedule, Vacancy, Within, pairs_allowed
 from truesparse.evolution.schedule import CosineAnnealing
@@ -171,7 +174,7 @@ def evolve(
     rewirings: list[Rewiring | None] = [None] * len(layers)
     if not changing:
         return rewirings
-    signals = {**signals, "layers": list(layers), "changing": changing}
+    signals = {"paths": partial(path_weights, layers), **signals, "layers": list(layers), "changing": changing}
     prune, grow = evolution.prune, evolution.grow
     weights = [layers[i].weight for i in changing]
     for weight in weights:  # read-only, so that a rule cannot change the network

@@ -172,17 +172,21 @@ def first_patterns(
     streams: Callable[[str, int], np.random.Generator],
     signals: Mapping[str, Any],
     counts: Sequence[int] | None = None,
+    sizes: Sequence[int] | None = None,
 ) -> list[Pattern]:
     """Return the pattern of every layer (fan_out, fan_in) of a new network.
 
-    `epsilon` or `density` sets the number of connections, see `final_counts`; a density that decays begins with
-    `counts` in place of these. Raise a ValueError if the rule needs other `signals` or returns anything but a pattern
-    or absent pairs, or other numbers than `counts`.
+    `epsilon` or `density` sets the number of connections, see `final_counts`, unless `sizes` has it for each layer; a
+    density that decays begins with `counts` in place of these. Raise a ValueError if the rule needs other `signals` or
+    returns anything but a pattern or absent pairs, or other numbers than `counts`.
     """
     unknown = [name for name in rule.needs if name not in signals]
     if unknown:
         raise ValueError(f"topology_init={rule!r} needs the signals {unknown}; a first topology has {sorted(signals)}.")
-    sizes = final_counts(rule, shapes, epsilon, density) if counts is None else counts
+    if counts is not None:
+        sizes = counts
+    elif sizes is None:
+        sizes = final_counts(rule, shapes, epsilon, density)
     empty = [Vacancy.empty(layer, *size) for layer, size in enumerate(zip(shapes, sizes, strict=True))]
     try:
         picks = _picked(rule, empty, streams, signals)

@@ -18,7 +18,7 @@ No rule makes a matrix of all pairs: `truesparse.evolution.search` has the two s
 `truesparse.kernels.products` the ranks. Pairs with a score of zero are not picked; random pairs take their places.
 
 A_(l−1) and A_l of CTRE's paper are ``activations[layer]`` and ``activations[layer + 1]``: features first, predictions
-last. Its ζ is ``drop_fraction`` of the schedule.
+last. (For convolutions, see `truesparse.evolution.patches`.) Its ζ is ``drop_fraction`` of the schedule.
 
 Differences from the authors' code: CTRE's makes the matrix of similarities and RigL's the dense gradient, fan_in ×
 fan_out each. GSE's can draw from other distributions; ours is the one that bounds the gradient.
@@ -29,7 +29,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from truesparse.evolution.paths import path_weights
 from truesparse.evolution.rules import edges_of
 from truesparse.evolution.search import (
     SEARCHES,
@@ -97,8 +96,9 @@ class Cosine:
     def __call__(self, vacancies, *, rng, activations):
         """Return the edges to grow, per layer."""
         both = Vectors(centred=self.centred, normalised=True)
+        stream = activations(self.n_samples)
         picks = largest_products(
-            vacancies, activations(self.n_samples), first_output=1, inputs=both, outputs=both, rng=rng,
+            vacancies, stream, stream.first_output, inputs=both, outputs=both, rng=rng,
             search=self.search, width=self.width, candidates=self.candidates,
         )  # fmt: skip
         return _edges(picks, vacancies, self.regrow)
@@ -244,12 +244,12 @@ class PathWeightGrow:
 
     regrow: bool = True
 
-    needs: ClassVar[tuple[str, ...]] = ("layers",)
+    needs: ClassVar[tuple[str, ...]] = ("paths",)
 
-    def __call__(self, vacancies, *, rng, layers):
+    def __call__(self, vacancies, *, rng, paths):
         """Return the edges to grow, per layer."""
-        into, out_of = path_weights(layers)
-        factors = [(out_of[vacancy.layer + 1], into[vacancy.layer]) for vacancy in vacancies]
+        into, out_of = paths()
+        factors = [(out_of[vacancy.layer], into[vacancy.layer]) for vacancy in vacancies]
         return _edges(_largest_of_rank_one(vacancies, factors, rng), vacancies, self.regrow)
 
 

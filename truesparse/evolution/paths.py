@@ -20,14 +20,14 @@ from truesparse.network.protocol import Layer
 
 
 def path_weights(layers: Sequence[Layer]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return ``into[l]`` and ``out_of[l]``, (n_units,) float64 each, from the features (0) to the outputs (-1)."""
+    """Return in of the inputs, (fan_in,), and out of the outputs, (fan_out,), of every layer of a chain, float64."""
     into = [np.ones(layers[0].shape[1])]
     for layer in layers:
         into.append(_scaled(abs(layer.weight) @ into[-1]))
     out_of = [np.ones(layers[-1].shape[0])]
     for layer in reversed(layers):
         out_of.append(_scaled(abs(layer.weight).T @ out_of[-1]))
-    return into, out_of[::-1]
+    return into[:-1], out_of[-2::-1]
 
 
 def _scaled(sums):

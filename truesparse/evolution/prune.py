@@ -24,7 +24,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from truesparse.evolution.paths import path_weights
 from truesparse.evolution.search import SideBySide, sums_of_products
 from truesparse.kernels.select import k_smallest
 from truesparse.runtime.checks import check_count, check_flag, check_number
@@ -151,15 +150,15 @@ class PathWeightPrune:
     Weights on no path are dropped first. Reads no data. Goes with `PathWeightGrow`.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("layers", "changing")
+    needs: ClassVar[tuple[str, ...]] = ("paths", "changing")
 
-    def __call__(self, weights, n_drop, *, layers, changing):
+    def __call__(self, weights, n_drop, *, paths, changing):
         """Return masks of the weights to drop, (nnz,) bool each."""
-        into, out_of = path_weights(layers)
+        into, out_of = paths()
         masks = []
         for layer, weight, n in zip(changing, weights, n_drop, strict=True):
             rows, columns = _pairs_of(weight)
-            masks.append(k_smallest(into[layer][columns] * np.abs(weight.data) * out_of[layer + 1][rows], n))
+            masks.append(k_smallest(into[layer][columns] * np.abs(weight.data) * out_of[layer][rows], n))
         return masks
 
 

@@ -52,7 +52,7 @@ class SideBySide:
     def __init__(self, errors):
         self._errors, self.places, self.reduce = errors, errors.places, errors.reduce
         self.first_error = len(errors.layer_sizes)
-        self.layer_sizes = [*errors.layer_sizes, *errors.layer_sizes[1:]]
+        self.layer_sizes = [*errors.layer_sizes, *errors.layer_sizes[errors.first_output :]]
         self.dtype, self.n_samples = errors.dtype, errors.n_samples
         self.present = getattr(errors, "present", lambda: None)
 

@@ -5,6 +5,7 @@
 | ``activations`` | ``activations(n_samples)``: an `ActivationStream` over so many training samples |
 | ``errors`` | ``errors(n_samples)``: an `ErrorStream` over the same samples |
 | ``gradient`` | ``gradient(n_samples)``: of the mean loss over these samples, (nnz,) for every layer |
+| ``paths`` | weights of paths, of networks whose layers form no chain, see `truesparse.evolution.paths` |
 | ``progress`` | steps, epochs and stalls so far, see `truesparse.training.state.Progress` |
 
 Samples are drawn anew for each update of the topology, the same ones for all its signals; None means all.
@@ -17,6 +18,7 @@ sample is filled at ``stream.places`` only, so that it adds up as well.
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +26,7 @@ from numpy.typing import NDArray
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source, alone, in_batches
+from truesparse.evolution.patches import PLACES, PatchErrors, PatchStream, residual_path_weights
 from truesparse.network.losses import Loss
 from truesparse.network.mlp import MLP
 from truesparse.network.workspace import BatchShape, Workspace
@@ -49,6 +52,9 @@ class Signals:
     def at(self, step: int, workspace: Workspace) -> Mapping[str, Any]:
         """Return the signals, by name, of the update before a step; iterating a stream overwrites the workspace."""
 
+        if self.network.shares_weights:
+            return self._of_patches(step, workspace)
+
         def drawn(n_samples, workspace=workspace, batch_size=self.batch_size):
             samples = self.source.draw(n_samples, self.streams("signal samples", step))
             return self.network, self.loss, self.source, workspace, samples, batch_size
@@ -60,6 +66,27 @@ class Signals:
             "activations": lambda n_samples: ActivationStream(*drawn(n_samples, *self._for_activations(workspace))),
             "errors": errors,
             "gradient": lambda n_samples: errors(n_samples).gradient(),
+            "progress": self.progress,
+        }
+
+    def _of_patches(self, step, workspace):
+        """Return the signals of convolutions."""
+        network: Any = self.network
+        kinds: dict[str, Any] = {
+            "activations": PatchStream,
+            "errors": partial(PatchErrors, check_loss=self.check_loss),
+        }
+
+        def stream(kind, n_samples, per_image=PLACES):
+            n_images = None if n_samples is None else -(-n_samples // per_image)
+            images = self.source.draw(n_images, self.streams("signal samples", step))
+            places = self.streams("signal places", step)
+            return kinds[kind](network, self.loss, self.source, workspace, images, self.batch_size, places)
+
+        return {
+            **{kind: partial(stream, kind) for kind in kinds},
+            "gradient": lambda n_samples: stream("errors", n_samples, per_image=1).gradient(),
+            "paths": lambda: residual_path_weights(network),
             "progress": self.progress,
         }
 
@@ -81,9 +108,12 @@ class ActivationStream:
     without dropout, and the predictions. Number l are the inputs of layer l, number l + 1 its outputs. They are valid
     until the next batch.
 
-    ``layer_sizes`` are the units of each array; `n_samples` samples were drawn over all processes, of which this one
-    holds those at ``places``, (n_own,) integers, in order.
+    ``layer_sizes`` are the units of each array, and ``first_output`` is the number of the first layer's outputs.
+    `n_samples` samples were drawn over all processes, of which this one holds those at ``places``, (n_own,) integers,
+    in order.
     """
+
+    first_output = 1
 
     def __init__(
         self,
@@ -176,7 +206,7 @@ class ErrorStream(ActivationStream):
                 activations[layer] = copy
             self._backward(z, samples, all_units=True)
             yield activations, [self._workspace.outputs_of(layer) for layer in range(len(ends))]
-        self._network.passes.free_table()  # its transposed index is needed for errors only
+        self._network.free_index()  # its transposed index is needed for errors only
 
     def halves(self) -> tuple["ErrorStream", "ErrorStream"]:
         """Return two streams of every other sample each, with the mean loss over their own samples."""

@@ -139,6 +139,10 @@ class MLP(Network):
         """
         self.passes.backward(workspace, all_units=all_units)
 
+    def free_index(self) -> None:
+        """See `Network`."""
+        self.passes.free_table()
+
     def rewire(self, rewirings: Sequence[Rewiring | None]) -> None:
         """See `Network`; what the passes hold of the old patterns is freed before."""
         self.passes.free_table()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ class Network(Protocol):
     gradient: FloatArray  # (n_params,)
     n_weights: int
     layers: list[Layer]
+    shares_weights: ClassVar[bool] = False  # between places, as convolutions do
     dropout: float  # the probability with which a hidden unit is silenced during training
 
     @property
@@ -42,6 +43,9 @@ class Network(Protocol):
     def backward(self, workspace: Workspace, *, all_units: bool = False) -> None:
         """Fill ``gradient`` from the errors of the outputs in ``workspace.z``."""
 
+    def free_index(self) -> None:
+        """Free index arrays that the next pass can make anew, where these are large."""
+
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units; return other vectors of the same layout without what belonged to them."""
 
@@ -54,6 +58,11 @@ class Network(Protocol):
     def density(self) -> float:
         """Stored weights as a share of all pairs, over all layers."""
         return self.n_weights / sum(fan_out * fan_in for fan_out, fan_in in (layer.shape for layer in self.layers))
+
+    @property
+    def work(self) -> int:
+        """Products of one pass over one sample, about."""
+        return self.params.size
 
     @property
     def is_batch_invariant(self) -> bool:

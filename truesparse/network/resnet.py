@@ -13,17 +13,16 @@ moves them.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.batch_norm import merge_phases, split_phases
 from truesparse.kernels.lanes import width_of
+from truesparse.network.architecture import Architecture, Block
 from truesparse.network.batch_norm import BatchNorm
 from truesparse.network.convolution import SparseConv2d
 from truesparse.network.image_workspace import SAMPLES, ImageWorkspace, n_tiles
@@ -33,82 +32,12 @@ from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern, Rewiring
 
-N_STAGES = 3
-_MADE_BY_BIND = {"gradient", "norms", "_idle_workspaces"}
+_MADE_BY_BIND = {"gradient", "norms", "_names_of_inputs", "_idle_workspaces"}
 _LARGEST_IDLE = 2**28  # bytes of planes of a workspace that is kept
 _INSIDE = slice(BORDER, -BORDER)
 
 
-class Convolution(NamedTuple):
-    """Shape (channels out, columns), input image, window and stride of a layer."""
-
-    shape: tuple[int, int]
-    image_shape: tuple[int, int]
-    window: int = 3
-    stride: int = 1
-
-
-class Block(NamedTuple):
-    """Numbers of the layers of a residual block; without projection the input is added as it is."""
-
-    first: int
-    second: int
-    projection: int | None
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Depth and width of a residual network for images of some shape.
-
-    Parameters
-    ----------
-    image_shape : (height, width, channels)
-    depth : int
-        6 n + 2: three stages of n blocks, each of two convolutions, and the first and the last layer.
-    width : int
-        Channels of the first stage; the second has twice and the third four times as many.
-
-    Raises
-    ------
-    ValueError
-        If `depth` is no such number, or the image has fewer than 4 rows or columns.
-    """
-
-    image_shape: tuple[int, int, int]
-    depth: int
-    width: int
-
-    def __post_init__(self):
-        if self.depth < 8 or (self.depth - 2) % (2 * N_STAGES):
-            near = max(8, 6 * round((self.depth - 2) / 6) + 2)
-            raise ValueError(f"depth={self.depth!r} must be 6 n + 2, such as 8, 14, 20, 32 or 44; {near} is nearest.")
-        if min(self.image_shape[:2]) < 4:
-            raise ValueError(
-                f"image_shape={self.image_shape!r} must be (height, width, channels) with at least 4 rows and columns, "
-                "since two of the stages halve them."
-            )
-
-    def shapes(self, n_outputs: int) -> list[tuple[int, int]]:
-        """Return the shapes (channels out, columns) of the layers of a network with so many outputs."""
-        return [convolution.shape for convolution in self.layers(n_outputs)[0]]
-
-    def layers(self, n_outputs: int) -> tuple[list[Convolution], list[Block]]:
-        """Return the layers in order, and the blocks that they form."""
-        height, width, channels = self.image_shape
-        size, layers, blocks = (height, width), [Convolution((self.width, 9 * channels), (height, width))], []
-        channels = self.width
-        for stage in range(N_STAGES):
-            out = self.width * 2**stage
-            for number in range((self.depth - 2) // (2 * N_STAGES)):
-                stride = 2 if stage and not number else 1
-                halved = (-(-size[0] // stride), -(-size[1] // stride))
-                first = len(layers)
-                layers += [Convolution((out, 9 * channels), size, 3, stride), Convolution((out, 9 * out), halved)]
-                if stride > 1:
-                    layers.append(Convolution((out, channels), size, 1, stride))
-                blocks.append(Block(first, first + 1, first + 2 if stride > 1 else None))
-                size, channels = halved, out
-        return [*layers, Convolution((n_outputs, channels), (1, 1), 1)], blocks
+Watch = Callable[[int, FloatArray], None]
 
 
 class ResNet(Network):
@@ -127,6 +56,7 @@ class ResNet(Network):
         The last layer has no batch norm but biases. `Network` has the other attributes.
     """
 
+    shares_weights = True
     dropout = 0.0
 
     def __init__(self, architecture: Architecture, patterns: Sequence[Pattern], *, dtype=np.float32):
@@ -153,6 +83,11 @@ class ResNet(Network):
     def is_in_kernels(self) -> bool:
         """Whether `truesparse.kernels.steps` can train it: never."""
         return False
+
+    @property
+    def work(self) -> int:
+        """Products of one pass over one sample."""
+        return sum(layer.flops() for layer in self.layers) // 2
 
     @property
     def _n_normalised(self) -> int:
@@ -283,23 +218,31 @@ class ResNet(Network):
 
     # Backward
 
-    def backward(self, workspace, *, all_units: bool = False) -> None:
-        """Fill ``gradient`` after a forward pass, from ∂L/∂z in ``workspace.z``."""
-        products = workspace.room(16 * workspace.tiles * max(layer.nnz for layer in self.layers))
-        d = self._output_errors(workspace, products)
-        for block in reversed(self.blocks):
-            d = self._block_errors(workspace, block, d, products)
-        dz = self._sum_errors(workspace, 0, d)
-        x = workspace.image_planes()
-        self.layers[0].backward(dz, x, workspace.planes("d inputs", x.shape[1:]), products)
+    def backward(self, workspace, *, all_units: bool = False, watch: Watch | None = None) -> None:
+        """Fill ``gradient`` after a forward pass, from ∂L/∂z in ``workspace.z``.
 
-    def _output_errors(self, workspace, products):
+        ``watch(index, errors)`` is called with the errors of each layer's sums, planes that the next layer overwrites.
+        """
+        products = workspace.room(16 * workspace.tiles * max(layer.nnz for layer in self.layers))
+
+        def errors_of_inputs(index, dz, x, out, **options):
+            if watch is not None:
+                watch(index, dz)
+            self.layers[index].backward(dz, x, out, products, **options)
+
+        d = self._output_errors(workspace, errors_of_inputs)
+        for block in reversed(self.blocks):
+            d = self._block_errors(workspace, block, d, errors_of_inputs)
+        x = workspace.planes("inputs", self.layers[0].inputs(SAMPLES).shape)
+        errors_of_inputs(0, self._sum_errors(workspace, 0, d), x, workspace.planes("d inputs", x.shape[1:]))
+
+    def _output_errors(self, workspace, errors_of_inputs):
         """Return the errors of the last block's outputs."""
         last, block = self.layers[-1], self.blocks[-1]
         dz = workspace.output_errors(workspace.planes("dz", last.outputs(SAMPLES).shape))
         last.bias_gradient[:] = dz[:, :, BORDER, BORDER].sum(axis=(0, 2), dtype=np.float64)
         d_pooled = workspace.planes("d pooled", last.inputs(SAMPLES).shape)
-        last.backward(dz, workspace.planes("pooled", last.inputs(SAMPLES).shape), d_pooled, products)
+        errors_of_inputs(len(self.layers) - 1, dz, self.inputs_of(workspace, len(self.layers) - 1), d_pooled)
         planes = self.layers[block.second].outputs(SAMPLES)
         h = workspace.planes(("a", block.second), planes.shape)[:, :, _INSIDE, _INSIDE]
         d = workspace.planes("d", planes.shape)
@@ -314,34 +257,42 @@ class ResNet(Network):
         self.norms[index].backward(d, z, workspace.statistics[index], dz, planes)
         return dz
 
-    def _block_errors(self, workspace, block: Block, d, products):
+    def _block_errors(self, workspace, block: Block, d, errors_of_inputs):
         """Return the errors of a block's inputs, before the rectifier, from those of its outputs."""
-        first, second = self.layers[block.first], self.layers[block.second]
+        first = self.layers[block.first]
         inner = workspace.planes(("a", block.first), first.outputs(SAMPLES).shape)
         d_inner = workspace.planes("d inner", inner.shape[1:])
         if block.projection is None:
-            second.backward(self._sum_errors(workspace, block.second, d), inner, d_inner, products, masks=True)
+            dz = self._sum_errors(workspace, block.second, d)
+            errors_of_inputs(block.second, dz, inner, d_inner, masks=True)
             dz = self._sum_errors(workspace, block.first, d_inner)
-            h = workspace.planes(("a", self._below(block)), first.inputs(SAMPLES).shape)
-            first.backward(dz, h, d, products, adds=True, masks=True)  # d holds the errors of the identity
+            h = self.inputs_of(workspace, block.first)
+            errors_of_inputs(block.first, dz, h, d, adds=True, masks=True)  # d holds the errors of the identity
             return d
         planes = first.inputs(SAMPLES)
         phases = workspace.planes(("phases", block.first), planes.phases.shape)
         d_phases = workspace.planes("d phases", planes.phases.shape)
         dz = self._sum_errors(workspace, block.projection, d)
-        self.layers[block.projection].backward(dz, phases, d_phases, products)
-        second.backward(self._sum_errors(workspace, block.second, d), inner, d_inner, products, masks=True)
+        errors_of_inputs(block.projection, dz, phases, d_phases)
+        errors_of_inputs(block.second, self._sum_errors(workspace, block.second, d), inner, d_inner, masks=True)
         dz = self._sum_errors(workspace, block.first, d_inner)
-        first.backward(dz, phases, d_phases, products, adds=True)
-        h, below = (workspace.planes(name, planes.shape) for name in (("a", self._below(block)), "d"))
+        errors_of_inputs(block.first, dz, phases, d_phases, adds=True)
+        h, below = self.inputs_of(workspace, block.first), workspace.planes("d", planes.shape)
         shapes = planes.shape[1:3], planes.phases.shape[1:3]
         flat = (array.reshape(-1) for array in (d_phases, h, below))
         merge_phases(*flat, len(h) * planes.channels, *shapes, width_of(SAMPLES))
         return below
 
-    def _below(self, block: Block) -> int:
-        """Return the layer whose planes are the block's inputs."""
-        return ([0] + [other.second for other in self.blocks])[self.blocks.index(block)]
+    def inputs_of(self, workspace, index: int) -> FloatArray:
+        """Return the planes that a layer has read, not divided into phases."""
+        shape, name = self.layers[index].inputs(SAMPLES).shape, self._names_of_inputs[index]
+        return workspace.planes(name, shape)
+
+    def outputs_of(self, workspace, index: int) -> FloatArray:
+        """Return the planes of a layer's outputs, after batch norm, residual and rectifier; not of the last layer."""
+        is_projection = any(index == block.projection for block in self.blocks)
+        name = "residual" if is_projection else ("a", index)
+        return workspace.planes(name, self.layers[index].outputs(SAMPLES).shape)
 
     # Parameters
 
@@ -354,6 +305,9 @@ class ResNet(Network):
         if self.params is not before:
             self.n_weights = sum(layer.nnz for layer in self.layers)
             self._bind()
+
+    def free_index(self) -> None:
+        """Keep the index arrays: they are small, and no pass is without them."""
 
     def keep_units(self, kept, *vectors):
         """Refuse: channels cannot be removed."""
@@ -372,6 +326,13 @@ class ResNet(Network):
                 self.params[scales][part], layer.bias, self.params[means][part], self.params[variances][part],
                 self.gradient[scales][part], layer.bias_gradient,
             )  # fmt: skip
+        below = 0
+        self._names_of_inputs: dict[int, Hashable] = {0: "inputs", len(self.layers) - 1: "pooled"}
+        for block in self.blocks:
+            self._names_of_inputs |= {block.first: ("a", below), block.second: ("a", block.first)}
+            if block.projection is not None:
+                self._names_of_inputs[block.projection] = ("a", below)
+            below = block.second
         self._no_bias = np.zeros(max(layer.shape[0] for layer in self.layers), dtype=self.params.dtype)
 
     def __getstate__(self):

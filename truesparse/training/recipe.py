@@ -1,6 +1,7 @@
 """Recipe of a training, and the new network that it describes."""
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,14 @@ from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.first import Balanced, FirstTopology, final_counts, first_patterns, first_weights
 from truesparse.evolution.snip import DenseStart
 from truesparse.network.activations import Activation, PiecewiseLinear
+from truesparse.network.architecture import Architecture
 from truesparse.network.initial_weights import FanIn, Initializer
 from truesparse.network.losses import Loss
 from truesparse.network.mlp import MLP
+from truesparse.network.resnet import ResNet
 from truesparse.runtime.checks import plain
 from truesparse.runtime.random_streams import RandomStreams
-from truesparse.topology.density import layer_shapes
+from truesparse.topology.density import convolution_counts, layer_shapes
 from truesparse.training.checks import check_start
 from truesparse.training.lr_schedules import Cosine, LearningRate
 from truesparse.training.optimizers import Adam, Optimizer
@@ -33,6 +36,10 @@ class Recipe:
     topology, initializer, optimizer, learning_rate, lr_schedule, n_epochs, patience
         The estimators' ``topology_init``, ``weight_init``, ``solver``, ``learning_rate_init``, ``learning_rate``,
         ``max_iter`` and ``n_iter_no_change``. These and the others have objects in place of names.
+    residual : Architecture, optional
+        A residual network of convolutions in place of a multilayer perceptron: then `hidden_layer_sizes`, `activation`
+        and `dropout` have no part, and `distribution` says how `density` is spread over the layers, see
+        `truesparse.topology.density.convolution_counts`.
     epsilon, density : float, optional
         At most one of the two. Without both, `epsilon` is 1.
     alpha : float
@@ -63,37 +70,44 @@ class Recipe:
     temperature: float = 1.0
     patience: float = 20
     tol: float = 1e-4
+    residual: Architecture | None = None
+    distribution: str | tuple[float, ...] = "erdos_renyi_kernel"
 
     def __post_init__(self):
         for part in fields(self):
             object.__setattr__(self, part.name, plain(getattr(self, part.name)))
 
 
-def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) -> MLP:
+def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) -> Any:
     """Return the network that a recipe describes, with its first topology and weights.
 
     Topologies that depend on data, such as `SNIP`, look at `source`, which also gives the number of features.
     """
     streams = RandomStreams(seed)
-    rule, initializer = recipe.topology, recipe.initializer
-    shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
+    rule, initializer, dtype = recipe.topology, recipe.initializer, np.dtype(recipe.dtype)
+    signals = {}
+    if recipe.residual is None:
+        shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
+        signals["dense_start"] = DenseStart(source, recipe.loss, recipe.activation, initializer, streams)
+    else:
+        shapes = recipe.residual.shapes(n_outputs)
     counts = weight_counts(recipe, shapes)
     if counts is not None:
-        check_start(counts, np.dtype(recipe.dtype).itemsize)
-    signals = {"dense_start": DenseStart(source, recipe.loss, recipe.activation, initializer, streams)}
+        check_start(counts, dtype.itemsize)
     patterns = first_patterns(
         rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals,
-        counts=None if counts is None else counts.first,
+        counts=None if counts is None else counts.first, sizes=_final_counts(recipe, shapes),
     )  # fmt: skip
-    network = MLP.from_patterns(
-        patterns, recipe.activation, final=None if counts is None else counts.final, dropout=recipe.dropout,
-        dtype=np.dtype(recipe.dtype),
-    )  # fmt: skip
+    if recipe.residual is None:
+        final = None if counts is None else counts.final
+        network: Any = MLP.from_patterns(patterns, recipe.activation, final=final, dropout=recipe.dropout, dtype=dtype)
+        for index, (activation, params) in enumerate(zip(network.activations, network.activation_params, strict=True)):
+            if activation.n_params:
+                params[:] = activation.first_params(params.shape[1], streams("activation", index))
+    else:
+        network = ResNet(recipe.residual, patterns, dtype=dtype)
     for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
         layer.data[:] = first_weights(rule, index, pattern, initializer, streams("weights", index))
-    for index, (activation, params) in enumerate(zip(network.activations, network.activation_params, strict=True)):
-        if activation.n_params:
-            params[:] = activation.first_params(params.shape[1], streams("activation", index))
     return network
 
 
@@ -102,5 +116,12 @@ def weight_counts(recipe: Recipe, shapes: list[tuple[int, int]]) -> WeightCounts
     evolution = recipe.evolution
     if evolution is None or evolution.density is None:
         return None
-    final = final_counts(recipe.topology, shapes, recipe.epsilon, recipe.density)
-    return WeightCounts.of(evolution.density, evolution.within, shapes, final)
+    return WeightCounts.of(evolution.density, evolution.within, shapes, _final_counts(recipe, shapes))
+
+
+def _final_counts(recipe, shapes):
+    """Return the number of weights of each layer in the end."""
+    if recipe.residual is None or hasattr(recipe.topology, "counts"):
+        return final_counts(recipe.topology, shapes, recipe.epsilon, recipe.density)
+    layers, _ = recipe.residual.layers(n_outputs=shapes[-1][0])
+    return convolution_counts(layers, recipe.density, recipe.distribution)

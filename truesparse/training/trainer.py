@@ -119,7 +119,7 @@ class Trainer:
         needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
         check_memory(self._batch_size, needed)
         sources = [self.source] if self.validation is None else [self.source, self.validation.source]
-        useful = useful_threads(self.network.params.size, self._largest_part, current_threads())
+        useful = useful_threads(self.network.work, self._largest_part, current_threads())
         with threads(useful), released(*sources):
             self._train(start)
 
@@ -314,7 +314,7 @@ class Trainer:
         """Return the next topology."""
         step = self.state.progress.step
         signals, rng = self._signals.at(step, self._workspace), self.streams("evolve", step)
-        self.network.passes.free_table()  # rules need the memory; a pass that needs the transposed index makes it anew
+        self.network.free_index()  # rules need the memory; a pass that needs the transposed index makes it anew
         # Activations that overflow here make the loss infinite as well, which raises an error.
         with np.errstate(over="ignore", invalid="ignore"):
             return evolve(self.network.layers, evolution, due.drop_fraction, rng, signals, due.counts)
