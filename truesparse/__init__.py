@@ -1,4 +1,4 @@
-"""Truly sparse training of multilayer perceptrons: sparse in memory, in arithmetic, and from the first step on.
+"""Truly sparse training of neural networks: sparse in memory, in arithmetic, and from the first step on.
 
 Names are imported when they are first used, because importing scikit-learn and Numba takes a second.
 """
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         SparseMLPEnsembleClassifier,
         SparseMLPEnsembleRegressor,
         SparseMLPRegressor,
+        SparseResNetClassifier,
         load,
         save,
         warmup,
@@ -29,6 +30,7 @@ __all__ = [
     "SparseMLPEnsembleClassifier",
     "SparseMLPEnsembleRegressor",
     "SparseMLPRegressor",
+    "SparseResNetClassifier",
     "__version__",
     "inspection",
     "load",

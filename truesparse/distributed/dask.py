@@ -20,7 +20,7 @@ from truesparse.distributed.dask_collections import Parts, gathered, is_collecti
 from truesparse.distributed.dask_rounds import RoundTrainer
 from truesparse.distributed.dask_source import DaskSource
 from truesparse.distributed.dask_workers import Workers
-from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.base import BaseSparseNetwork
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.regressor import SparseMLPRegressor
 from truesparse.estimators.samples import checked_weights
@@ -45,7 +45,7 @@ def _besides_those_of(cls: Any) -> Callable[[Init], Init]:
     return decorate
 
 
-class _OnDask(BaseSparseMLP):
+class _OnDask(BaseSparseNetwork):
     """Base of the estimators for Dask collections, which are also the ordinary ones for everything else."""
 
     _local_class: ClassVar[type]
@@ -59,7 +59,7 @@ class _OnDask(BaseSparseMLP):
     n_parts: int | None
     client: Any
 
-    def to_local(self) -> BaseSparseMLP:
+    def to_local(self) -> BaseSparseNetwork:
         """Return the ordinary estimator with the same parameters and, if this one is fitted, with its network."""
         parameters = self.get_params(deep=False)
         local = self._local_class(**{name: value for name, value in parameters.items() if name not in _OWN})

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from truesparse.data.shard import Shard
 from truesparse.data.source import Source
 from truesparse.distributed.ranks import Ranks
-from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
+from truesparse.estimators.base import BaseSparseNetwork, unchanged_on_error
 from truesparse.estimators.samples import check_together, checked_weights
 from truesparse.network.losses import Weighted, values_and_weights
 from truesparse.storage import encode
@@ -29,7 +29,7 @@ from truesparse.training.state import Start
 
 
 def fit_mpi(
-    model: BaseSparseMLP,
+    model: BaseSparseNetwork,
     X: Any,
     y: Any = None,
     sample_weight: Any = None,
@@ -39,7 +39,7 @@ def fit_mpi(
     y_val: Any = None,
     sample_weight_val: Any = None,
     resume_from: str | os.PathLike | None = None,
-) -> BaseSparseMLP:
+) -> BaseSparseNetwork:
     """Train one network on the samples of all MPI processes, and return the model, which is the same in all of them.
 
     All ranks call this with equal models, each with its own samples. The training is that of one process with all
@@ -84,7 +84,7 @@ def fit_mpi(
     """
     with Ranks(comm) as ranks:
         with ranks.agree():
-            if not isinstance(model, BaseSparseMLP):
+            if not isinstance(model, BaseSparseNetwork):
                 raise ValueError(f"model={model!r} must be a SparseMLPClassifier or a SparseMLPRegressor.")
             check_together(X_val, y_val, sample_weight_val)
             parameters = _parameters_in_words(model)

@@ -14,6 +14,7 @@ from truesparse.estimators.ensemble_classifier import SparseMLPEnsembleClassifie
 from truesparse.estimators.ensemble_regressor import SparseMLPEnsembleRegressor
 from truesparse.estimators.persistence import load, save
 from truesparse.estimators.regressor import SparseMLPRegressor
+from truesparse.estimators.resnet_classifier import SparseResNetClassifier
 from truesparse.estimators.warmup import warmup
 from truesparse.transforms import GaussianNoise
 
@@ -27,6 +28,7 @@ __all__ = [
     "SparseMLPEnsembleClassifier",
     "SparseMLPEnsembleRegressor",
     "SparseMLPRegressor",
+    "SparseResNetClassifier",
     "denoising_autoencoder",
     "load",
     "save",

@@ -16,11 +16,11 @@ from truesparse.data.source import Source
 from truesparse.estimators import diagnosis, epochs
 from truesparse.estimators.checkpoints import checkpoint_writer, read_checkpoint
 from truesparse.estimators.epochs import Trainings
-from truesparse.estimators.fitted import FittedSparseMLP
+from truesparse.estimators.fitted import FittedSparseNetwork
 from truesparse.estimators.labels import shown
 from truesparse.estimators.parameters import TIMING
 from truesparse.estimators.recipes import make_recipe
-from truesparse.estimators.run import SHAPED_BY, Run
+from truesparse.estimators.run import Run
 from truesparse.estimators.samples import Score, check_enough, check_together, fingerprint, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
 from truesparse.runtime.checks import plain
@@ -39,7 +39,7 @@ from truesparse.training.validation import Validation
 _EVENTS = [name for name in vars(Callback) if name.startswith("on_")]
 
 
-class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
+class BaseSparseNetwork(CallbackSupportMixin, FittedSparseNetwork):
     """Base of the classifier and the regressor, which add the methods below."""
 
     @abstractmethod
@@ -53,6 +53,15 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     @abstractmethod
     def _score_predictions(self, predictions, target):
         """Return the score of predictions (n_outputs, n_samples) for encoded targets, as `score` would."""
+
+    def _make_recipe(self):
+        """Return the recipe of a fit."""
+        return make_recipe(self.get_params(deep=False), self._make_loss())
+
+    def _shape(self, recipe):
+        """Return the parameters that shape a network, with what None stands for."""
+        shape = {name: getattr(self, name) for name in self._shaped_by}
+        return shape | {"hidden_layer_sizes": list(recipe.hidden_layer_sizes), "activation": recipe.activation}
 
     def _stratify(self, target):
         """Return the classes whose shares a split must keep, or None."""
@@ -119,7 +128,7 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
             samples = self._samples("", X, y, sample_weight, classes, first=not goes_on)
             if goes_on and start is not Start.RESUMED:
                 samples = self._settled(samples)
-            recipe = make_recipe(self.get_params(deep=False), self._make_loss())
+            recipe = self._make_recipe()
             shape = self._checked_shape(recipe, goes_on)
             aside = None
             if validation_data is not None:
@@ -191,12 +200,13 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
     def _check_objects(self, goes_on):
         """Refuse classes in place of instances, and callbacks without methods, which the constraints let pass."""
         decays = getattr(self.evolution, "density", None) is not None
-        needs_topology = not goes_on or self.hidden_layer_sizes is None or decays  # for numbers of units or weights
+        # For numbers of units or weights.
+        needs_topology = not goes_on or getattr(self, "hidden_layer_sizes", ()) is None or decays
         for name, value in self.get_params(deep=False).items():
             if name != "topology_init" or needs_topology:
                 refuse_missing(name, value)
         for name in ("weight_init", "learning_rate", "solver", "topology_init", "activation", "batch_transform"):
-            if isinstance(getattr(self, name), type):
+            if isinstance(getattr(self, name, None), type):
                 raise ValueError(f"{name}={getattr(self, name)!r} is a class; an instance of it is allowed.")
         for callback in self.callbacks or ():
             if isinstance(callback, type) or not any(hasattr(callback, event) for event in _EVENTS):
@@ -207,11 +217,10 @@ class BaseSparseMLP(CallbackSupportMixin, FittedSparseMLP):
 
     def _checked_shape(self, recipe, goes_on):
         """Return the parameters that shape a network; refuse a change of them if training goes on."""
-        shape: dict[str, Any] = {name: getattr(self, name) for name in SHAPED_BY}
-        shape |= {"hidden_layer_sizes": list(recipe.hidden_layer_sizes), "activation": recipe.activation}
+        shape: dict[str, Any] = self._shape(recipe)
         if goes_on:
             made_with = self._run.shape
-            if self.activation is None:  # another method might suit another activation
+            if getattr(self, "activation", "") is None:  # another method might suit another activation
                 shape["activation"] = made_with["activation"]
             for name, value in shape.items():
                 made = made_with[name]

@@ -79,6 +79,8 @@ def loss_of_constant(loss: Loss, target: Target, n_outputs: int, dtype: np.dtype
 
 
 def _no_path(network: MLP) -> str | None:
+    if network.shares_weights:  # paths also lead around blocks
+        return None
     on_path = np.ones(network.layer_sizes[-1], dtype=np.uint8)
     for layer in reversed(network.layers):
         inputs_on_path = np.zeros(layer.shape[1], dtype=np.uint8)

@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from truesparse.callbacks.progress import members_display
-from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
+from truesparse.estimators.base import BaseSparseNetwork, unchanged_on_error
 from truesparse.estimators.checkpoints import FREE_TO_CHANGE
 from truesparse.estimators.display import ENSEMBLE_HEADER, as_html, as_text, standing_rows
 from truesparse.estimators.ensemble_folds import checked_groups, fold_numbers
@@ -62,7 +62,7 @@ class BaseSparseMLPEnsemble(InputChecks, HelpfulParameters):
         "evolution": [list, tuple],
         "n_folds": [Interval(Integral, 1, None, closed="left")],
         "combine": [Choice("greedy", "mean")],
-        "n_jobs": BaseSparseMLP._parameter_constraints["n_jobs"],
+        "n_jobs": BaseSparseNetwork._parameter_constraints["n_jobs"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "callbacks": [list, tuple, None],

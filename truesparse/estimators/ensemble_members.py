@@ -21,7 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source
-from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.base import BaseSparseNetwork
 from truesparse.estimators.checkpoints import changed_parameter, warn_if_other_libraries
 from truesparse.estimators.samples import Samples
 from truesparse.estimators.storing import restore, store, versions
@@ -62,7 +62,7 @@ class Data:
 class Task:
     """A member to train."""
 
-    member: BaseSparseMLP
+    member: BaseSparseNetwork
     fold: int  # that it leaves out
     file: Path | None = None  # of a checkpoint
     fingerprint: str | None = None  # of the data, for the file
@@ -74,7 +74,7 @@ def given_source(samples: Samples) -> Source:
     return samples.source.with_target(y if samples.weights is None else Weighted(y, samples.weights))
 
 
-def train_member(task: Task, data: Data) -> tuple[BaseSparseMLP, FloatArray | None]:
+def train_member(task: Task, data: Data) -> tuple[BaseSparseNetwork, FloatArray | None]:
     """Return the trained member, or the one in the file, and its predictions for the held-out samples.
 
     They are (n_outputs, n_samples). Ctrl-C raises KeyboardInterrupt at once: a member that it stopped is not done.
@@ -99,7 +99,7 @@ def _fit(member, train, held_out, classes):
     member._train(train, None, None, validation, start=Start.NEW, classes=classes)
 
 
-def continue_member(member: BaseSparseMLP, data: Data) -> BaseSparseMLP:
+def continue_member(member: BaseSparseNetwork, data: Data) -> BaseSparseNetwork:
     """Return a member after an epoch of ``partial_fit``; the one that was given stays as it is."""
     member = copy.copy(member)  # its network is copied before it is trained
     train, _ = data.split(0)

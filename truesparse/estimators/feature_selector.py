@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from truesparse.data.checks import sound_features
 from truesparse.estimators.autoencoder import denoising_autoencoder, standardised
-from truesparse.estimators.base import BaseSparseMLP, unchanged_on_error
+from truesparse.estimators.base import BaseSparseNetwork, unchanged_on_error
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
 from truesparse.estimators.parameters import Choice, HelpfulParameters, explained
@@ -90,7 +90,7 @@ class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
             Interval(Real, 0, 1, closed="right"),
         ],
         "strategy": [Choice("strength", "neuron_evolution")],
-        "estimator": [BaseSparseMLP, BaseSparseMLPEnsemble, None],
+        "estimator": [BaseSparseNetwork, BaseSparseMLPEnsemble, None],
         "random_state": ["random_state"],
         "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
     }

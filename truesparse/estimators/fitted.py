@@ -3,7 +3,7 @@
 import math
 import os
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from scipy.sparse import csc_array
@@ -25,10 +25,19 @@ if TYPE_CHECKING:
     import torch
 
 
-class FittedSparseMLP(InputChecks, Parameters):
+class FittedSparseNetwork(InputChecks, Parameters):
     """Predictions and fitted attributes; once it is fitted, ``_run`` holds the network and its training."""
 
     _run: Run
+    _shaped_by: ClassVar[tuple[str, ...]] = (
+        "hidden_layer_sizes",
+        "epsilon",
+        "density",
+        "topology_init",
+        "activation",
+        "dtype",
+    )
+    """The parameters that shape a network, and cannot change while its training goes on."""
 
     @abstractmethod
     def _head(self):
@@ -70,7 +79,7 @@ class FittedSparseMLP(InputChecks, Parameters):
                 )
             return made
 
-        gain = useful_threads(network.n_weights, min(X.shape[0], BATCH), most=2) > 1
+        gain = useful_threads(network.work, min(X.shape[0], BATCH), most=2) > 1
         n_threads = asked_threads(plain(self.n_jobs)) if gain else 1
         with threads(n_threads, uses_blas=not network.is_batch_invariant):
             return forward_all(network, array_source(X), of_finite)
@@ -87,7 +96,7 @@ class FittedSparseMLP(InputChecks, Parameters):
             f"Trained in {progress.step:,} steps with {progress.weight_steps / max(1, progress.step):,.0f} weights on "
             f"average: {progress.weight_steps:,} weights × steps."
         )
-        worth = f"Several threads (n_jobs) speed up training from batch_size={least_batch(network.params.size):,} on."
+        worth = f"Several threads (n_jobs) speed up training from batch_size={least_batch(network.work):,} on."
         return "\n".join([as_text(layer_rows(network)), trained, worth])
 
     def export_numpy(self, path: str | os.PathLike) -> None:

@@ -7,23 +7,24 @@ plug-ins, imports nothing by name, and checks sizes and connections before it us
 import os
 from typing import BinaryIO
 
-from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.base import BaseSparseNetwork
 from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
 from truesparse.estimators.ensemble_classifier import SparseMLPEnsembleClassifier
 from truesparse.estimators.ensemble_regressor import SparseMLPEnsembleRegressor
 from truesparse.estimators.ensemble_storing import restore_ensemble, store_ensemble
 from truesparse.estimators.regressor import SparseMLPRegressor
+from truesparse.estimators.resnet_classifier import SparseResNetClassifier
 from truesparse.estimators.storing import restore, store
 from truesparse.runtime.warnings import warn
 from truesparse.storage import ModelFormatError, missing_in, naming, read_archive, write_archive
 
 __all__ = ["ModelFormatError", "load", "save"]
 
-_CLASSES = {cls.__name__: cls for cls in (SparseMLPClassifier, SparseMLPRegressor)}
+_CLASSES = {cls.__name__: cls for cls in (SparseMLPClassifier, SparseMLPRegressor, SparseResNetClassifier)}
 _ENSEMBLES = {cls.__name__: cls for cls in (SparseMLPEnsembleClassifier, SparseMLPEnsembleRegressor)}
 
-Model = BaseSparseMLP | BaseSparseMLPEnsemble
+Model = BaseSparseNetwork | BaseSparseMLPEnsemble
 
 
 def save(model: Model, file: str | os.PathLike | BinaryIO, *, training: bool = True) -> None:

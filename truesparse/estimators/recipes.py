@@ -6,9 +6,11 @@ from numbers import Real
 from typing import Any
 
 from truesparse.estimators import epochs
-from truesparse.evolution import Evolution, preset, suited_settings
+from truesparse.evolution import SNIP, Evolution, preset, suited_settings
+from truesparse.network.architecture import Architecture
+from truesparse.network.initial_weights import FanIn
 from truesparse.network.losses import Loss
-from truesparse.runtime.checks import is_count, plain
+from truesparse.runtime.checks import check_number, is_count, plain
 from truesparse.runtime.plugins import resolve
 from truesparse.training.recipe import Recipe
 
@@ -52,6 +54,27 @@ def make_recipe(parameters: Mapping[str, Any], loss: Loss) -> Recipe:
         patience=given["n_iter_no_change"],
         **{name: given[name] for name in _SAME_NAMES},
     )
+
+
+def make_residual_recipe(parameters: Mapping[str, Any], loss: Loss, image_shape: tuple[int, int, int]) -> Recipe:
+    """Make the recipe of a residual network."""
+    given = {"hidden_layer_sizes": (), "epsilon": None, "activation": "relu", "dropout": 0.0, **parameters}
+    if given["weight_init"] is None:
+        given["weight_init"] = FanIn(1.0)
+    distribution = given["distribution"]
+    if not isinstance(distribution, str):
+        distribution = tuple(float(share) for share in distribution)
+        for layer, share in enumerate(distribution):
+            check_number(f"distribution[{layer}]", share, 0, 1, without=0)
+    if getattr(given["evolution"], "unit_pruning", None) is not None:
+        raise ValueError("unit_pruning removes units of multilayer perceptrons; channels cannot be removed.")
+    recipe = make_recipe(given, loss)
+    if isinstance(recipe.topology, SNIP):
+        raise ValueError(
+            f"topology_init={given['topology_init']!r} is for multilayer perceptrons; 'balanced' is allowed, for example."
+        )
+    architecture = Architecture(image_shape, plain(given["depth"]), plain(given["width"]))
+    return replace(recipe, residual=architecture, distribution=distribution)
 
 
 def hidden_sizes(hidden_layer_sizes: Any, topology: Any) -> list[int]:

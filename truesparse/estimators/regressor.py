@@ -8,7 +8,7 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils.validation import column_or_1d
 
 from truesparse._typing import FloatArray
-from truesparse.estimators.base import BaseSparseMLP
+from truesparse.estimators.base import BaseSparseNetwork
 from truesparse.estimators.parameters import Named, explained
 from truesparse.estimators.target_scale import FirstTargets, learn_scaling, must_change, rescale
 from truesparse.kernels.update import all_finite
@@ -19,7 +19,7 @@ from truesparse.storage.head import Head
 from truesparse.training.state import Start
 
 
-class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
+class SparseMLPRegressor(RegressorMixin, BaseSparseNetwork):
     """A regressor whose network is sparse from the first to the last step of its training.
 
     It predicts one or several outputs. `score` is R² for every `loss`.
@@ -181,7 +181,7 @@ class SparseMLPRegressor(RegressorMixin, BaseSparseMLP):
     target_mean_: FloatArray
     target_scale_: FloatArray
 
-    _parameter_constraints: ClassVar[dict] = {**BaseSparseMLP._parameter_constraints, "loss": [Named("loss"), Loss]}
+    _parameter_constraints: ClassVar[dict] = {**BaseSparseNetwork._parameter_constraints, "loss": [Named("loss"), Loss]}
 
     @explained
     def __init__(

@@ -4,21 +4,17 @@ import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from truesparse.network.mlp import MLP
 from truesparse.training.state import TrainingState
-
-SHAPED_BY = ("hidden_layer_sizes", "epsilon", "density", "topology_init", "activation", "dtype")
-"""The parameters that shape a network, and cannot change while its training goes on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
     """A network and its training."""
 
-    network: MLP
+    network: Any  # an MLP or a ResNet
     state: TrainingState
     seed: int  # of all random streams
-    shape: dict[str, Any]  # the parameters `SHAPED_BY` that the network was made with
+    shape: dict[str, Any]  # the parameters that shaped the network
 
     def copy(self) -> "Run":
         """Return a copy that shares nothing that changes."""

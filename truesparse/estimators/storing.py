@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from truesparse._version import __version__
 from truesparse.estimators.parameters import Named
-from truesparse.estimators.run import SHAPED_BY, Run
+from truesparse.estimators.run import Run
 from truesparse.network.activations import Activation
 from truesparse.runtime.plugins import name_in_files, resolve
 from truesparse.storage import (
@@ -134,6 +134,8 @@ def _restore_fitted(estimator, section, arrays):
         name: decode(content, name, may_miss=name == "topology_init")
         for name, content in section.take("shape", dict).items()
     }
+    if shape.keys() != set(estimator._shaped_by):
+        raise ModelFormatError(f"shape must hold {estimator._shaped_by}, got {sorted(shape)!r:.200}.")
     network = restore_network(section.section("network"), arrays, *_activation_and_dtype(shape))
     estimator._restore_learnt(section.section("learnt"), arrays)
     n_features, *_, n_outputs = network.layer_sizes
@@ -148,14 +150,14 @@ def _restore_fitted(estimator, section, arrays):
 
 
 def _activation_and_dtype(shape):
-    if shape.keys() != set(SHAPED_BY):
-        raise ModelFormatError(f"shape must hold {SHAPED_BY}, got {sorted(shape)!r:.200}.")
-    try:
-        activation, dtype = resolve("activation", shape["activation"]), shape["dtype"]
-    except ValueError as error:
-        raise ModelFormatError(f"The network needs an activation that this program has not: {error}") from error
-    if not isinstance(activation, Activation):
-        raise ModelFormatError(f"activation={shape['activation']!r:.100} is no activation.")
+    activation, dtype = shape.get("activation"), shape["dtype"]
+    if "activation" in shape:
+        try:
+            activation = resolve("activation", activation)
+        except ValueError as error:
+            raise ModelFormatError(f"The network needs an activation that this program has not: {error}") from error
+        if not isinstance(activation, Activation):
+            raise ModelFormatError(f"activation={shape['activation']!r:.100} is no activation.")
     if dtype not in ("float32", "float64"):
         raise ModelFormatError(f"dtype={dtype!r:.100} must be 'float32' or 'float64'.")
     return activation, np.dtype(dtype)

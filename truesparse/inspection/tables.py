@@ -8,23 +8,31 @@ from typing import Any, TypeVar
 from sklearn.exceptions import NotFittedError
 
 from truesparse.network.mlp import MLP
+from truesparse.network.resnet import ResNet
 
 
-def network_of(model: Any) -> MLP:
-    """Return the network of a fitted estimator; an MLP is returned as it is.
+def network_of(model: Any, kinds: tuple[type, ...] = (MLP,)) -> Any:
+    """Return the network of a fitted estimator; a network is returned as it is.
 
     A NotFittedError is raised for an estimator that has not been fitted or wraps one of truesparse, and a TypeError for
-    what is neither an estimator nor an MLP.
+    what is neither an estimator nor a network, and for a network of another kind than `kinds`.
     """
-    network = model if isinstance(model, MLP) else getattr(model, "_network", None)
-    if isinstance(network, MLP):
+    network = model if isinstance(model, ANY_KIND) else getattr(model, "_network", None)
+    if isinstance(network, kinds):
         return network
+    if isinstance(network, ANY_KIND):
+        raise TypeError(
+            f"model={type(model).__name__} holds a convolutional network; this function needs a multilayer perceptron."
+        )
     if hasattr(model, "fit"):
         raise NotFittedError(
             f"model={model!r} holds no network: call 'fit' first, and of a pipeline or a search pass the fitted "
             "SparseMLPClassifier or SparseMLPRegressor itself, of an ensemble one of its estimators_."
         )
     raise TypeError(f"model must be an MLP or a fitted estimator of truesparse, got {type(model).__name__}.")
+
+
+ANY_KIND = (MLP, ResNet)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +70,9 @@ def total(rows: Sequence[AnyRow]) -> AnyRow:
 class LayerSummary(Row):
     """Size of a layer: output units, pairs, weights (the pairs that are connected), and bytes.
 
-    `bytes` are those of weights, biases, parameters of the activation, and positions of the weights. `training_bytes`
-    add the gradient, the optimiser's moments, and the transposed index, which is smaller where units are on no path.
+    `bytes` are those of weights, biases, parameters of activations and batch norms, and positions of the weights.
+    `training_bytes` add the gradient, the optimiser's moments, and the transposed index, which is smaller where units
+    are on no path.
     """
 
     units: int
@@ -96,10 +105,9 @@ def layer_summaries(model, *, n_moments: int = 2) -> list[LayerSummary]:
     True
     """
     rows = []
-    network = network_of(model)
-    learned = [network.params[slots].nbytes for slots in network.activation_slices()]
-    for index, (layer, of_activation) in enumerate(zip(network.layers, [*learned, 0], strict=True)):
-        parameters = layer.data.nbytes + layer.bias.nbytes + of_activation
+    network = network_of(model, ANY_KIND)
+    for index, (layer, others) in enumerate(zip(network.layers, network.bytes_beside_weights(), strict=True)):
+        parameters = layer.data.nbytes + layer.bias.nbytes + others
         positions = transposed_index = 0
         pattern = layer.stored_pattern
         if pattern is not None:
@@ -141,7 +149,8 @@ def layer_flops(model) -> list[LayerFlops]:
 
     Inference is the first line, training all three. Not counted is what grows with the units (activations, dropout, the
     loss, gradients of biases) or not with the samples (steps of the optimiser, updates of the topology). All features
-    count as non-zero; the first layer costs less with sparse data.
+    count as non-zero; the first layer costs less with sparse data. A convolution makes these operations at every place
+    of its outputs.
 
     Examples
     --------
@@ -154,8 +163,8 @@ def layer_flops(model) -> list[LayerFlops]:
     32
     """
     rows = []
-    for index, layer in enumerate(network_of(model).layers):
-        sparse, dense = 2 * layer.nnz, 2 * math.prod(layer.shape)
+    for index, layer in enumerate(network_of(model, ANY_KIND).layers):
+        sparse, dense = (2 * n * layer.places for n in (layer.nnz, math.prod(layer.shape)))
         passes = 2 if index == 0 else 3
         flops = {"inference": sparse, "training": passes * sparse}
         flops |= {"dense_inference": dense, "dense_training": passes * dense}

@@ -52,6 +52,8 @@ class SparseConv2d(SparseLinear):
             )
         super().__init__(pattern)
         self.image_shape, self.window, self.stride = image_shape, window, stride
+        outputs = self.outputs(1)
+        self.places = outputs.height * outputs.width
         self._index: tuple[int, int, ConvolutionIndex] | None = None  # with the version and the samples it is made for
 
     def inputs(self, samples: int) -> Planes:
@@ -61,11 +63,6 @@ class SparseConv2d(SparseLinear):
     def outputs(self, samples: int) -> Planes:
         """Return the shape of the output planes."""
         return self.inputs(samples).strided(self.shape[0], self.stride)
-
-    def flops(self) -> int:
-        """Return the operations of a forward pass of one sample: a product and a sum for each weight and place."""
-        planes = self.outputs(1)
-        return 2 * self.nnz * planes.height * planes.width
 
     def index(self, samples: int) -> ConvolutionIndex:
         """Return the index arrays of the pattern, which are kept for the next call."""

@@ -22,6 +22,7 @@ class Layer:
         Copies and pickles leave them out.
     """
 
+    places: int = 1  # of a sample that share the weights
     in_kernels: ClassVar[bool]  # whether the kernels compute the layer; if not, it has the products of `DenseLinear`
 
     def __init__(self, shape: tuple[int, int], nnz: int, stored_pattern: Pattern | None):

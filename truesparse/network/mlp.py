@@ -87,6 +87,10 @@ class MLP(Network):
         """Return the slots of what each hidden layer's activation learns."""
         return consecutive_slices(self.bias_slices()[-1].stop, [n * size for n, size in self._learnt_shapes])
 
+    def bytes_beside_weights(self) -> list[int]:
+        """See `Network`."""
+        return [self.params[slots].nbytes for slots in self.activation_slices()] + [0]
+
     @property
     def is_in_kernels(self) -> bool:
         """Whether `truesparse.kernels.steps` can train it: all layers and activations are in kernels."""

@@ -59,6 +59,10 @@ class Network(Protocol):
         """Stored weights as a share of all pairs, over all layers."""
         return self.n_weights / sum(fan_out * fan_in for fan_out, fan_in in (layer.shape for layer in self.layers))
 
+    def bytes_beside_weights(self) -> list[int]:
+        """Return the bytes of what each layer has besides weights and biases, such as learnt slopes."""
+        raise NotImplementedError
+
     @property
     def work(self) -> int:
         """Products of one pass over one sample, about."""

@@ -87,7 +87,7 @@ class ResNet(Network):
     @property
     def work(self) -> int:
         """Products of one pass over one sample."""
-        return sum(layer.flops() for layer in self.layers) // 2
+        return sum(layer.nnz * layer.places for layer in self.layers)
 
     @property
     def _n_normalised(self) -> int:
@@ -100,6 +100,10 @@ class ResNet(Network):
     def _norm_slices(self) -> list[slice]:
         """Return the slots of all scales, running means and variances."""
         return consecutive_slices(self.bias_slices()[-1].stop, 3 * [self._n_normalised])
+
+    def bytes_beside_weights(self) -> list[int]:
+        """See `Network`: scale, running mean and variance of each channel."""
+        return [3 * norm.scale.nbytes for norm in self.norms] + [0]
 
     def workspace(
         self, batch_size: int, *, dense_inputs: bool = True, shape: BatchShape | None = None

@@ -149,7 +149,7 @@ def targeted(honest, rng, files):
 TARGETS = [
     *(("version", value) for value in ([2, 0], [0, 9], [1], [1, 0, 0], [True, 0], ["1", 0], [1.0, 0], None, "1.0",
                                        [10**30, 0], [1, 10**30], [1, -1])),
-    *(("class", value) for value in ("MLPClassifier", "os.system", "object", "BaseSparseMLP", "", None, 1,
+    *(("class", value) for value in ("MLPClassifier", "os.system", "object", "BaseSparseNetwork", "", None, 1,
                                      "SparseMLPRegressor", "SparseMLPClassifier")),
     *(("format", value) for value in ("other", None, ["truesparse"])),
     *(("fitted", value) for value in (None, {}, [], "yes", True)),
