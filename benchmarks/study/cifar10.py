@@ -91,28 +91,22 @@ def load_images(name, n_images, *, by_channel, validation):
     return X, y, X_test, y_test
 
 
-def train(run, parameters, data, *, epochs, seed, threads, csv_path, checkpoint, structure, pictures):
-    """Train one network, or go on with it; a row per epoch."""
+def train(run, model, data, *, csv_path, checkpoint=None, structure=None, pictures=None):
+    """Train an estimator, or go on with it; a row per epoch."""
     X, y, X_test, y_test = data
     resumed = checkpoint is not None and Path(checkpoint).exists()
     done = load(checkpoint).n_iter_ if resumed else 0
     if resumed:
         print(f"{run}: goes on after epoch {done}", flush=True)
     print(machine())
+    epochs, seed = model.max_iter, model.random_state
     with _rows_after(csv_path, run, seed, done) as (seconds, write):
-        watching = _TestAccuracy(X_test, y_test, _printed(write, run, seed, threads), seconds)
+        watching = _TestAccuracy(X_test, y_test, _printed(write, run, seed, model.n_jobs), seconds)
         others = [Checkpoint(checkpoint, CHECKPOINT_EVERY)] if checkpoint else []
         others += [Structure(structure, run, seed)] if structure else []
         film = ConnectivityRecorder(max(1, epochs // 50))
         others += [film, Fields(pictures)] if pictures else []
-        model = SparseMLPClassifier(
-            **parameters,
-            max_iter=epochs,
-            n_iter_no_change=np.inf,
-            random_state=seed,
-            n_jobs=threads,
-            callbacks=[watching, *others],
-        )
+        model.set_params(callbacks=[watching, *others])
         model.fit(X, y, resume_from=checkpoint if resumed else None)
         if pictures:
             film.save_gif(Path(pictures) / "input_connections.gif", by="strength", image_shape=IMAGE)
@@ -293,13 +287,14 @@ def main():
         options = {"epochs": epochs, "threads": arguments.threads, "csv_path": arguments.csv}
         anneal(arguments.anneal, name, chosen.settings(), images, **options)
         return
+    model = SparseMLPClassifier(
+        **chosen.settings(), max_iter=epochs, n_iter_no_change=np.inf, random_state=arguments.seed,
+        n_jobs=arguments.threads,
+    )  # fmt: skip
     train(
         name,
-        chosen.settings(),
+        model,
         images,
-        epochs=epochs,
-        seed=arguments.seed,
-        threads=arguments.threads,
         csv_path=arguments.csv,
         checkpoint=arguments.checkpoint,
         structure=arguments.structure,

@@ -71,7 +71,7 @@ def make_residual_recipe(parameters: Mapping[str, Any], loss: Loss, image_shape:
     recipe = make_recipe(given, loss)
     if isinstance(recipe.topology, SNIP):
         raise ValueError(
-            f"topology_init={given['topology_init']!r} is for multilayer perceptrons; 'balanced' is allowed, for example."
+            f"topology_init={given['topology_init']!r} is for multilayer perceptrons; 'balanced' is allowed here."
         )
     architecture = Architecture(image_shape, plain(given["depth"]), plain(given["width"]))
     return replace(recipe, residual=architecture, distribution=distribution)
