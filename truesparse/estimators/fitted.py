@@ -15,6 +15,7 @@ from truesparse.estimators.inputs import InputChecks
 from truesparse.estimators.parameters import Parameters
 from truesparse.estimators.run import Run
 from truesparse.evolution import input_strength
+from truesparse.inspection import layer_flops, total
 from truesparse.runtime.checks import plain
 from truesparse.runtime.threads import asked_threads, threads
 from truesparse.storage import numpy_export
@@ -85,7 +86,7 @@ class FittedSparseNetwork(InputChecks, Parameters):
             return forward_all(network, array_source(X), of_finite)
 
     def summary(self) -> str:
-        """Return a text to print: inputs, units, weights, density and bytes of each layer; steps; when threads help.
+        """Return a text to print: size of each layer, operations of a prediction, steps, when threads help.
 
         The bytes are those needed for predictions. A smaller batch than the one in the last line is trained by one
         thread, whatever `n_jobs` is.
@@ -97,7 +98,8 @@ class FittedSparseNetwork(InputChecks, Parameters):
             f"average: {progress.weight_steps:,} weights × steps."
         )
         worth = f"Several threads (n_jobs) speed up training from batch_size={least_batch(network.work):,} on."
-        return "\n".join([as_text(layer_rows(network)), trained, worth])
+        flops = f"A prediction takes {total(layer_flops(network)).inference:,} operations for each sample."
+        return "\n".join([as_text(layer_rows(network)), flops, trained, worth])
 
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.

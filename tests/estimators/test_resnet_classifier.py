@@ -1,0 +1,253 @@
+"""The face of residual networks: data, parameters, errors, and what is learnt."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+
+from truesparse import Evolution, SparseResNetClassifier, preset
+from truesparse.callbacks import Checkpoint
+from truesparse.data import ArraySource
+from truesparse.evolution import PRESETS, Constant, Cubic
+from truesparse.inspection import layer_flops, layer_summaries, total
+from truesparse.transforms import Crop
+
+SMALL = {"depth": 8, "width": 4, "density": 0.3, "batch_size": 64, "max_iter": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = load_digits()
+    return data.images / 8 - 1, data.target
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    X, y = digits
+    return SparseResNetClassifier(**SMALL).fit(X[:400], y[:400])
+
+
+def test_it_learns(digits):
+    X, y = digits
+    model = SparseResNetClassifier(**SMALL | {"width": 8, "max_iter": 8}).fit(X[:1200], y[:1200])
+    assert model.score(X[1200:], y[1200:]) > 0.9
+    assert model.history_["train_loss"][-1] < 0.3
+
+
+def test_images_and_rows_of_pixels_are_the_same(digits, fitted):
+    X, y = digits
+    rows = X.reshape(len(X), -1)
+    shaped = X[..., None]
+    expected = fitted.predict_proba(X[400:440])
+    assert_array_equal(fitted.predict_proba(rows[400:440]), expected)
+    assert_array_equal(fitted.predict_proba(shaped[400:440]), expected)
+    of_rows = SparseResNetClassifier((8, 8), **SMALL).fit(rows[:400], y[:400])
+    assert_array_equal(of_rows.predict_proba(X[400:440]), expected)
+    of_source = SparseResNetClassifier((8, 8, 1), **SMALL).fit(ArraySource(rows[:400].astype(np.float32), y[:400]))
+    assert_array_equal(of_source.predict_proba(X[400:440]), expected)
+    assert fitted.image_shape_ == of_rows.image_shape_ == (8, 8, 1)
+
+
+def test_channels_are_side_by_side(digits):
+    """A network of two channels, of which the second is zero, sees what the first one is."""
+    X, y = digits
+    two = np.stack([X, np.zeros_like(X)], axis=-1)
+    model = SparseResNetClassifier(**SMALL).fit(two[:400], y[:400])
+    assert model.image_shape_ == (8, 8, 2)
+    changed = two.copy()
+    changed[..., 0] = 0
+    assert (model.predict_proba(changed[:20]) == model.predict_proba(changed[:1])).all()
+
+
+@pytest.mark.parametrize("method", sorted(PRESETS))
+def test_every_method_trains(method, digits):
+    X, y = digits
+    evolution = replace(preset(method), schedule=Constant(0.2, update_every=2)) if method != "static" else "static"
+    model = SparseResNetClassifier(**SMALL | {"evolution": evolution, "max_iter": 2}).fit(X[:200], y[:200])
+    before = SparseResNetClassifier(**SMALL | {"evolution": "static", "max_iter": 1}).fit(X[:200], y[:200])
+    assert model._network.n_weights == before._network.n_weights
+    changed = any(
+        (new.indices != old.indices).any() or (new.indptr != old.indptr).any()
+        for new, old in zip(model.coefs_, before.coefs_, strict=True)
+    )
+    assert changed == (method != "static")
+
+
+def test_density_decay(digits):
+    X, y = digits
+    evolution = Evolution(schedule=Constant(0.0, update_every=1), density=Cubic(start=2))
+    model = SparseResNetClassifier(**SMALL | {"evolution": evolution, "density": 0.2}).fit(X[:400], y[:400])
+    counts = [sum(nnz) for nnz in model.history_["nnz"]]
+    n_pairs = sum(np.prod(coef.shape) for coef in model.coefs_)
+    assert counts[-1] == round(0.2 * n_pairs)
+    assert counts[0] > counts[-1]
+
+
+def test_the_density_is_met_as_it_is_spread(digits):
+    X, y = digits
+    for distribution, expected in (
+        ("uniform", [0.25] * 10),
+        ([1.0, *[0.5] * 8, 0.1], [1.0, *[0.5] * 8, 0.1]),
+    ):
+        settings = SMALL | {"density": 0.25, "max_iter": 1, "distribution": distribution}
+        model = SparseResNetClassifier(**settings).fit(X[:100], y[:100])
+        assert_allclose([coef.nnz / np.prod(coef.shape) for coef in model.coefs_], expected, atol=0.02)
+    model = SparseResNetClassifier(**SMALL | {"max_iter": 1}).fit(X[:100], y[:100])
+    shares = [layer.density for layer in layer_summaries(model)]
+    assert shares[0] == shares[5] == 1  # few channels
+    assert shares[7] < 0.3 < shares[1]
+    assert_allclose(model.density_, 0.3, atol=1e-3)
+
+
+def test_operations_of_a_sample(fitted):
+    rows = layer_flops(fitted)
+    assert [row.inference for row in rows] == [
+        2 * layer.nnz * places
+        for layer, places in zip(fitted._network.layers, [64] * 3 + [16] * 3 + [4] * 3 + [1], strict=True)
+    ]
+    assert f"{total(rows).inference:,} operations" in fitted.summary()
+
+
+def test_same_seed_same_bytes_on_one_and_two_threads(digits, fitted):
+    X, y = digits
+    again = SparseResNetClassifier(**SMALL, n_jobs=2).fit(X[:400], y[:400])
+    assert_array_equal(again._network.params, fitted._network.params)
+    other = SparseResNetClassifier(**SMALL | {"random_state": 1}).fit(X[:400], y[:400])
+    assert (other._network.params[:50] != fitted._network.params[:50]).any()
+
+
+def test_resumed_training_has_the_same_bytes(digits, tmp_path):
+    X, y = digits
+    settings = SMALL | {"batch_transform": Crop((8, 8, 1), padding=1)}
+    whole = SparseResNetClassifier(**settings).fit(X[:300], y[:300])
+
+    class Stop:
+        def on_epoch_end(self, network, record):
+            return record.epoch == 2
+
+    path = tmp_path / "checkpoint.npz"
+    with_callbacks = SparseResNetClassifier(**settings, callbacks=[Checkpoint(path), Stop()])
+    with_callbacks.fit(X[:300], y[:300])
+    resumed = SparseResNetClassifier(**settings).fit(X[:300], y[:300], resume_from=path)
+    assert_array_equal(resumed._network.params, whole._network.params)
+    assert resumed.n_iter_ == 3
+
+
+def test_files_pickles_and_clones(digits, fitted, tmp_path):
+    import truesparse
+
+    X, _ = digits
+    truesparse.save(fitted, tmp_path / "model.npz")
+    for copied in (truesparse.load(tmp_path / "model.npz"), pickle.loads(pickle.dumps(fitted))):
+        assert_array_equal(copied.predict_proba(X[:50]), fitted.predict_proba(X[:50]))
+        assert copied.image_shape_ == (8, 8, 1)
+    assert clone(fitted).get_params() == fitted.get_params()
+
+
+def test_validation_data_and_early_stopping(digits):
+    X, y = digits
+    model = SparseResNetClassifier(**SMALL).fit(X[:300], y[:300], X_val=X[300:400], y_val=y[300:400])
+    assert len(model.validation_scores_) == 3
+    assert_allclose(model.validation_scores_[-1], model.score(X[300:400], y[300:400]))
+    stopped = SparseResNetClassifier(**SMALL, early_stopping=True).fit(X[:300], y[:300])
+    assert 1 <= stopped.best_epoch_ <= 3
+
+
+def test_training_goes_on(digits):
+    X, y = digits
+    model = SparseResNetClassifier(**SMALL, warm_start=True).fit(X[:300], y[:300])
+    model.fit(X[:300], y[:300])
+    assert model.n_iter_ == 6
+    model.partial_fit(X[:300], y[:300])
+    assert model.n_iter_ == 7
+    model.set_params(image_shape=(4, 16))
+    with pytest.raises(ValueError, match=r"image_shape=\(4, 16\) cannot change while training goes on"):
+        model.fit(X[:300], y[:300])
+    assert model.set_params(image_shape=None).score(X[:300], y[:300]) > 0.2
+
+
+def test_labels(digits):
+    X, y = digits
+    labels = np.stack([y % 2, y > 4], axis=1)
+    model = SparseResNetClassifier(**SMALL).fit(X[:300], labels[:300])
+    assert model.predict(X[300:310]).shape == (10, 2)
+
+
+def test_what_it_does_not_have(fitted):
+    for name in ("feature_importances_", "activation_params_"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(fitted, name)
+    assert not hasattr(fitted, "feature_importances_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"depth": 21}, r"depth=21 must be 6 n \+ 2, .* 20 is nearest"),
+        ({"depth": 7}, "'depth' parameter of SparseResNetClassifier must be an int in the range"),
+        ({"image_shape": (8, 8, 3)}, r"X holds images of shape \(8, 8\), but the network takes \(8, 8, 3\)"),
+        ({"image_shape": (8,)}, r"image_shape=\(8,\) must be \(height, width\) or"),
+        ({"image_shape": (8, 0)}, r"image_shape=\(8, 0\) must be \(height, width\) or"),
+        ({"image_shape": 8}, "'image_shape' parameter .* must be an array-like or None"),
+        ({"distribution": [0.1, 0.2]}, "must hold a density for each of the 10 layers"),
+        ({"distribution": [0.1] * 9 + [2]}, r"distribution\[9\]=2.0 must"),
+        ({"distribution": "erk"}, r"'distribution' parameter .* \['erdos_renyi_kernel', 'uniform'\]"),
+        ({"distribution": "uniform", "density": 1e-3}, r"leaves layer 0 of shape \(4, 9\) without a single connection"),
+        ({"density": 1e-4}, "leaves a layer without a single connection"),
+        ({"topology_init": "snip"}, "topology_init='snip' is for multilayer perceptrons"),
+        ({"evolution": "nothing"}, "'evolution' parameter"),
+        ({"max_iter": None}, "'max_iter' parameter"),
+    ],
+)
+def test_bad_parameters(parameters, message, digits):
+    X, y = digits
+    with pytest.raises(ValueError, match=message):
+        SparseResNetClassifier(**SMALL | parameters).fit(X[:50], y[:50])
+
+
+def test_bad_data(digits, fitted):
+    from scipy.sparse import csr_array
+
+    X, y = digits
+    rows = X.reshape(len(X), -1)
+    with pytest.raises(ValueError, match="image_shape=None: X must then be an array"):
+        SparseResNetClassifier(**SMALL).fit(rows[:50], y[:50])
+    with pytest.raises(ValueError, match=r"image_shape=\(7, 8, 1\) stands for 56 features, but X has 64"):
+        SparseResNetClassifier((7, 8), **SMALL).fit(rows[:50], y[:50])
+    with pytest.raises(ValueError, match=r"X holds images of shape \(7, 8\), but the network takes \(8, 8, 1\)"):
+        fitted.predict(X[:5, :7])
+    with pytest.raises(ValueError, match="at least 4 rows and columns"):
+        SparseResNetClassifier((2, 32), **SMALL).fit(rows[:50], y[:50])
+    with pytest.raises((TypeError, ValueError), match=r"[Ss]parse"):
+        SparseResNetClassifier((8, 8), **SMALL).fit(csr_array(rows[:50]), y[:50])
+    with pytest.raises(ValueError, match="NaN"):
+        fitted.predict(np.full((2, 8, 8), np.nan))
+
+
+def test_too_little_memory_is_said_before_training(digits, monkeypatch):
+    X, y = digits
+    monkeypatch.setattr("truesparse.training.checks.available_bytes", lambda: 10**5)
+    with pytest.raises(ValueError, match=r"batch_size=64 needs .* bytes for the activations of this network"):
+        SparseResNetClassifier(**SMALL).fit(X[:100], y[:100])
+
+
+def test_a_rule_of_ones_own_sees_patches(digits):
+    seen = []
+
+    class SeesPatches:
+        needs = ("activations",)
+
+        def __call__(self, vacancies, *, rng, activations):
+            for batch in activations(100):
+                seen.extend(len(batch[vacancy.layer]) == vacancy.pattern.shape[1] for vacancy in vacancies)
+            return [vacancy.pattern.sample_absent(vacancy.n_grow, rng) for vacancy in vacancies]
+
+    X, y = digits
+    evolution = Evolution(grow=SeesPatches(), schedule=Constant(0.2, update_every=2))
+    SparseResNetClassifier(**SMALL | {"evolution": evolution}).fit(X[:200], y[:200])
+    assert seen
+    assert all(seen)
