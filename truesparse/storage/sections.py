@@ -46,6 +46,15 @@ class Section:
             raise ModelFormatError(f"{self._name}: {key} must lie between {least} and {most}.")
         return value
 
+    def counts(self, key: str, length: int, *, least: int = 0) -> list[int]:
+        """Take a list of so many integers of at most 63 bits, none below `least`."""
+        values = self.take(key, list)
+        if len(values) != length or not all(type(n) is int and least <= n < 2**63 for n in values):
+            raise ModelFormatError(
+                f"{self._name}: {key}={values!r:.100} must hold {length} integers between {least} and {2**63 - 1}."
+            )
+        return values
+
     def number(self, key: str) -> float:
         """Take a float; infinity and NaN are text."""
         value = self.take(key, float, int, str)
