@@ -7,12 +7,17 @@ import sys
 
 import numpy as np
 import pytest
+from residual import images_for
+from scipy.special import expit, softmax
 from sklearn.exceptions import NotFittedError
+from storage.residual_networks import IMAGE_SHAPES, logits_of, network_of
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.network.activations import AllReLU
 from truesparse.runtime.plugins import names
+from truesparse.storage.head import Head
 
+CLASSES, LABELS = Head("softmax", np.arange(5)), Head("logistic", np.arange(5))
 SMALL = {"hidden_layer_sizes": (30, 20, 10), "epsilon": 3, "max_iter": 3, "update_every": 3, "random_state": 0}
 
 
@@ -169,6 +174,132 @@ print("done")
     if not sys.platform.startswith("linux"):
         pytest.skip("needs RLIMIT_AS and /proc")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "done\n"
+
+
+def residual_module(network, head=CLASSES):
+    from truesparse.storage.torch_export import as_module
+
+    return as_module(network, head)
+
+
+def outputs_of(torch, module, X):
+    with torch.no_grad():
+        return module(torch.from_numpy(X)).numpy()
+
+
+@pytest.mark.parametrize("image_shape", IMAGE_SHAPES)
+@pytest.mark.parametrize("depth", [8, 14])
+def test_outputs_of_a_residual_network(torch, image_shape, depth, dtype):
+    network = network_of(image_shape, depth=depth, dtype=dtype)
+    X, module = images_for(network, 40), residual_module(network)
+    expected = logits_of(network, X)
+    close = {"rtol": 0, "atol": 20 * np.finfo(dtype).eps}
+    logits, probabilities = outputs_of(torch, module[:-1], X), outputs_of(torch, module, X)
+    assert logits.dtype == probabilities.dtype == dtype
+    np.testing.assert_allclose(logits, expected, **close)
+    np.testing.assert_allclose(probabilities, softmax(expected, axis=1), **close)
+    assert not module.training
+
+
+def test_heads_of_a_residual_network(torch):
+    network = network_of()
+    X = images_for(network, 20)
+    expected = logits_of(network, X)
+    labels = outputs_of(torch, residual_module(network, LABELS), X)
+    np.testing.assert_allclose(labels, expit(expected), rtol=0, atol=1e-6)
+    numbers = residual_module(network, Head("identity", scale=np.full(5, 2.0), shift=np.arange(5.0)))
+    np.testing.assert_allclose(outputs_of(torch, numbers, X), 2 * expected + np.arange(5), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("density", [0, 1])
+def test_residual_layers_without_connections_and_with_all_of_them(torch, density):
+    network = network_of(density=density)
+    X = images_for(network, 9)
+    np.testing.assert_allclose(
+        outputs_of(torch, residual_module(network), X), softmax(logits_of(network, X), axis=1), rtol=0, atol=1e-6
+    )
+
+
+def test_a_wrong_number_of_features_is_refused(torch):
+    module = residual_module(network_of((7, 5, 1)))
+    for shape in ((2, 34), (2, 1, 7, 5)):
+        with pytest.raises(RuntimeError):
+            module(torch.zeros(shape))
+
+
+def test_weights_of_a_residual_network_are_vectors(torch):
+    """All that the folded network has are parameters; connections are buffers."""
+    network = network_of()
+    module = residual_module(network)
+    weights = [part for name, part in module.named_parameters() if name.endswith("weight")]
+    order = [0, *(index for block in network.blocks for index in block if index is not None), len(network.layers) - 1]
+    assert [tuple(part.shape) for part in weights] == [(network.layers[index].nnz,) for index in order]
+    n_biases = sum(layer.shape[0] for layer in network.layers)
+    assert sum(part.numel() for part in module.parameters()) == network.n_weights + n_biases
+    keys = [part for name, part in module.named_buffers() if name.endswith("keys")]
+    for part, index in zip(keys, order[:-1], strict=True):
+        np.testing.assert_array_equal(part.numpy(), network.layers[index].pattern.keys)
+    assert module.state_dict().keys() == dict([*module.named_parameters(), *module.named_buffers()]).keys()
+
+
+def test_gradients_of_inputs_and_weights_of_a_residual_network(torch):
+    module = residual_module(network_of((4, 5, 1), dtype=np.float64))
+    x = torch.from_numpy(np.random.default_rng(3).standard_normal((2, 20))).requires_grad_()
+    assert torch.autograd.gradcheck(module, x)
+    names, parameters = zip(*module.named_parameters(), strict=True)
+    values = [parameter.detach().clone().requires_grad_() for parameter in parameters]
+
+    def of_parameters(*values):
+        return torch.func.functional_call(module, dict(zip(names, values, strict=True)), x.detach())
+
+    assert torch.autograd.gradcheck(of_parameters, values, fast_mode=True)
+
+
+def test_training_a_residual_network_in_torch_leaves_ours_as_it_is(torch):
+    network = network_of()
+    before = network.params.copy()
+    module, x = residual_module(network), torch.from_numpy(images_for(network, 30))
+    y = torch.arange(30) % 5
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    losses = []
+    for _ in range(20):
+        loss = torch.nn.functional.cross_entropy(module[:-1](x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+    np.testing.assert_array_equal(network.params, before)
+
+
+def test_a_residual_network_in_files_of_torch(torch):
+    network, other = network_of(), network_of(seed=7)
+    X = images_for(network, 9)
+    expected = outputs_of(torch, residual_module(network), X)
+    state, whole = io.BytesIO(), io.BytesIO()
+    torch.save(residual_module(network).state_dict(), state)
+    torch.save(residual_module(network), whole)
+    state.seek(0)
+    whole.seek(0)
+    module = residual_module(other)
+    module.load_state_dict(torch.load(state, weights_only=True))  # connections come with it
+    np.testing.assert_array_equal(outputs_of(torch, module, X), expected)
+    np.testing.assert_array_equal(outputs_of(torch, torch.load(whole, weights_only=False), X), expected)
+
+
+def test_torch_export_takes_images_in_batches_of_any_size(torch):
+    network = network_of()
+    X, module = images_for(network, 9), residual_module(network)
+    batch = torch.export.Dim("batch", min=2)
+    program = torch.export.export(module, (torch.from_numpy(X[:5]),), dynamic_shapes=({0: batch},))
+    np.testing.assert_allclose(
+        outputs_of(torch, program.module(), X), outputs_of(torch, module, X), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_another_network_is_refused(torch):
+    with pytest.raises(TypeError, match="must be an MLP or a ResNet"):
+        residual_module("a network")
 
 
 def test_not_fitted(torch):

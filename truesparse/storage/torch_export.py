@@ -4,6 +4,8 @@ A sparse layer is an ``embedding_bag``: every unit is a bag of inputs, rows of x
 product with a CSR matrix, and the gradients of weights and inputs need no more memory than the weights and inputs.
 Tensors of ``torch.sparse_csr`` would be two to eight times faster in the forward pass, but in ``F.linear`` the gradient
 of their weights is dense, and ``torch.export`` does not support them (pytorch/pytorch, issue 123345).
+
+A sparse convolution is a dense one whose weights are scattered from the stored ones in each pass.
 """
 
 try:
@@ -11,19 +13,27 @@ try:
 except ImportError as error:
     raise ImportError("to_torch needs PyTorch, the package torch, which cannot be imported.") from error
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import singledispatch
 
 import numpy as np
 from torch import Tensor, nn
 
+from truesparse.network.batch_norm import BatchNorm
+from truesparse.network.convolution import SparseConv2d
 from truesparse.network.layers import Layer
 from truesparse.network.mlp import MLP
+from truesparse.network.protocol import Network
+from truesparse.network.resnet import ResNet
 from truesparse.storage.head import Head
-from truesparse.storage.numpy_export import exported
+from truesparse.storage.numpy_export import exported, folded
 
 
 class SparseLinear(nn.Module):
     """x Wᵀ + b for inputs x, (n, fan_in); the connections are buffers, weights (nnz,) and biases are parameters."""
+
+    indices: Tensor
+    indptr: Tensor
 
     def __init__(self, layer: Layer):
         super().__init__()
@@ -59,7 +69,7 @@ class SReLU(nn.Module):
 
 
 # Modules of the functions that `Activation.exported` names, each made from its arguments.
-ACTIVATION_MODULES = {
+ACTIVATION_MODULES: dict[str, Callable[[np.ndarray], nn.Module]] = {
     "piecewise_linear": lambda slope: nn.LeakyReLU(float(slope[0])) if slope[0] else nn.ReLU(),
     "tanh": lambda _: nn.Tanh(),
     "logistic": lambda _: nn.Sigmoid(),
@@ -68,8 +78,69 @@ ACTIVATION_MODULES = {
 }
 
 
+class Images(nn.Module):
+    """Images, (n, channels, height, width), of the rows of features, (n, height · width · channels)."""
+
+    def __init__(self, image_shape: tuple[int, int, int]):
+        super().__init__()
+        height, width, channels = map(int, image_shape)
+        self.image_shape = height, width, channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the images."""
+        return x.unflatten(1, self.image_shape).permute(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        """Return the text that printing the module adds."""
+        return "height={}, width={}, channels={}".format(*self.image_shape)
+
+
+class Convolution(nn.Module):
+    """W * x + b, with zero padding, for planes x, (n, channels, rows, columns), including the batch norm behind it.
+
+    Weights (nnz,) and biases are parameters, and the connections are a buffer of numbers (row of W) · columns + column.
+    The products are dense, and so is the gradient of W, (channels out, channels · window²), as in ``nn.Conv2d``. Only
+    what is stored and what an optimiser sees is sparse.
+    """
+
+    keys: Tensor
+
+    def __init__(self, layer: SparseConv2d, norm: BatchNorm):
+        super().__init__()
+        weights, bias = folded(layer, norm)
+        self.weight, self.bias = _parameter(weights), _parameter(bias)
+        self.register_buffer("keys", _tensor(layer.pattern.keys))
+        self.shape, self.window, self.stride = layer.shape, layer.window, layer.stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sums, (n, channels out, rows, columns)."""
+        dense = self.weight.new_zeros(self.shape[0] * self.shape[1]).scatter(0, self.keys, self.weight)
+        dense = dense.view(self.shape[0], -1, self.window, self.window)
+        return nn.functional.conv2d(x, dense, self.bias, stride=self.stride, padding=self.window // 2)
+
+    def extra_repr(self) -> str:
+        """Return the text that printing the module adds."""
+        channels = f"in_channels={self.shape[1] // self.window**2}, out_channels={self.shape[0]}"
+        return f"{channels}, window={self.window}, stride={self.stride}, weights={self.weight.numel()}"
+
+
+class ResidualBlock(nn.Module):
+    """relu(second(relu(first(h))) + projection(h))."""
+
+    def __init__(self, first: nn.Module, second: nn.Module, projection: nn.Module):
+        super().__init__()
+        self.first, self.second, self.projection = first, second, projection
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return the planes of the block's outputs."""
+        return (self.second(self.first(h).relu()) + self.projection(h)).relu()
+
+
 class Outputs(nn.Module):
     """Predictions of a regressor from the last layer's sums."""
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, head: Head, dtype: np.dtype):
         super().__init__()
@@ -80,12 +151,14 @@ class Outputs(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the predictions, (n,) or (n, n_outputs)."""
-        p = {"identity": torch.clone, "exp": torch.exp}[self.out_activation](z) * self.scale + self.shift
+        p = (z.exp() if self.out_activation == "exp" else z) * self.scale + self.shift
         return p[:, 0] if self.single_output else p
 
 
 class Mean(nn.Module):
     """Weighted mean of the outputs of an ensemble's members."""
+
+    weights: Tensor
 
     def __init__(self, members: Sequence[nn.Module], weights: np.ndarray):
         super().__init__()
@@ -98,16 +171,43 @@ class Mean(nn.Module):
         return torch.stack(weighted).sum(dim=0)
 
 
-def as_module(network: MLP, head: Head) -> nn.Sequential:
-    """Return layers and activations in turn, then the head; see `truesparse.SparseMLPClassifier.to_torch`."""
+@singledispatch
+def as_module(network: Network, head: Head) -> nn.Sequential:
+    """Return the network's layers in order, then the head; see `truesparse.SparseMLPClassifier.to_torch`.
+
+    An MLP has layers and activations in turn. A ResNet has images, a convolution, a rectifier, blocks, the mean over
+    places, and the last layer.
+    """
+    raise TypeError(f"network={network!r:.200} must be an MLP or a ResNet.")
+
+
+@as_module.register
+def _(network: MLP, head: Head) -> nn.Sequential:
     parts: list[nn.Module] = [_layer(network.layers[0])]
     learnt = zip(network.activations, network.activation_params, strict=True)
     for (activation, params), layer in zip(learnt, network.layers[1:], strict=True):
         name, arguments = exported(activation, params, ACTIVATION_MODULES)
         parts += [ACTIVATION_MODULES[name](arguments), _layer(layer)]
-    heads = {"softmax": lambda: nn.Softmax(dim=1), "logistic": nn.Sigmoid}
-    parts.append(Outputs(head, network.dtype) if head.classes is None else heads[head.out_activation]())
-    return nn.Sequential(*parts).eval()
+    return nn.Sequential(*parts, _outputs(head, network.dtype)).eval()
+
+
+@as_module.register
+def _(network: ResNet, head: Head) -> nn.Sequential:
+    *convolutions, last = network.layers
+    layers = [Convolution(layer, norm) for layer, norm in zip(convolutions, network.norms, strict=True)]
+    blocks = [
+        ResidualBlock(layers[first], layers[second], nn.Identity() if projection is None else layers[projection])
+        for first, second, projection in network.blocks
+    ]
+    begin = Images(network.architecture.image_shape), layers[0], nn.ReLU()
+    end = nn.AdaptiveAvgPool2d(1), nn.Flatten(), SparseLinear(last), _outputs(head, network.dtype)
+    return nn.Sequential(*begin, *blocks, *end).eval()
+
+
+def _outputs(head, dtype):
+    if head.classes is None:
+        return Outputs(head, dtype)
+    return nn.Softmax(dim=1) if head.out_activation == "softmax" else nn.Sigmoid()
 
 
 def _layer(layer):
