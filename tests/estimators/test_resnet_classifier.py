@@ -148,6 +148,19 @@ def test_files_pickles_and_clones(digits, fitted, tmp_path):
     assert clone(fitted).get_params() == fitted.get_params()
 
 
+@pytest.mark.parametrize(("name", "value"), [("depth", 14), ("width", [4]), ("image_shape", [4, 16, 1])])
+def test_files_whose_parameters_are_those_of_another_network(name, value, fitted):
+    from truesparse.estimators.storing import restore, store
+    from truesparse.storage import ModelFormatError
+
+    metadata, arrays = store(fitted)
+    assert restore(metadata, arrays, {"SparseResNetClassifier": SparseResNetClassifier})
+    metadata, arrays = store(fitted)
+    metadata["fitted"]["shape"][name] = value
+    with pytest.raises(ModelFormatError, match="not of the image_shape, depth and width"):
+        restore(metadata, arrays, {"SparseResNetClassifier": SparseResNetClassifier})
+
+
 def test_validation_data_and_early_stopping(digits):
     X, y = digits
     model = SparseResNetClassifier(**SMALL).fit(X[:300], y[:300], X_val=X[300:400], y_val=y[300:400])

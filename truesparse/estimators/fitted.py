@@ -104,7 +104,7 @@ class FittedSparseNetwork(InputChecks, Parameters):
     def export_numpy(self, path: str | os.PathLike) -> None:
         """Write a program that predicts with NumPy and SciPy only, and the weights that it reads.
 
-        They are ``predictor.py``, fewer than 70 lines that begin with how to use them, and ``weights.npz``, plain
+        They are ``predictor.py``, fewer than 80 lines that begin with how to use them, and ``weights.npz``, plain
         arrays (see `truesparse.storage.numpy_export`). Predictions are those of the estimator up to rounding.
 
         `path` is a new directory in an existing one, an empty directory, or an earlier export, whose files are

@@ -137,6 +137,10 @@ def _restore_fitted(estimator, section, arrays):
     if shape.keys() != set(estimator._shaped_by):
         raise ModelFormatError(f"shape must hold {estimator._shaped_by}, got {sorted(shape)!r:.200}.")
     network = restore_network(section.section("network"), arrays, *_activation_and_dtype(shape))
+    if network.shares_weights:
+        made = [list(network.architecture.image_shape), network.architecture.depth, network.architecture.width]
+        if [shape["image_shape"], shape["depth"], shape["width"]] != made:
+            raise ModelFormatError("The network is not of the image_shape, depth and width that shape holds.")
     estimator._restore_learnt(section.section("learnt"), arrays)
     n_features, *_, n_outputs = network.layer_sizes
     if estimator._n_outputs() != n_outputs:
