@@ -1,10 +1,12 @@
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truesparse.topology.density import erdos_renyi, global_density, layer_shapes
+from truesparse.network.architecture import Architecture
+from truesparse.topology.density import convolution_counts, erdos_renyi, global_density, layer_shapes
 
 MNIST = layer_shapes([784, 1000, 1000, 1000, 10])
 shapes = st.lists(st.integers(1, 60), min_size=2, max_size=5).map(layer_shapes)
@@ -68,3 +70,39 @@ def test_a_layer_without_connections_is_refused_with_the_smallest_value_that_wor
     below = smallest - 1 / n_pairs(shapes) if rule is global_density else smallest * (1 - 1e-9)
     with pytest.raises(ValueError, match="without a single connection"):
         rule(shapes, below)
+
+
+CONVOLUTIONS, _ = Architecture((8, 8, 3), depth=8, width=4).layers(n_outputs=10)
+PAIRS = [out * columns for (out, columns), *_ in CONVOLUTIONS]
+
+
+@pytest.mark.parametrize("density", [0.01, 0.1, 0.5, 1.0])
+def test_kernels_get_weights_in_proportion_to_channels_and_window(density):
+    """nnz = epsilon · (channels in + channels out + 2 window), at most all, and all together what was asked for."""
+    counts = convolution_counts(CONVOLUTIONS, density, "erdos_renyi_kernel")
+    assert sum(counts) == round(density * sum(PAIRS))
+    sizes = [out + columns // window**2 + 2 * window for (out, columns), _, window, _ in CONVOLUTIONS]
+    free = [n / size for n, size, most in zip(counts, sizes, PAIRS, strict=True) if n < most]
+    assert not free or max(free) - min(free) <= 1.5 / min(sizes)  # rounded to whole weights
+    full = [n == most for n, most in zip(counts, PAIRS, strict=True)]
+    assert all(full) == (density == 1)
+
+
+def test_uniform_and_given_densities_of_convolutions():
+    assert convolution_counts(CONVOLUTIONS, 0.25, "uniform") == [round(0.25 * n) for n in PAIRS]
+    densities = np.linspace(0.1, 1, len(PAIRS))
+    expected = [int(share * n + 0.5) for share, n in zip(densities, PAIRS, strict=True)]
+    assert convolution_counts(CONVOLUTIONS, 0.9, densities) == expected
+
+
+@pytest.mark.parametrize(
+    ("density", "distribution", "message"),
+    [
+        (0.1, [0.5], "must hold a density for each of the 10 layers"),
+        (0.001, "uniform", r"0.001 leaves layer 0 of shape \(4, 27\) without a single connection; .* at least 0.00463"),
+        (1e-4, "erdos_renyi_kernel", "density=0.0001 leaves a layer without a single connection"),
+    ],
+)
+def test_densities_of_convolutions_that_are_refused(density, distribution, message):
+    with pytest.raises(ValueError, match=message):
+        convolution_counts(CONVOLUTIONS, density, distribution)
