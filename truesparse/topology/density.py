@@ -108,7 +108,7 @@ def convolution_counts(convolutions, density, distribution):
     [36, 144, 144, 234, 286, 32, 442, 546, 114, 160]
     """
     shapes = [tuple(convolution.shape) for convolution in convolutions]
-    if distribution == "erdos_renyi_kernel":
+    if isinstance(distribution, str) and distribution == "erdos_renyi_kernel":
         windows = [convolution.window for convolution in convolutions]
         sizes = [n_out + n_in // w**2 + 2 * w for (n_out, n_in), w in zip(shapes, windows, strict=True)]
         return global_density(shapes, density, sizes)
