@@ -112,6 +112,11 @@ def test_operations_of_a_sample(fitted):
     assert f"{total(rows).inference:,} operations" in fitted.summary()
 
 
+def test_parameters_are_those_that_are_trained(fitted):
+    n_channels = sum(coef.shape[1] for coef in fitted.coefs_)
+    assert fitted.n_parameters_ == sum(coef.nnz for coef in fitted.coefs_) + n_channels + (n_channels - 10)
+
+
 def test_same_seed_same_bytes_on_one_and_two_threads(digits, fitted):
     X, y = digits
     again = SparseResNetClassifier(**SMALL, n_jobs=2).fit(X[:400], y[:400])

@@ -201,6 +201,12 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
         return self._fitted("image_shape_").network.architecture.image_shape
 
     @property
+    def n_parameters_(self):
+        """Stored numbers that are trained: weights, biases, and scales and shifts of batch norms."""
+        network = self._fitted("n_parameters_").network
+        return network.params.size - 2 * sum(norm.mean.size for norm in network.norms)
+
+    @property
     def feature_importances_(self):
         """Not there: an AttributeError is raised, because pixels have no weights of their own."""
         raise AttributeError("SparseResNetClassifier has no attribute 'feature_importances_': pixels share weights.")
