@@ -34,7 +34,7 @@ def window_counts(model: Any) -> list[NDArray]:
     >>> digits = load_digits()
     >>> model = SparseResNetClassifier(depth=8, width=8, density=0.2, evolution="static", max_iter=1, random_state=0)
     >>> shares = window_counts(model.fit(digits.images / 8 - 1, digits.target))
-    >>> [window.shape for window in shares]  # the layers of 1 × 1 are on the short cuts, and at the end
+    >>> [window.shape for window in shares]  # layers of 1 × 1 lead around blocks, and to the outputs
     [(3, 3), (3, 3), (3, 3), (3, 3), (3, 3), (1, 1), (3, 3), (3, 3), (1, 1), (1, 1)]
     >>> shares[1].round(2)  # a balanced first topology
     array([[0.48, 0.45, 0.47],
