@@ -76,7 +76,8 @@ PAGES = {
     "stress/README.md": "benchmarks/stress.md",
     "benchmarks/results/methods/report.md": "study.md",
     "CONTRIBUTING.md": "contributing.md",
-    "docs/guide/mlpclassifier.md": "guide/mlpclassifier.md",  # from README.md
+    "docs/guide/convolutions.md": "guide/convolutions.md",  # this and the next from README.md
+    "docs/guide/mlpclassifier.md": "guide/mlpclassifier.md",
     "SECURITY.md": "security.md",
 }
 

@@ -84,7 +84,7 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
 
     Notes
     -----
-    Training needs memory for the activations of a whole batch: 260 MB for a batch of 128 images of 32 × 32 pixels with
+    Training needs memory for the activations of a whole batch: 340 MB for a batch of 128 images of 32 × 32 pixels with
     the defaults. A ValueError says so before the training if there is less. Images must be dense, and numbers of about
     mean 0 and deviation 1.
 

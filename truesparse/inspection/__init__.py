@@ -1,8 +1,9 @@
 """Tables and pictures of a network: its size and cost, its connections, and the changes of its topology.
 
 `layer_summaries`, `layer_flops`, `layer_degrees` and `layer_connectivity` are tables with a row per layer, whose sum is
-`total`, and `paths` counts paths from the features to the outputs. They take a network or a fitted estimator, change
-nothing, and need time and memory O(nnz + units). The recorders are callbacks.
+`total`, `paths` counts paths from the features to the outputs, and `window_counts` has the connections at each place of
+the windows of convolutions. They take a network or a fitted estimator, change nothing, and need time and memory
+O(nnz + units). The recorders are callbacks.
 
 Displays work as those of scikit-learn. ``SomeDisplay.from_estimator(model, ax=ax)`` reads a fitted estimator, or a
 network unless the history of a fit is needed, and raises NotFittedError for an unfitted one. It draws into your axes
@@ -16,6 +17,7 @@ Pictures need matplotlib (``pip install matplotlib``), which is imported when th
 from truesparse.inspection.connectivity import LayerConnectivity, Paths, layer_connectivity, paths
 from truesparse.inspection.degrees import DegreeDisplay, LayerDegrees, layer_degrees
 from truesparse.inspection.input_connections import ConnectivityDisplay, ConnectivityRecorder
+from truesparse.inspection.kernel_windows import WindowDisplay, window_counts
 from truesparse.inspection.layer_spy import LayerSpyDisplay
 from truesparse.inspection.learning_curve import LearningCurveDisplay
 from truesparse.inspection.receptive_field import ReceptiveFieldDisplay, receptive_fields
@@ -38,6 +40,7 @@ __all__ = [
     "TopologyChangeDisplay",
     "TopologyRecorder",
     "TopologyUpdate",
+    "WindowDisplay",
     "layer_connectivity",
     "layer_degrees",
     "layer_flops",
@@ -46,4 +49,5 @@ __all__ = [
     "paths",
     "receptive_fields",
     "total",
+    "window_counts",
 ]

@@ -21,9 +21,9 @@ def network_of(model: Any, kinds: tuple[type, ...] = (MLP,)) -> Any:
     if isinstance(network, kinds):
         return network
     if isinstance(network, ANY_KIND):
-        raise TypeError(
-            f"model={type(model).__name__} holds a convolutional network; this function needs a multilayer perceptron."
-        )
+        held = next(name for kind, name in _KIND_NAMES.items() if isinstance(network, kind))
+        needed = " or ".join(_KIND_NAMES[kind] for kind in kinds)
+        raise TypeError(f"model={type(model).__name__} holds {held}; this function needs {needed}.")
     if hasattr(model, "fit"):
         raise NotFittedError(
             f"model={model!r} holds no network: call 'fit' first, and of a pipeline or a search pass the fitted "
@@ -33,6 +33,7 @@ def network_of(model: Any, kinds: tuple[type, ...] = (MLP,)) -> Any:
 
 
 ANY_KIND = (MLP, ResNet)
+_KIND_NAMES: dict[type, str] = {MLP: "a multilayer perceptron", ResNet: "a convolutional network"}
 
 
 @dataclass(frozen=True, kw_only=True)
