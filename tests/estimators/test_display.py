@@ -28,6 +28,7 @@ def test_summary(model):
         "hidden 2   1,200     50    1,250   2.083%  10.4 kB",
         "output        50      4       54  27.000%    468 B",
         "all                        2,544   2.351%  30.4 kB",
+        "A prediction takes 5,088 operations for each sample.",
         "Trained in 1 steps with 2,544 weights on average: 2,544 weights × steps.",
         "Several threads (n_jobs) speed up training from batch_size=553 on.",
     ]

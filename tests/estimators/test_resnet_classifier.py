@@ -9,11 +9,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 
-from truesparse import Evolution, SparseResNetClassifier, preset
+from truesparse import Evolution, SparseFeatureSelector, SparseResNetClassifier, preset
 from truesparse.callbacks import Checkpoint
 from truesparse.data import ArraySource
-from truesparse.evolution import PRESETS, Constant, Cubic
-from truesparse.inspection import layer_flops, layer_summaries, total
+from truesparse.evolution import PRESETS, Constant, Cubic, Given, ImportancePruning, neuron_evolution
+from truesparse.inspection import layer_degrees, layer_flops, layer_summaries, total
+from truesparse.topology import LocalFields
 from truesparse.transforms import Crop
 
 SMALL = {"depth": 8, "width": 4, "density": 0.3, "batch_size": 64, "max_iter": 3, "random_state": 0}
@@ -101,6 +102,36 @@ def test_the_density_is_met_as_it_is_spread(digits):
     assert shares[0] == shares[5] == 1  # few channels
     assert shares[7] < 0.3 < shares[1]
     assert_allclose(model.density_, 0.3, atol=1e-3)
+
+
+def test_topologies_that_say_how_many_weights_there_are(digits, fitted):
+    X, y = digits
+    full = SparseResNetClassifier(**SMALL | {"topology_init": "full", "max_iter": 1}).fit(X[:100], y[:100])
+    assert full.density_ == 1
+    given = Given([coef.T for coef in fitted.coefs_], values=True)
+    model = SparseResNetClassifier(**SMALL | {"topology_init": given, "max_iter": 1, "evolution": "static"})
+    model.fit(X[:100], y[:100])
+    for new, old in zip(model.coefs_, fitted.coefs_, strict=True):
+        assert_array_equal(new.indices, old.indices)
+
+
+def test_images_that_are_not_scaled_are_named_by_channel(digits):
+    X, y = digits
+    raw = np.stack([X, 1000 + X], axis=-1)
+    with pytest.warns(UserWarning, match=r"Channels of the images are not scaled: 1 \(mean 1e\+03"):
+        SparseResNetClassifier(**SMALL | {"max_iter": 1, "learning_rate_init": 1e-6}).fit(raw[:100], y[:100])
+
+
+def test_tables_and_pictures_of_the_topology(fitted):
+    assert [row.in_degrees.sum() for row in layer_degrees(fitted)] == [coef.nnz for coef in fitted.coefs_]
+    assert fitted.n_layers_ == len(fitted.coefs_) + 1
+
+
+def test_it_neither_ranks_features_nor_trains_on_several_processes(digits):
+    X, y = digits
+    selector = SparseFeatureSelector(estimator=SparseResNetClassifier((8, 8), **SMALL))
+    with pytest.raises(ValueError, match="cannot rank features"):
+        selector.fit(X.reshape(len(X), -1), y)
 
 
 def test_operations_of_a_sample(fitted):
@@ -217,6 +248,9 @@ def test_what_it_does_not_have(fitted):
         ({"distribution": "uniform", "density": 1e-3}, r"leaves layer 0 of shape \(4, 9\) without a single connection"),
         ({"density": 1e-4}, "leaves a layer without a single connection"),
         ({"topology_init": "snip"}, "topology_init='snip' is for multilayer perceptrons"),
+        ({"topology_init": LocalFields((8, 8, 1), [(8, 8, 2)], 3)}, "topology_init=.* is for multilayer perceptrons"),
+        ({"evolution": neuron_evolution(5)}, "neuron_evolution removes features of multilayer perceptrons"),
+        ({"evolution": Evolution(unit_pruning=ImportancePruning())}, "channels cannot be removed"),
         ({"evolution": "nothing"}, "'evolution' parameter"),
         ({"max_iter": None}, "'max_iter' parameter"),
     ],

@@ -22,6 +22,7 @@ from truesparse.data.shard import Shard
 from truesparse.data.source import Source
 from truesparse.distributed.ranks import Ranks
 from truesparse.estimators.base import BaseSparseNetwork, unchanged_on_error
+from truesparse.estimators.resnet_classifier import SparseResNetClassifier
 from truesparse.estimators.samples import check_together, checked_weights
 from truesparse.network.losses import Weighted, values_and_weights
 from truesparse.storage import encode
@@ -86,6 +87,11 @@ def fit_mpi(
         with ranks.agree():
             if not isinstance(model, BaseSparseNetwork):
                 raise ValueError(f"model={model!r} must be a SparseMLPClassifier or a SparseMLPRegressor.")
+            if isinstance(model, SparseResNetClassifier):
+                raise ValueError(
+                    f"model={model!r} has batch norms, whose mean and variance would be those of one process; only a "
+                    "SparseMLPClassifier or a SparseMLPRegressor trains on several."
+                )
             check_together(X_val, y_val, sample_weight_val)
             parameters = _parameters_in_words(model)
         ranks.check_equal("the parameters", parameters)

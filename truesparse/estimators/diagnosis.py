@@ -38,7 +38,8 @@ def failure(trainer: Trainer, kept: EpochRecord, names: Sequence[str] | None) ->
     with released(source):
         z = forward_all(network, source)
         reached = loss(z, target, z)
-        unscaled = _unscaled_features(source, names)
+        images = trainer.recipe.residual
+        unscaled = _unscaled_channels(source, images.image_shape[2]) if images else _unscaled_features(source, names)
     if reached < constant * (1 if unscaled is None else _SUSPICIOUS):
         return None
     cause = (
@@ -91,7 +92,20 @@ def _no_path(network: MLP) -> str | None:
 
 def _unscaled_features(source: Source, names: Sequence[str] | None) -> str | None:
     """Name features whose mean is far from 0, or whose standard deviation is far from 1."""
-    mean, deviation = _moments(source)
+    named = _unscaled(*_moments(source), "Features of the data are not scaled: ", names)
+    scaler = "MaxAbsScaler()" if source.is_sparse else "StandardScaler()"
+    return named and f"{named}. Put scikit-learn's {scaler} in front, by make_pipeline."
+
+
+def _unscaled_channels(source: Source, n_channels: int) -> str | None:
+    """Name channels of images likewise."""
+    mean, deviation = (array.reshape(-1, n_channels) for array in _moments(source))
+    of_channels = mean.mean(axis=0), np.sqrt((deviation**2).mean(axis=0) + mean.var(axis=0))
+    named = _unscaled(*of_channels, "Channels of the images are not scaled: ", None)
+    return named and f"{named}. Standardise each channel by its own mean and deviation."
+
+
+def _unscaled(mean: FloatArray, deviation: FloatArray, beginning: str, names: Sequence[str] | None) -> str | None:
     varying = np.flatnonzero(deviation)
     mean, deviation = mean[varying], deviation[varying]
     excess = np.maximum(deviation / _LARGEST_DEVIATION, _SMALLEST_DEVIATION / deviation)
@@ -104,11 +118,7 @@ def _unscaled_features(source: Source, names: Sequence[str] | None) -> str | Non
         for i in np.argsort(-excess, kind="stable")[: min(n_unscaled, _MOST_NAMED)]
     ]
     more = f" and {n_unscaled - len(named)} more" if n_unscaled > len(named) else ""
-    scaler = "MaxAbsScaler()" if source.is_sparse else "StandardScaler()"
-    return (
-        f"Features of the data are not scaled: {', '.join(named)}{more}. Put scikit-learn's {scaler} in front, by "
-        "make_pipeline."
-    )
+    return f"{beginning}{', '.join(named)}{more}"
 
 
 def _moments(source: Source) -> tuple[FloatArray, FloatArray]:

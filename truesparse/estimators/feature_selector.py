@@ -17,6 +17,7 @@ from truesparse.estimators.classifier import SparseMLPClassifier
 from truesparse.estimators.ensemble import BaseSparseMLPEnsemble
 from truesparse.estimators.parameters import Choice, HelpfulParameters, explained
 from truesparse.estimators.regressor import SparseMLPRegressor
+from truesparse.estimators.resnet_classifier import SparseResNetClassifier
 from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import Confirmed, Evolution, neuron_evolution
 from truesparse.runtime.checks import refuse_masked, refuse_sparse
@@ -142,6 +143,8 @@ class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
             continuous = type_of_target(y, input_name="y").startswith("continuous")
             kind = SparseMLPRegressor if continuous else SparseMLPClassifier
             estimator = kind(evolution=Evolution(grow=Confirmed()), update_every="epoch", max_iter=100)
+        if isinstance(estimator, SparseResNetClassifier):
+            raise ValueError(f"estimator={estimator!r} cannot rank features: pixels share weights.")
         if y is None and not isinstance(estimator, SparseMLPRegressor):
             raise ValueError(f"y=None, but estimator={estimator!r} needs targets; only a SparseMLPRegressor does not.")
         if y is None and self.strategy == "neuron_evolution":

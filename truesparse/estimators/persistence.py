@@ -36,7 +36,7 @@ def save(model: Model, file: str | os.PathLike | BinaryIO, *, training: bool = T
 
     Parameters
     ----------
-    model : SparseMLPClassifier, SparseMLPRegressor or an ensemble of them
+    model : SparseMLPClassifier, SparseMLPRegressor, SparseResNetClassifier or an ensemble
     file : path or binary file object
         A path afterwards holds the old file or the new one, whatever fails.
     training : bool, default=True

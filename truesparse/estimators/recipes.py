@@ -7,6 +7,7 @@ from typing import Any
 
 from truesparse.estimators import epochs
 from truesparse.evolution import SNIP, Evolution, preset, suited_settings
+from truesparse.evolution.input_removal import NeuronGrow
 from truesparse.network.architecture import Architecture
 from truesparse.network.initial_weights import FanIn
 from truesparse.network.losses import Loss
@@ -66,10 +67,15 @@ def make_residual_recipe(parameters: Mapping[str, Any], loss: Loss, image_shape:
         distribution = tuple(float(share) for share in distribution)
         for layer, share in enumerate(distribution):
             check_number(f"distribution[{layer}]", share, 0, 1, without=0)
-    if getattr(given["evolution"], "unit_pruning", None) is not None:
+    evolution = given["evolution"]
+    if getattr(evolution, "unit_pruning", None) is not None:
         raise ValueError("unit_pruning removes units of multilayer perceptrons; channels cannot be removed.")
+    if isinstance(getattr(evolution, "grow", None), NeuronGrow):
+        raise ValueError("neuron_evolution removes features of multilayer perceptrons; pixels share weights.")
+    if hasattr(resolve("topology", given["topology_init"]), "counts"):
+        given["density"] = None  # it says itself how many weights there are
     recipe = make_recipe(given, loss)
-    if isinstance(recipe.topology, SNIP):
+    if isinstance(recipe.topology, SNIP) or hasattr(recipe.topology, "hidden_layer_sizes"):
         raise ValueError(
             f"topology_init={given['topology_init']!r} is for multilayer perceptrons; 'balanced' is allowed here."
         )

@@ -46,7 +46,8 @@ class SparseResNetClassifier(BaseClassifier):
     update_every : int, "epoch" or "auto", default=None
         Steps between updates; None means ``"auto"``, 80 updates in a training.
     topology_init : {"balanced", "erdos_renyi", "full"} or object, default="balanced"
-        The first topology, as for `SparseMLPClassifier`.
+        The first topology, as for `SparseMLPClassifier`. ``"full"`` and a `truesparse.evolution.Given` say themselves
+        how many weights there are, so that `density` and `distribution` have no part.
     weight_init : {"fan_in", "dense", "glorot"} or object, default=None
         First weights. None means uniform in ±sqrt(6 / n), where n counts the channel's own connections.
     solver : {"adam", "sgd"} or object, default="sgd"
@@ -199,6 +200,11 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
     def image_shape_(self):
         """Shape of the images, (height, width, channels)."""
         return self._fitted("image_shape_").network.architecture.image_shape
+
+    @property
+    def n_layers_(self):
+        """Layers of channels, the inputs and the 1 × 1 convolutions beside blocks included."""
+        return len(self._fitted("n_layers_").network.layers) + 1
 
     @property
     def n_parameters_(self):

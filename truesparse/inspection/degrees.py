@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from truesparse._typing import IndexArray
 from truesparse.inspection.display import Display, layer_colors, layer_names
-from truesparse.inspection.tables import network_of
+from truesparse.inspection.tables import ANY_KIND, network_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def layer_degrees(model) -> list[LayerDegrees]:
     array([0, 4])
     """
     rows = []
-    for index, layer in enumerate(network_of(model).layers):
+    for index, layer in enumerate(network_of(model, ANY_KIND).layers):
         fan_out, fan_in = layer.shape
         pattern = layer.stored_pattern
         if pattern is None:

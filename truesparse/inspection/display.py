@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from truesparse.inspection.tables import network_of
+from truesparse.inspection.tables import ANY_KIND, network_of
 from truesparse.runtime.checks import is_count
 
 # Told apart by the colour-blind as well: Okabe, Ito. Color Universal Design, 2008.
@@ -111,8 +111,8 @@ def whole_numbers(*axis: Any) -> None:
 
 
 def history_of(estimator: Any) -> dict[str, list]:
-    """Return ``history_`` of a fitted estimator; raise what `network_of` raises, and a TypeError for an MLP."""
-    network_of(estimator)
+    """Return ``history_`` of a fitted estimator; raise what `network_of` raises, and a TypeError for a network."""
+    network_of(estimator, ANY_KIND)
     if not hasattr(estimator, "history_"):
         raise TypeError(f"estimator must be a fitted estimator, which has a history_, got {type(estimator).__name__}.")
     return estimator.history_

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from truesparse.inspection.display import Display, colorbar_beside, layer_index, layer_names, whole_numbers
-from truesparse.inspection.tables import network_of
+from truesparse.inspection.tables import ANY_KIND, network_of
 from truesparse.runtime.checks import is_count
 from truesparse.topology import Pattern
 
@@ -56,7 +56,7 @@ class LayerSpyDisplay(Display):
     @classmethod
     def from_estimator(cls, estimator, *, layer: int = 0, ax=None, **kwargs) -> Self:
         """Draw a layer of a fitted estimator or an MLP, a negative one counted from the end; the rest is for `plot`."""
-        layers = network_of(estimator).layers
+        layers = network_of(estimator, ANY_KIND).layers
         index = layer_index(layer, len(layers))
         return cls(pattern=layers[index].pattern, name=layer_names(len(layers))[index]).plot(ax, **kwargs)
 
