@@ -82,8 +82,8 @@ def test_forward(window, stride, size, dtype, rng):
         outs.append(out.tobytes() + sums.tobytes())
     assert outs[0] == outs[1]
     assert_allclose(as_images(out), expected, **close_in(dtype))
-    assert_allclose(sums.sum(axis=(0, 1))[:, 0], expected.sum(axis=(0, 2, 3)), **close_in(dtype))
-    assert_allclose(sums.sum(axis=(0, 1))[:, 1], (expected**2).sum(axis=(0, 2, 3)), **close_in(dtype))
+    assert_allclose(sums.sum(axis=0)[:, 0], expected.sum(axis=(0, 2, 3)), **close_in(dtype))
+    assert_allclose(sums.sum(axis=0)[:, 1], (expected**2).sum(axis=(0, 2, 3)), **close_in(dtype))
     added = rng.standard_normal(shape).astype(dtype)
     layer.sums(x, out, data=2 * layer.data, bias=2 * bias, added=added, activates=True)
     assert_allclose(as_images(out), np.maximum(2 * expected + as_images(added), 0), **close_in(dtype))
@@ -165,6 +165,45 @@ def norm_of(channels, dtype, rng):
     return norm
 
 
+def errors_of(norm, delta, sums, z, statistics, planes):
+    """The errors of z, as they come out of the kernel of a convolution that follows: here the identity."""
+    n_channels = z.shape[1]
+    identity = SparseConv2d(Pattern.from_keys(np.arange(n_channels) * (n_channels + 1), (n_channels, n_channels)),
+                            z.shape[2:], window=1)  # fmt: skip
+    identity.bind(np.ones(n_channels, z.dtype), None, np.empty(n_channels, z.dtype), None)
+    outs = []
+    for n_threads in (1, 2):
+        out, made = as_planes(np.zeros_like(z)), norm.backward(as_planes(delta), sums, as_planes(z), statistics, planes)
+        room = as_planes(np.zeros_like(z))[:n_threads]  # a tile for each thread
+        below = norm.room_for_sums(as_planes(z), statistics, planes)
+        with threads(n_threads):
+            identity.backward(
+                room, as_planes(z), out, np.empty(TILES * 16 * n_channels, z.dtype), before=made, after=below
+            )
+        outs.append(out.tobytes() + below[0].tobytes() + identity.data_gradient.tobytes())
+    assert outs[0] == outs[1]
+    centred = z - statistics.mean[:, None, None]
+    close = {"rtol": 1e-3, "atol": 1e-3} if z.dtype == np.float32 else close_in(z.dtype.type)
+    assert_allclose(below[0].sum(axis=0)[:, 0], as_images(out).sum(axis=(0, 2, 3)), **close)
+    assert_allclose(below[0].sum(axis=0)[:, 1], (as_images(out) * centred).sum(axis=(0, 2, 3)), **close)
+    return as_images(out)
+
+
+def test_inputs_that_are_made_of_sums_first(dtype, rng):
+    """A convolution whose inputs are batch norm's outputs: row by row in one call, or before."""
+    layer, _ = layer_of(3, 1, (7, 6), dtype, rng)
+    norm, z = norm_of(5, dtype, rng), rng.standard_normal((TILES * SAMPLES, 5, 7, 6)).astype(dtype)
+    norm.mean[:] = rng.standard_normal(5)
+    planes = layer.inputs(SAMPLES)
+    of_sums = norm.of_sums(as_planes(z), norm.constants(), planes, activates=True)
+    expected, before, x, after = (as_planes(np.zeros((TILES * SAMPLES, n, 7, 6), dtype)) for n in (5, 6, 5, 6))
+    norm.forward(of_sums, expected, planes)
+    sums = layer.sums(expected, before, bias=np.zeros(6, dtype))
+    together = layer.sums(x, after, bias=np.zeros(6, dtype), before=of_sums)
+    for one, other in ((expected, x), (before, after), (sums, together)):
+        assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 3)])
 def test_batch_norm(size, dtype, rng):
     norm = norm_of(6, dtype, rng)
@@ -177,22 +216,18 @@ def test_batch_norm(size, dtype, rng):
     assert_allclose(norm.mean, 0.1 * z.mean(axis=axes), **close_in(dtype))
     assert_allclose(norm.variance, 0.9 + 0.1 * z.var(axis=axes, ddof=1), **close_in(dtype))
     out = as_planes(np.zeros_like(z))
-    norm.forward(as_planes(z), statistics, out, planes, activates=True, residual=as_planes(residual))
+    of_sums = norm.of_sums(as_planes(z), statistics, planes, activates=True, residual=as_planes(residual))
+    norm.forward(of_sums, out, planes)
     affine = reference.batch_norm(
         z.astype(float), norm.scale, norm.shift, z.mean(axis=axes, dtype=float), z.var(axis=axes, dtype=float), EPS
     )
     assert_allclose(as_images(out), np.maximum(affine + residual, 0), **close_in(dtype))
 
     delta = rng.standard_normal(z.shape).astype(dtype)
-    outs = []
-    for n_threads in (1, 2):
-        out = as_planes(np.zeros_like(z))
-        with threads(n_threads):
-            norm.backward(as_planes(delta), as_planes(z), statistics, out, planes)
-        outs.append(out.tobytes())
-    assert outs[0] == outs[1]
+    sums = norm.error_sums(as_planes(delta), norm.room_for_sums(as_planes(z), statistics, planes), planes)
+    out = errors_of(norm, delta, sums, z, statistics, planes)
     of_scale, of_shift, errors = reference.batch_norm_backward(delta.astype(float), z.astype(float), norm.scale, EPS)
-    assert_allclose(as_images(out), errors, **close_in(dtype))
+    assert_allclose(out, errors, **close_in(dtype))
     loose = {"rtol": 1e-3, "atol": 1e-3} if dtype == np.float32 else close_in(dtype)
     assert_allclose(norm.scale_gradient, of_scale, **loose)
     assert_allclose(norm.shift_gradient, of_shift, **loose)
@@ -204,13 +239,14 @@ def test_running_averages_are_constants_in_prediction(dtype, rng):
     z, delta = rng.standard_normal((2, TILES * SAMPLES, 6, 4, 4)).astype(dtype)
     planes = SparseConv2d(Pattern.full((6, 54)), (4, 4)).outputs(SAMPLES)
     out = as_planes(np.zeros_like(z))
-    norm.forward(as_planes(z), norm.constants(), out, planes, activates=False)
+    norm.forward(norm.of_sums(as_planes(z), norm.constants(), planes, activates=False), out, planes)
     expected = reference.batch_norm(z, norm.scale, norm.shift, norm.mean, norm.variance, EPS)
     assert_allclose(as_images(out), expected, **close_in(dtype))
     factor, shift = norm.folded()
     assert_allclose(factor[:, None, None] * z + shift[:, None, None], expected, **close_in(dtype))
-    norm.backward(as_planes(delta), as_planes(z), norm.constants(), out, planes)
-    assert_allclose(as_images(out), factor[:, None, None] * delta, **close_in(dtype))
+    sums = norm.error_sums(as_planes(delta), norm.room_for_sums(as_planes(z), norm.constants(), planes), planes)
+    errors = errors_of(norm, delta, sums, z, norm.constants(), planes)
+    assert_allclose(errors, factor[:, None, None] * delta, **close_in(dtype))
 
 
 def test_a_channel_that_never_varies(rng):

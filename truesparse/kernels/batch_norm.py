@@ -4,69 +4,99 @@
     backward    δ_z = p · δ + q · z + r, with p, q, r of each channel from Σ δ and Σ δ (z − mean)
 
 `truesparse.network.batch_norm` computes the numbers of the channels. Planes are laid out as in
-`truesparse.kernels.convolution`. A channel of a tile has one writer, and sums have a fixed order.
+`truesparse.kernels.convolution`, whose kernels call those of a tile here. A tile has one writer, and sums have a fixed
+order.
 """
 
 from numba import prange
 
 from truesparse.kernels.jit import parallel
 from truesparse.kernels.lanes import CHUNK, axpy, full, load, store, total
+from truesparse.kernels.parts import inner
 from truesparse.kernels.plane_lanes import add_product, plus, relu, where_above_zero
 
 
-@parallel
-def normalise(z, scale, shift, residual, activates, out, plane, first, row_step, n_rows, n_runs, n_tiles, width):
-    """Write scale · z + shift + residual, or its positive part, of all channels of all tiles.
+@inner
+def normalise_rows(of_sums, out, start, row_step, rows, n_runs, width):
+    """Write scale · z + shift + residual, or its positive part, in some rows of all channels of a tile.
 
     Parameters
     ----------
-    z, out : planes, as vectors
-    scale, shift : (n_channels,)
-    residual : planes, or of size 0 for none
-    activates : bool, whether a rectifier follows
-    plane, first, row_step : int, entries from one plane to the next, to its first place, and from one row to the next
-    n_rows, n_runs, n_tiles : int
+    of_sums : tuple of
+        z : planes, as a vector
+        scale, shift : (n_channels,)
+        residual : planes, or of size 0 for none
+        activates : bool, whether a rectifier follows
+        plane, first : int, entries from one plane to the next, and to its first place
+    out : planes
+    start : int, where the tile begins
+    row_step : int, entries from one row to the next
+    rows : two int, the first row and the one behind the last
+    n_runs : int, runs of lanes in a row
     """
-    n_channels = scale.size
-    for item in prange(n_tiles * n_channels):
-        channel = item % n_channels
-        for row in range(n_rows):
+    z, scale, shift, residual, activates, plane, first = of_sums
+    for row in range(rows[0], rows[1]):
+        for channel in range(scale.size):
             for run in range(n_runs):
-                at = item * plane + first + row * row_step + run * len(width) * CHUNK
+                at = start + channel * plane + first + row * row_step + run * len(width) * CHUNK
                 a = axpy(scale[channel], load(z, at, width), full(shift[channel], width))
                 if residual.size > 0:
                     a = plus(a, load(residual, at, width))
                 store(out, at, relu(a) if activates else a)
 
 
-@parallel
-def error_sums(delta, z, means, plane, first, row_step, n_rows, n_runs, sums, width):
-    """sums[tile, channel] = Σ δ and Σ δ (z − mean) over the places and samples of a tile; others as for `normalise`."""
-    n_tiles, n_channels = sums.shape[:2]
-    for item in prange(n_tiles * n_channels):
-        tile, channel = item // n_channels, item % n_channels
-        added, products = full(z.dtype.type(0), width), full(z.dtype.type(0), width)
-        below = full(-means[channel], width)
-        for row in range(n_rows):
+@inner
+def add_error_sums(room, tile, delta, start, row_step, rows, n_runs, width):
+    """Add Σ δ and Σ δ (z − mean) of some rows to the sums of a tile.
+
+    `room` is a tuple of ``sums``, (n_tiles, n_channels, 2), z, ``means``, (n_channels,), and the last two of `of_sums`;
+    others as for `normalise_rows`.
+    """
+    sums, z, means, plane, first = room
+    for row in range(rows[0], rows[1]):
+        for channel in range(means.size):
+            added, products = full(z.dtype.type(0), width), full(z.dtype.type(0), width)
+            below = full(-means[channel], width)
             for run in range(n_runs):
-                at = item * plane + first + row * row_step + run * len(width) * CHUNK
+                at = start + channel * plane + first + row * row_step + run * len(width) * CHUNK
                 d = load(delta, at, width)
                 added = plus(added, d)
                 products = add_product(d, plus(load(z, at, width), below), products)
-        sums[tile, channel, 0], sums[tile, channel, 1] = total(added), total(products)
+            sums[tile, channel, 0] += total(added)
+            sums[tile, channel, 1] += total(products)
+
+
+@inner
+def errors_of_rows(of_errors, out, start, out_start, row_step, rows, n_runs, width):
+    """out = p · δ + q · z + r in some rows of a tile.
+
+    `of_errors` is a tuple of δ, z, factors p, q, r, (n_channels, 3), and the last two of `of_sums`; others as for
+    `normalise_rows`.
+    """
+    delta, z, factors, plane, first = of_errors
+    for row in range(rows[0], rows[1]):
+        for channel in range(factors.shape[0]):
+            p, q, r = factors[channel, 0], factors[channel, 1], factors[channel, 2]
+            for run in range(n_runs):
+                at = channel * plane + first + row * row_step + run * len(width) * CHUNK
+                d = axpy(q, load(z, start + at, width), full(r, width))
+                store(out, out_start + at, axpy(p, load(delta, start + at, width), d))
 
 
 @parallel
-def errors_of_sums(delta, z, factors, out, plane, first, row_step, n_rows, n_runs, n_tiles, width):
-    """out = p · δ + q · z + r, with factors (n_channels, 3); others as for `normalise`. `out` may be `delta`."""
-    n_channels = factors.shape[0]
-    for item in prange(n_tiles * n_channels):
-        p, q, r = factors[item % n_channels, 0], factors[item % n_channels, 1], factors[item % n_channels, 2]
-        for row in range(n_rows):
-            for run in range(n_runs):
-                at = item * plane + first + row * row_step + run * len(width) * CHUNK
-                d = axpy(q, load(z, at, width), full(r, width))
-                store(out, at, axpy(p, load(delta, at, width), d))
+def normalise(of_sums, out, size, row_step, n_rows, n_runs, n_tiles, width):
+    """Make the planes `out` of others, see `normalise_rows`; `size` is the entries of a tile."""
+    for tile in prange(n_tiles):
+        normalise_rows(of_sums, out, tile * size, row_step, (0, n_rows), n_runs, width)
+
+
+@parallel
+def error_sums(room, delta, size, row_step, n_rows, n_runs, width):
+    """Compute the sums of all tiles, see `add_error_sums`; `size` is the entries of a tile."""
+    sums = room[0]
+    for tile in prange(sums.shape[0]):
+        sums[tile] = 0
+        add_error_sums(room, tile, delta, tile * size, row_step, (0, n_rows), n_runs, width)
 
 
 @parallel

@@ -14,12 +14,17 @@ The backward pass goes along the input planes. For each run it reads those of th
 multiplies each twice: by the weight for the errors of the inputs, and by the inputs for the gradient, whose 16 partial
 sums stay in memory until all runs are done.
 
+Planes of a whole batch are larger than the cache. What is done to them before and after a convolution
+(`truesparse.kernels.batch_norm`) is therefore done in the same call, row by row, while the rows are in the cache. A row
+of outputs needs the rows of inputs up to the next one.
+
 Cost: 2 · nnz · places · samples operations forward, twice as many backward.
 """
 
 import numpy as np
 from numba import prange
 
+from truesparse.kernels.batch_norm import add_error_sums, errors_of_rows, normalise_rows
 from truesparse.kernels.jit import parallel
 from truesparse.kernels.lanes import CHUNK, axpy, full, load, store, total
 from truesparse.kernels.parts import inner
@@ -53,12 +58,13 @@ def _convolve_runs(
 
 @parallel
 def convolve(
-    data, offsets, indptr, bias, x, added_planes, out, out_starts, steps, n_rows, n_runs, activates, sums, width
+    before, data, offsets, indptr, bias, x, added_planes, out, out_starts, steps, n_rows, n_runs, activates, sums, width
 ):
     """Compute z of all places of all tiles.
 
     Parameters
     ----------
+    before : ``of_sums`` of `normalise_rows`, of which x is made; with `z` of size 0, x is there already
     data, offsets, indptr : (nnz,), (nnz,), (n_channels + 1,): weights by output channel, and where the first run of
         places finds its inputs
     bias : (n_channels,)
@@ -68,17 +74,20 @@ def convolve(
     steps : four int, entries from one tile of x to the next, from one row; the same for out
     n_rows, n_runs : int, rows of places, and runs of lanes in each
     activates : bool, whether a rectifier follows
-    sums : (n_tiles, n_rows, n_channels, 2), overwritten by Σ z and Σ z²
+    sums : (n_tiles, n_channels, 2), overwritten by Σ z and Σ z²
     """
     x_tile, x_row, out_tile, out_row = steps
-    for item in prange(sums.shape[0] * n_rows):
-        tile, row = item // n_rows, item % n_rows
-        sums[tile, row] = 0
-        for first in range(0, n_runs, _RUNS):
-            _convolve_runs(
-                data, offsets, indptr, bias, x, added_planes, out, out_starts, tile * x_tile + row * x_row,
-                tile * out_tile + row * out_row, first, min(first + _RUNS, n_runs), activates, sums[tile, row], width,
-            )  # fmt: skip
+    for tile in prange(sums.shape[0]):
+        sums[tile] = 0
+        for row in range(n_rows):
+            if before[0].size > 0:
+                rows = (row + 1 if row > 0 else 0, min(row + 2, n_rows))
+                normalise_rows(before, x, tile * x_tile, x_row, rows, n_runs, width)
+            for first in range(0, n_runs, _RUNS):
+                _convolve_runs(
+                    data, offsets, indptr, bias, x, added_planes, out, out_starts, tile * x_tile + row * x_row,
+                    tile * out_tile + row * out_row, first, min(first + _RUNS, n_runs), activates, sums[tile], width,
+                )  # fmt: skip
 
 
 @inner
@@ -92,17 +101,36 @@ def _backward_run(data, slots, offsets, first, last, delta, delta_at, x, x_at, d
     return d
 
 
+@inner
+def _backward_row(
+    data, slots, offsets, indptr, delta, delta_start, x, out, starts, start, n_runs, adds, masks, products, width
+):
+    """Compute the errors of one row of places of all input planes, and add its share of the gradient."""
+    n_lanes = len(width) * CHUNK
+    for plane in range(indptr.size - 1):
+        first, last = indptr[plane], indptr[plane + 1]
+        for run in range(n_runs):
+            at, delta_at = start + starts[plane] + run * n_lanes, delta_start + run * n_lanes
+            d = load(out, at, width) if adds else full(out.dtype.type(0), width)
+            d = _backward_run(data, slots, offsets, first, last, delta, delta_at, x, at, d, products, width)
+            store(out, at, where_above_zero(d, load(x, at, width)) if masks else d)
+
+
 @parallel
 def convolve_backward(
-    data, slots, offsets, indptr, delta, x, out, starts, steps, n_rows, n_runs, adds, masks, products, width
-):
+    before, after, data, slots, offsets, indptr, delta, x, out, starts, steps, n_rows, n_runs, adds, masks, products,
+    width, n_parts,
+):  # fmt: skip
     """Compute the errors of the inputs, and the partial sums of the gradient, of all tiles.
 
     Parameters
     ----------
+    before : ``of_errors`` of `errors_of_rows`, of which `delta` is made; with δ of size 0, it is there already
+    after : ``room`` of `add_error_sums` for the batch norm below; with sums of size 0, there is none
     data, slots : (nnz,): weights, and their numbers by input plane
     offsets, indptr : (nnz,), (n_planes + 1,): where the first run of an input plane finds the errors that it went into
-    delta : the errors of the sums, as a vector, tile by tile, with zeros around each plane
+    delta : the errors of the sums, as a vector, with zeros around each plane: tile by tile, or with room for `n_parts`
+        tiles if they are made here
     x, out : the input planes, and the errors of the inputs
     starts : (n_planes,) where the first place of each input plane is in a tile of x and of out
     steps : four int, entries from one tile of delta to the next, from one row; the same for x and out
@@ -110,22 +138,26 @@ def convolve_backward(
     adds : bool, whether the errors are added to what `out` holds
     masks : bool, whether errors are zero where the inputs are not above zero, as for outputs of a rectifier
     products : (n_tiles, nnz · 16), overwritten by Σ x · δ in 16 parts, in the order of `slots`
+    n_parts : int, how many threads share the tiles
     """
     delta_tile, delta_row, x_tile, x_row = steps
-    n_lanes = len(width) * CHUNK
-    for tile in prange(products.shape[0]):
-        products[tile] = 0
-        for row in range(n_rows):
-            for plane in range(indptr.size - 1):
-                first, last = indptr[plane], indptr[plane + 1]
-                for run in range(n_runs):
-                    at = tile * x_tile + row * x_row + starts[plane] + run * n_lanes
-                    delta_at = tile * delta_tile + row * delta_row + run * n_lanes
-                    d = load(out, at, width) if adds else full(out.dtype.type(0), width)
-                    d = _backward_run(
-                        data, slots, offsets, first, last, delta, delta_at, x, at, d, products[tile], width
-                    )
-                    store(out, at, where_above_zero(d, load(x, at, width)) if masks else d)
+    n_tiles, has_all = products.shape[0], delta.size >= products.shape[0] * delta_tile
+    for part in prange(n_parts):
+        for tile in range(part * n_tiles // n_parts, (part + 1) * n_tiles // n_parts):
+            delta_start = (tile if has_all else part) * delta_tile
+            products[tile] = 0
+            if after[0].size > 0:
+                after[0][tile] = 0
+            for row in range(n_rows):
+                if before[0].size > 0:
+                    rows = (row + 1 if row > 0 else 0, min(row + 2, n_rows))
+                    errors_of_rows(before, delta, tile * delta_tile, delta_start, delta_row, rows, n_runs, width)
+                _backward_row(
+                    data, slots, offsets, indptr, delta, delta_start + row * delta_row, x, out, starts,
+                    tile * x_tile + row * x_row, n_runs, adds, masks, products[tile], width,
+                )  # fmt: skip
+                if after[0].size > 0:
+                    add_error_sums(after, tile, out, tile * x_tile, x_row, (row, row + 1), n_runs, width)
 
 
 @parallel

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.batch_norm import error_sums, errors_of_sums, normalise
+from truesparse.kernels.batch_norm import error_sums, normalise
 from truesparse.network.planes import Planes
 
 EPS = 1e-5  # added to variances
@@ -64,23 +64,35 @@ class BatchNorm:
         shift = self.shift - factor * statistics.mean
         return factor.astype(self.scale.dtype), shift.astype(self.scale.dtype)
 
-    def forward(
-        self, z: FloatArray, statistics: Statistics, out: FloatArray, planes: Planes, *, activates: bool, residual=None
-    ) -> None:
-        """Write γ ẑ + β + residual, or its positive part, into `out`; arrays are (n_tiles, *planes.shape)."""
-        n_rows, n_runs, width = planes.runs
-        normalise(
-            z.reshape(-1), *self._affine(statistics), (z[:0] if residual is None else residual).reshape(-1), activates,
-            out.reshape(-1), planes.plane, planes.first, planes.row, n_rows, n_runs, len(z), width,
-        )  # fmt: skip
+    def of_sums(
+        self, z: FloatArray, statistics: Statistics, planes: Planes, *, activates: bool, residual=None
+    ) -> tuple:
+        """Return the arguments of kernels that make γ ẑ + β + residual, or its positive part, of the sums z.
 
-    def backward(self, delta: FloatArray, z: FloatArray, statistics: Statistics, out: FloatArray, planes: Planes):
-        """Fill the gradients of γ and β from δ, and write ∂L/∂z into `out`, which may be `delta`."""
-        n_rows, n_runs, width = planes.runs
+        Arrays are planes (n_tiles, *planes.shape).
+        """
+        residual = (z[:0] if residual is None else residual).reshape(-1)
+        return z.reshape(-1), *self._affine(statistics), residual, activates, planes.plane, planes.first
+
+    def forward(self, of_sums: tuple, out: FloatArray, planes: Planes) -> None:
+        """Write what the arguments of `of_sums` describe into `out`."""
+        normalise(of_sums, out.reshape(-1), planes.size, planes.row, *planes.runs[:2], len(out), planes.runs[2])
+
+    def room_for_sums(self, z: FloatArray, statistics: Statistics, planes: Planes) -> tuple:
+        """Return the arguments of kernels that compute Σ δ and Σ δ (z − mean), of which the first is room for these."""
         sums = np.empty((len(z), planes.channels, 2), dtype=z.dtype)
-        place = (planes.plane, planes.first, planes.row, n_rows, n_runs)
+        return sums, z.reshape(-1), statistics.mean.astype(z.dtype), planes.plane, planes.first
+
+    def error_sums(self, delta: FloatArray, room: tuple, planes: Planes) -> FloatArray:
+        """Fill the `room_for_sums`, and return it."""
+        error_sums(room, delta.reshape(-1), planes.size, planes.row, *planes.runs)
+        return room[0]
+
+    def backward(
+        self, delta: FloatArray, sums: FloatArray, z: FloatArray, statistics: Statistics, planes: Planes
+    ) -> tuple:
+        """Fill the gradients of γ and β from `error_sums`; return the arguments of kernels that make ∂L/∂z of δ."""
         mean, inverse, n = statistics.mean, statistics.inverse, statistics.n
-        error_sums(delta.reshape(-1), z.reshape(-1), mean.astype(z.dtype), *place, sums, width)
         shift_gradient, products = sums.astype(np.float64).sum(axis=0).T
         scale_gradient = products * inverse
         self.shift_gradient[:], self.scale_gradient[:] = shift_gradient, scale_gradient
@@ -88,4 +100,4 @@ class BatchNorm:
         q = -p * inverse * scale_gradient / n if n else np.zeros_like(p)
         r = -q * mean - p * shift_gradient / n if n else np.zeros_like(p)
         factors = np.stack([p, q, r], axis=1).astype(z.dtype)
-        errors_of_sums(delta.reshape(-1), z.reshape(-1), factors, out.reshape(-1), *place, len(z), width)
+        return delta.reshape(-1), z.reshape(-1), factors, planes.plane, planes.first

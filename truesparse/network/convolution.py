@@ -8,6 +8,7 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.convolution import convolve, convolve_backward, gradient_of_products
+from truesparse.kernels.jit import current_threads
 from truesparse.network.layers import SparseLinear
 from truesparse.network.planes import ConvolutionIndex, Planes
 from truesparse.topology import Pattern
@@ -79,44 +80,68 @@ class SparseConv2d(SparseLinear):
         x: FloatArray,
         out: FloatArray,
         *,
-        data: FloatArray | None = None,
         bias: FloatArray,
+        before: tuple | None = None,
+        data: FloatArray | None = None,
         added: FloatArray | None = None,
         activates: bool = False,
     ) -> FloatArray:
         """Write W * x + b + `added`, or its positive part, into the places of `out`.
 
         `x` and `out` are planes (n_tiles, …), x divided into phases if the stride is 2; `data` are other weights than
-        the layer's. Return Σ and Σ of squares of W * x + b over the places of each row, (n_tiles, rows, channels, 2).
+        the layer's. With `before`, see `BatchNorm.of_sums`, x is first made, tile by tile. Return Σ and Σ of squares of
+        W * x + b over the places and samples of each tile, (n_tiles, channels, 2).
         """
-        n_tiles, samples = out.shape[0], out.shape[-1]
+        n_tiles, samples, nothing = out.shape[0], out.shape[-1], out[:0].reshape(-1)
         index, planes = self.index(samples), self.outputs(samples)
-        n_rows, n_runs, width = planes.runs
-        sums = np.empty((n_tiles, n_rows, planes.channels, 2), dtype=out.dtype)
+        sums = np.empty((n_tiles, planes.channels, 2), dtype=out.dtype)
         convolve(
+            (nothing, nothing, nothing, nothing, True, 0, 0) if before is None else before,
             self.data if data is None else data, index.offsets, index.indptr, bias, x.reshape(-1),
-            (out[:0] if added is None else added).reshape(-1), out.reshape(-1), planes.starts,
-            (x[0].size, x.shape[-2] * samples, planes.size, planes.row), n_rows, n_runs, activates, sums, width,
+            nothing if added is None else added.reshape(-1), out.reshape(-1), planes.starts,
+            (x[0].size, x.shape[-2] * samples, planes.size, planes.row), *planes.runs[:2], activates, sums,
+            planes.runs[2],
         )  # fmt: skip
         return sums
 
     def backward(
-        self, delta: FloatArray, x: FloatArray, out: FloatArray, products: FloatArray, *, adds=False, masks=False
+        self,
+        delta: FloatArray,
+        x: FloatArray,
+        out: FloatArray,
+        products: FloatArray,
+        *,
+        before: tuple | None = None,
+        after: tuple | None = None,
+        adds: bool = False,
+        masks: bool = False,
     ) -> None:
         """Fill the gradient of the weights, and write the errors of x into its places of `out`.
 
-        `delta` are the errors of the sums, with a border of zeros; `x` and `out` are as in `sums`; `products` is room
-        for 16 · nnz · n_tiles numbers. With `adds`, `out` already holds errors; with `masks`, x are outputs of a
-        rectifier, and errors become those of its inputs.
+        Parameters
+        ----------
+        delta : planes of the errors of the sums, with a border of zeros
+        x, out : planes, as in `sums`
+        products : room for 16 · nnz · n_tiles numbers
+        before : of `BatchNorm.backward`
+            With it, `delta` is made first, tile by tile; it then needs room for one tile per thread only.
+        after : `BatchNorm.room_for_sums`
+            Of the batch norm below, filled from `out`; only with a stride of 1.
+        adds, masks : bool
+            Whether `out` already holds errors; whether x are outputs of a rectifier, so that errors become those of its
+            inputs.
         """
         n_tiles, samples = x.shape[0], x.shape[-1]
         index, planes = self.index(samples), self.outputs(samples)
-        n_rows, n_runs, width = planes.runs
         products = products[: 16 * self.nnz * n_tiles].reshape(n_tiles, -1)
+        nothing, no_channels = x[:0].reshape(-1), np.empty((0, 3), dtype=x.dtype)
+        n_parts = min(current_threads(), n_tiles)
         convolve_backward(
+            (nothing, nothing, no_channels, 0, 0) if before is None else before,
+            (no_channels[:, :, None], nothing, nothing, 0, 0) if after is None else after,
             self.data, index.slots, index.error_offsets, index.error_indptr, delta.reshape(-1), x.reshape(-1),
             out.reshape(-1), index.error_starts, (planes.size, planes.row, x[0].size, x.shape[-2] * samples),
-            n_rows, n_runs, adds, masks, products, width,
+            *planes.runs[:2], adds, masks, products, planes.runs[2], n_parts,
         )  # fmt: skip
         gradient_of_products(products, index.slots, self.data_gradient)
 

@@ -13,14 +13,14 @@ moves them.
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.batch_norm import merge_phases, split_phases
+from truesparse.kernels.batch_norm import split_phases
 from truesparse.kernels.lanes import width_of
 from truesparse.network.architecture import Architecture, Block
 from truesparse.network.batch_norm import BatchNorm
@@ -28,6 +28,7 @@ from truesparse.network.convolution import SparseConv2d
 from truesparse.network.image_workspace import SAMPLES, ImageWorkspace, n_tiles
 from truesparse.network.planes import BORDER
 from truesparse.network.protocol import Network, consecutive_slices
+from truesparse.network.resnet_errors import Errors, Watch
 from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern, Rewiring
@@ -35,9 +36,6 @@ from truesparse.topology import Pattern, Rewiring
 _MADE_BY_BIND = {"gradient", "norms", "_names_of_inputs", "_idle_workspaces"}
 _LARGEST_IDLE = 2**28  # bytes of planes of a workspace that is kept
 _INSIDE = slice(BORDER, -BORDER)
-
-
-Watch = Callable[[int, FloatArray], None]
 
 
 class ResNet(Network):
@@ -162,35 +160,61 @@ class ResNet(Network):
         """
         if draws is None and not all_units:
             return self._predict(workspace)
-        normalised = partial(self._normalised, workspace, keeps=draws is not None)
-        h = normalised(0, workspace.image_planes())
+        keeps = draws is not None
+        self._sums(workspace, 0, workspace.image_planes(), keeps)
+        below, residual = 0, None
         for block in self.blocks:
-            x, residual = self._inputs_of(workspace, block, h), h
-            if block.projection is not None:
-                residual = normalised(block.projection, x, name="residual", activates=False)
-            h = normalised(block.second, normalised(block.first, x), residual=residual)
+            h, of_sums = self._normalised(workspace, below, residual=residual)
+            if block.projection is None:
+                self._sums(workspace, block.first, h, keeps, of_sums)
+                residual = h
+            else:
+                self._make(workspace, below, h, of_sums)
+                x = self._phases_of(workspace, block, h)
+                self._sums(workspace, block.first, x, keeps)
+                self._sums(workspace, block.projection, x, keeps)
+                residual, of_sums = self._normalised(workspace, block.projection, activates=False)
+                self._make(workspace, block.projection, residual, of_sums)
+            inner, of_sums = self._normalised(workspace, block.first)
+            self._sums(workspace, block.second, inner, keeps, of_sums)
+            below = block.second
+        h, of_sums = self._normalised(workspace, below, residual=residual)
+        self._make(workspace, below, h, of_sums)
         return self._outputs(workspace, h)
 
-    def _normalised(self, workspace, index, x, *, keeps, name=None, activates=True, residual=None):
-        """Return the planes of a layer, after batch norm, residual and rectifier."""
+    def _sums(self, workspace, index, x, keeps, of_sums=None) -> None:
+        """Compute the sums of a layer, and the statistics of its batch norm; x is made first of other sums if given."""
         layer, norm = self.layers[index], self.norms[index]
         planes = layer.outputs(SAMPLES)
+        if of_sums is not None and workspace.batch % SAMPLES:  # samples behind the batch must be cleared in between
+            norm.forward(of_sums, x, layer.inputs(SAMPLES))
+            workspace.clear(x)
+            of_sums = None
         z = workspace.planes(("z", index), planes.shape)
-        sums = layer.sums(x, z, bias=self._no_bias[: planes.channels])
+        sums = layer.sums(x, z, bias=self._no_bias[: planes.channels], before=of_sums)
         n = workspace.batch * planes.height * planes.width
-        statistics = workspace.statistics[index] = norm.observe(sums, n) if keeps else norm.constants()
-        out = workspace.planes(("a", index) if name is None else name, planes.shape)
-        norm.forward(z, statistics, out, planes, activates=activates, residual=residual)
+        workspace.statistics[index] = norm.observe(sums, n) if keeps else norm.constants()
+
+    def _normalised(self, workspace, index, *, activates=True, residual=None):
+        """Return room for a layer's outputs after batch norm, residual and rectifier, and how they are made."""
+        planes, statistics = self.layers[index].outputs(SAMPLES), workspace.statistics[index]
+        z = workspace.planes(("z", index), planes.shape)
+        of_sums = self.norms[index].of_sums(z, statistics, planes, activates=activates, residual=residual)
+        return self.outputs_of(workspace, index), of_sums
+
+    def _make(self, workspace, index, out, of_sums) -> None:
+        """Make the outputs of a layer's batch norm."""
+        self.norms[index].forward(of_sums, out, self.layers[index].outputs(SAMPLES))
         workspace.clear(out)
-        return out
 
     def _predict(self, workspace) -> FloatArray:
         """Return the sums of the outputs, with batch norms folded into the weights."""
         folded = partial(self._folded, workspace)
         h = folded(0, workspace.image_planes(), "even")
         for number, block in enumerate(self.blocks):
-            x, residual = self._inputs_of(workspace, block, h), h
+            x = residual = h
             if block.projection is not None:
+                x = self._phases_of(workspace, block, h)
                 residual = folded(block.projection, x, "residual", activates=False)
             h = folded(block.second, folded(block.first, x, "inner"), ("odd", "even")[number % 2], residual=residual)
         return self._outputs(workspace, h)
@@ -202,10 +226,8 @@ class ResNet(Network):
         layer.sums(x, out, data=data, bias=shift, added=residual, activates=activates)
         return out
 
-    def _inputs_of(self, workspace, block: Block, h: FloatArray) -> FloatArray:
-        """Return the inputs of a block's first layer: h, or its phases for a stride of 2."""
-        if block.projection is None:
-            return h
+    def _phases_of(self, workspace, block: Block, h: FloatArray) -> FloatArray:
+        """Return the phases of a block's inputs, for a stride of 2."""
         planes = self.layers[block.first].inputs(SAMPLES)
         phases = workspace.planes(("phases", block.first), planes.phases.shape)
         shapes = planes.shape[1:3], planes.phases.shape[1:3]
@@ -228,64 +250,11 @@ class ResNet(Network):
         ``watch(index, errors)`` is called with the errors of each layer's sums, planes that the next layer overwrites.
         """
         products = workspace.room(16 * workspace.tiles * max(layer.nnz for layer in self.layers))
-
-        def errors_of_inputs(index, dz, x, out, **options):
-            if watch is not None:
-                watch(index, dz)
-            self.layers[index].backward(dz, x, out, products, **options)
-
-        d = self._output_errors(workspace, errors_of_inputs)
-        for block in reversed(self.blocks):
-            d = self._block_errors(workspace, block, d, errors_of_inputs)
-        x = workspace.planes("inputs", self.layers[0].inputs(SAMPLES).shape)
-        errors_of_inputs(0, self._sum_errors(workspace, 0, d), x, workspace.planes("d inputs", x.shape[1:]))
-
-    def _output_errors(self, workspace, errors_of_inputs):
-        """Return the errors of the last block's outputs."""
-        last, block = self.layers[-1], self.blocks[-1]
-        dz = workspace.output_errors(workspace.planes("dz", last.outputs(SAMPLES).shape))
-        last.bias_gradient[:] = dz[:, :, BORDER, BORDER].sum(axis=(0, 2), dtype=np.float64)
-        d_pooled = workspace.planes("d pooled", last.inputs(SAMPLES).shape)
-        errors_of_inputs(len(self.layers) - 1, dz, self.inputs_of(workspace, len(self.layers) - 1), d_pooled)
-        planes = self.layers[block.second].outputs(SAMPLES)
-        h = workspace.planes(("a", block.second), planes.shape)[:, :, _INSIDE, _INSIDE]
-        d = workspace.planes("d", planes.shape)
-        share = d_pooled[:, :, BORDER, None, BORDER, None] / (planes.height * planes.width)
-        d[:, :, _INSIDE, _INSIDE] = np.where(h > 0, share, 0)
-        return d
-
-    def _sum_errors(self, workspace, index, d):
-        """Return the errors of a layer's sums from those of its batch norm's outputs."""
-        planes = self.layers[index].outputs(SAMPLES)
-        dz, z = (workspace.planes(name, planes.shape) for name in ("dz", ("z", index)))
-        self.norms[index].backward(d, z, workspace.statistics[index], dz, planes)
-        return dz
-
-    def _block_errors(self, workspace, block: Block, d, errors_of_inputs):
-        """Return the errors of a block's inputs, before the rectifier, from those of its outputs."""
-        first = self.layers[block.first]
-        inner = workspace.planes(("a", block.first), first.outputs(SAMPLES).shape)
-        d_inner = workspace.planes("d inner", inner.shape[1:])
-        if block.projection is None:
-            dz = self._sum_errors(workspace, block.second, d)
-            errors_of_inputs(block.second, dz, inner, d_inner, masks=True)
-            dz = self._sum_errors(workspace, block.first, d_inner)
-            h = self.inputs_of(workspace, block.first)
-            errors_of_inputs(block.first, dz, h, d, adds=True, masks=True)  # d holds the errors of the identity
-            return d
-        planes = first.inputs(SAMPLES)
-        phases = workspace.planes(("phases", block.first), planes.phases.shape)
-        d_phases = workspace.planes("d phases", planes.phases.shape)
-        dz = self._sum_errors(workspace, block.projection, d)
-        errors_of_inputs(block.projection, dz, phases, d_phases)
-        errors_of_inputs(block.second, self._sum_errors(workspace, block.second, d), inner, d_inner, masks=True)
-        dz = self._sum_errors(workspace, block.first, d_inner)
-        errors_of_inputs(block.first, dz, phases, d_phases, adds=True)
-        h, below = self.inputs_of(workspace, block.first), workspace.planes("d", planes.shape)
-        shapes = planes.shape[1:3], planes.phases.shape[1:3]
-        flat = (array.reshape(-1) for array in (d_phases, h, below))
-        merge_phases(*flat, len(h) * planes.channels, *shapes, width_of(SAMPLES))
-        return below
+        errors = Errors(self, workspace, products, watch)
+        d, sums = errors.of_last_block()
+        for number in reversed(range(len(self.blocks))):
+            d, sums = errors.of_block(number, d, sums)
+        errors.of_first_layer(d, sums)
 
     def inputs_of(self, workspace, index: int) -> FloatArray:
         """Return the planes that a layer has read, not divided into phases."""

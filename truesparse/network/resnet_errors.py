@@ -1,0 +1,109 @@
+"""The backward pass of a residual network, from the errors of the outputs down to the first layer.
+
+Each step of it is one call of a kernel for a layer: the errors d of its batch norm's outputs become those of its sums,
+these the errors of its inputs and the gradient of its weights, and of the errors of the inputs the batch norm below
+needs two sums.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from truesparse._typing import FloatArray
+from truesparse.kernels.batch_norm import merge_phases
+from truesparse.kernels.jit import current_threads
+from truesparse.kernels.lanes import width_of
+from truesparse.network.image_workspace import SAMPLES, ImageWorkspace
+from truesparse.network.planes import BORDER
+
+Watch = Callable[[int, FloatArray], None]
+
+_INSIDE = slice(BORDER, -BORDER)
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """One backward pass of a `ResNet`, after a forward pass in the workspace.
+
+    `products` is room for partial sums of gradients. ``watch(index, errors)`` is called with the errors of each layer's
+    sums, planes that the next layer overwrites.
+    """
+
+    network: Any
+    workspace: ImageWorkspace
+    products: FloatArray
+    watch: Watch | None = None
+
+    def of_last_block(self) -> tuple[FloatArray, FloatArray]:
+        """Return the errors of the last block's outputs, before the rectifier, and the sums of its batch norm."""
+        network, workspace = self.network, self.workspace
+        last, second = network.layers[-1], network.blocks[-1].second
+        dz = workspace.output_errors(workspace.planes("dz", last.outputs(SAMPLES).shape))
+        last.bias_gradient[:] = dz[:, :, BORDER, BORDER].sum(axis=(0, 2), dtype=np.float64)
+        pooled = network.inputs_of(workspace, len(network.layers) - 1)
+        d_pooled = workspace.planes("d pooled", pooled.shape[1:])
+        last.backward(dz, pooled, d_pooled, self.products)
+        if self.watch is not None:
+            self.watch(len(network.layers) - 1, dz)
+        planes = network.layers[second].outputs(SAMPLES)
+        h = network.outputs_of(workspace, second)[:, :, _INSIDE, _INSIDE]
+        d = workspace.planes("d", planes.shape)
+        share = d_pooled[:, :, BORDER, None, BORDER, None] / (planes.height * planes.width)
+        d[:, :, _INSIDE, _INSIDE] = np.where(h > 0, share, 0)
+        return d, self._sums(second, d)
+
+    def of_block(self, number: int, d: FloatArray, sums: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the errors of a block's inputs, before the rectifier, and the sums of the batch norm below."""
+        network, workspace = self.network, self.workspace
+        block, below = network.blocks[number], network.blocks[number - 1].second if number else 0
+        inner = network.outputs_of(workspace, block.first)
+        d_inner = workspace.planes("d inner", inner.shape[1:])
+        h = network.inputs_of(workspace, block.first)
+        if block.projection is None:
+            sums = self._layer(block.second, d, sums, inner, d_inner, below=block.first, masks=True)
+            sums = self._layer(block.first, d_inner, sums, h, d, below=below, adds=True, masks=True)
+            return d, sums  # the errors of the identity were there already
+        planes = network.layers[block.first].inputs(SAMPLES)
+        phases = workspace.planes(("phases", block.first), planes.phases.shape)
+        d_phases = workspace.planes("d phases", planes.phases.shape)
+        self._layer(block.projection, d, self._sums(block.projection, d), phases, d_phases)
+        sums = self._layer(block.second, d, sums, inner, d_inner, below=block.first, masks=True)
+        self._layer(block.first, d_inner, sums, phases, d_phases, adds=True)
+        d = workspace.planes("d", planes.shape)
+        flat, shapes = (array.reshape(-1) for array in (d_phases, h, d)), (planes.shape[1:3], planes.phases.shape[1:3])
+        merge_phases(*flat, len(h) * planes.channels, *shapes, width_of(SAMPLES))
+        return d, self._sums(below, d)
+
+    def of_first_layer(self, d: FloatArray, sums: FloatArray) -> None:
+        """Fill the gradient of the first layer."""
+        x = self.network.inputs_of(self.workspace, 0)
+        self._layer(0, d, sums, x, self.workspace.planes("d inputs", x.shape[1:]))
+
+    def _layer(self, index, d, sums, x, out, *, below=None, adds=False, masks=False):
+        """Compute the errors of a layer's inputs; return the sums of the batch norm `below`."""
+        layer, norm, workspace = self.network.layers[index], self.network.norms[index], self.workspace
+        planes = layer.outputs(SAMPLES)
+        z = workspace.planes(("z", index), planes.shape)
+        delta = workspace.planes("dz", planes.shape)
+        if self.watch is None:  # a tile for each thread, which stays in its cache
+            delta = delta[: current_threads()]
+        room = None if below is None else self._room(below)
+        layer.backward(
+            delta, x, out, self.products, adds=adds, masks=masks, after=room,
+            before=norm.backward(d, sums, z, workspace.statistics[index], planes),
+        )  # fmt: skip
+        if self.watch is not None:
+            self.watch(index, delta)
+        return None if room is None else room[0]
+
+    def _sums(self, index, d):
+        """Return the sums of a layer's batch norm for the errors of its outputs."""
+        planes = self.network.layers[index].outputs(SAMPLES)
+        return self.network.norms[index].error_sums(d, self._room(index), planes)
+
+    def _room(self, index):
+        planes = self.network.layers[index].outputs(SAMPLES)
+        z = self.workspace.planes(("z", index), planes.shape)
+        return self.network.norms[index].room_for_sums(z, self.workspace.statistics[index], planes)
