@@ -1,4 +1,4 @@
-"""Contenders that take turns in one process."""
+"""Contenders that take turns in one process, and the density up to which one of them wins."""
 
 import time
 
@@ -35,6 +35,17 @@ def per_call(function):
     return measure
 
 
+def best_of(function, seconds=0.05):
+    """Seconds of the fastest of the calls that fill some time: what the code can do when nothing disturbs it."""
+    function()
+    times, until = [], time.perf_counter() + seconds
+    while not times or time.perf_counter() < until:
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
 def per_step(peer):
     """Return a contender that measures the mean seconds of a training step of a peer.
 
@@ -43,3 +54,14 @@ def per_step(peer):
     epochs = 5 if peer.topology == "updated" else 1
     n_steps = -(-len(peer.task.X) // peer.task.batch)
     return lambda seconds: peer.train(epochs).mean() / n_steps
+
+
+def break_even(densities, ratios):
+    """Say up to which of the densities, in ascending order, a network is faster than dense PyTorch, by its ratios."""
+    if min(ratios) >= 1:
+        return f"faster than dense PyTorch up to density {densities[-1]} at least"
+    after = next(i for i, ratio in enumerate(ratios) if ratio < 1)
+    if after == 0:
+        return f"slower than dense PyTorch from density {densities[0]} on"
+    logs, between = (np.log(values[after - 1 : after + 1]) for values in (ratios, densities))
+    return f"break-even density: {np.exp(np.interp(0, -logs, between)):.2f}"

@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
 from _networks import STEPS, WIDE, data, task_of
 from _peers import OURS, installed
 from _result_table import Table
-from _turns import per_call, per_step, take_turns
+from _turns import break_even, per_call, per_step, take_turns
 
 CTE, MASKED, DENSE, SKLEARN = "truesparse, cte", "torch, masked", "torch, dense", "scikit-learn"
 DENSITIES = [0.001, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.4, 0.5]
@@ -84,16 +84,7 @@ def compare_densities(arguments, csv):
     densities = [0.1, 0.5] if arguments.quick else DENSITIES
     for density in densities:
         ratios.append(step_row(table, sizes, {"density": density}, 128, arguments))
-    if min(ratios) >= 1:
-        print(f"faster than dense PyTorch up to density {densities[-1]} at least")
-    else:
-        after = next(i for i, ratio in enumerate(ratios) if ratio < 1)
-        if after == 0:
-            print(f"slower than dense PyTorch from density {densities[0]} on")
-        else:
-            logs = np.log(ratios[after - 1 : after + 1])
-            between = np.log(densities[after - 1 : after + 1])
-            print(f"break-even density: {np.exp(np.interp(0, -logs, between)):.2f}")
+    print(break_even(densities, ratios))
 
 
 def compare_epochs(arguments, csv):

@@ -10,7 +10,6 @@ takes turns in one process; medians over rounds.
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +25,10 @@ from truesparse.topology import Pattern
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
 from _result_table import Table
+from _turns import best_of
 
 # units a side, weights per unit, batch
 CASES = [(1000, 2, 128), (1000, 40, 100), (1000, 40, 128), (4000, 20, 128), (20_000, 20, 128), (100_000, 20, 128)]
-
-
-def best_of(function, seconds=0.05):
-    """Seconds of the fastest of the calls that fill some time: what the code can do when nothing disturbs it."""
-    function()
-    times, until = [], time.perf_counter() + seconds
-    while not times or time.perf_counter() < until:
-        started = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 def products_of(n_units, per_unit, batch):
