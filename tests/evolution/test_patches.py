@@ -8,10 +8,18 @@ from residual import images_for, network_of, read
 from truesparse.data import ArraySource
 from truesparse.evolution.patches import PLACES, PatchErrors, PatchStream, residual_path_weights
 from truesparse.evolution.signals import Signals
+from truesparse.kernels.jit import threads
 from truesparse.kernels.reference_images import batch_norm, convolve
 from truesparse.network.batch_norm import EPS
 from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.runtime.random_streams import RandomStreams
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Kernels for several threads take three times as long to compile; only tests that compare both need them."""
+    with threads(1):
+        yield
 
 
 class Dense:

@@ -11,9 +11,16 @@ from truesparse.network.convolution import SparseConv2d
 from truesparse.network.planes import BORDER
 from truesparse.topology import Pattern
 
-SAMPLES, TILES = 16, 2
+SAMPLES, TILES = 32, 2
 CASES = [(3, 1), (3, 2), (1, 1), (1, 2)]
-SIZES = [(8, 8), (7, 5), (4, 6), (1, 1)]
+SIZES = [(8, 8), (5, 7), (1, 1)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Kernels for several threads take three times as long to compile; only tests that compare both need them."""
+    with threads(1):
+        yield
 
 
 def layer_of(window, stride, size, dtype, rng, nnz=40):
@@ -62,6 +69,11 @@ def from_phases(phases, layer, like):
     return planes
 
 
+def threads_for(dtype):
+    """One thread and two for float32; kernels of float64 take as long to compile again."""
+    return (1, 2) if dtype == np.float32 else (1,)
+
+
 def close_in(dtype):
     return {"rtol": 1e-4, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-11}
 
@@ -75,12 +87,12 @@ def test_forward(window, stride, size, dtype, rng):
     expected = reference.convolve(w, images.astype(float), stride) + bias[:, None, None]
     shape = (TILES, *layer.outputs(SAMPLES).shape)
     outs = []
-    for n_threads in (1, 2):
+    for n_threads in threads_for(dtype):
         out = np.full(shape, np.nan, dtype)
         with threads(n_threads):
             sums = layer.sums(x, out, bias=bias)
         outs.append(out.tobytes() + sums.tobytes())
-    assert outs[0] == outs[1]
+    assert outs[0] == outs[-1]
     assert_allclose(as_images(out), expected, **close_in(dtype))
     assert_allclose(sums.sum(axis=0)[:, 0], expected.sum(axis=(0, 2, 3)), **close_in(dtype))
     assert_allclose(sums.sum(axis=0)[:, 1], (expected**2).sum(axis=(0, 2, 3)), **close_in(dtype))
@@ -103,13 +115,13 @@ def test_backward(window, stride, size, dtype, rng):
     for adds in (False, True):
         for masks in (False, True):
             outs = []
-            for n_threads in (1, 2):
+            for n_threads in threads_for(dtype):
                 out = before.copy()
                 products = np.full(TILES * 16 * layer.nnz, np.nan, dtype)
                 with threads(n_threads):
                     layer.backward(as_planes(errors), x, out, products, adds=adds, masks=masks)
                 outs.append(out.tobytes() + layer.data_gradient.tobytes())
-            assert outs[0] == outs[1]
+            assert outs[0] == outs[-1]
             found = as_images(from_phases(out, layer, planes))
             wanted = expected + (as_images(from_phases(before, layer, planes)) if adds else 0)
             assert_allclose(found, np.where(images > 0, wanted, 0) if masks else wanted, **close_in(dtype))
@@ -120,7 +132,7 @@ def test_backward(window, stride, size, dtype, rng):
 def test_the_border_of_the_inputs_is_not_written(rng):
     layer, _ = layer_of(3, 1, (4, 4), np.float32, rng)
     out = np.full((TILES, *layer.inputs(SAMPLES).shape), 7, np.float32)
-    x, delta = as_planes(rng.random((32, 5, 4, 4), np.float32)), as_planes(rng.random((32, 6, 4, 4), np.float32))
+    x, delta = as_planes(rng.random((64, 5, 4, 4), np.float32)), as_planes(rng.random((64, 6, 4, 4), np.float32))
     layer.backward(delta, x, out, np.empty(TILES * 16 * layer.nnz, np.float32))
     inside = np.zeros(out.shape, bool)
     inside[:, :, BORDER:-BORDER, BORDER:-BORDER] = True
@@ -130,7 +142,7 @@ def test_the_border_of_the_inputs_is_not_written(rng):
 
 def test_a_new_pattern_is_used(rng):
     layer, _ = layer_of(3, 1, (4, 4), np.float64, rng)
-    x = as_planes(rng.random((32, 5, 4, 4)))
+    x = as_planes(rng.random((64, 5, 4, 4)))
     out = np.zeros((TILES, *layer.outputs(SAMPLES).shape))
     layer.sums(x, out, bias=np.zeros(6))
     layer.pattern = Pattern.sample(layer.shape, 11, rng)
@@ -172,7 +184,7 @@ def errors_of(norm, delta, sums, z, statistics, planes):
                             z.shape[2:], window=1)  # fmt: skip
     identity.bind(np.ones(n_channels, z.dtype), None, np.empty(n_channels, z.dtype), None)
     outs = []
-    for n_threads in (1, 2):
+    for n_threads in threads_for(z.dtype):
         out, made = as_planes(np.zeros_like(z)), norm.backward(as_planes(delta), sums, as_planes(z), statistics, planes)
         room = as_planes(np.zeros_like(z))[:n_threads]  # a tile for each thread
         below = norm.room_for_sums(as_planes(z), statistics, planes)
@@ -181,7 +193,7 @@ def errors_of(norm, delta, sums, z, statistics, planes):
                 room, as_planes(z), out, np.empty(TILES * 16 * n_channels, z.dtype), before=made, after=below
             )
         outs.append(out.tobytes() + below[0].tobytes() + identity.data_gradient.tobytes())
-    assert outs[0] == outs[1]
+    assert outs[0] == outs[-1]
     centred = z - statistics.mean[:, None, None]
     close = {"rtol": 1e-3, "atol": 1e-3} if z.dtype == np.float32 else close_in(z.dtype.type)
     assert_allclose(below[0].sum(axis=0)[:, 0], as_images(out).sum(axis=(0, 2, 3)), **close)
@@ -191,12 +203,12 @@ def errors_of(norm, delta, sums, z, statistics, planes):
 
 def test_inputs_that_are_made_of_sums_first(dtype, rng):
     """A convolution whose inputs are batch norm's outputs: row by row in one call, or before."""
-    layer, _ = layer_of(3, 1, (7, 6), dtype, rng)
-    norm, z = norm_of(5, dtype, rng), rng.standard_normal((TILES * SAMPLES, 5, 7, 6)).astype(dtype)
+    layer, _ = layer_of(3, 1, (7, 8), dtype, rng)
+    norm, z = norm_of(5, dtype, rng), rng.standard_normal((TILES * SAMPLES, 5, 7, 8)).astype(dtype)
     norm.mean[:] = rng.standard_normal(5)
     planes = layer.inputs(SAMPLES)
     of_sums = norm.of_sums(as_planes(z), norm.constants(), planes, activates=True)
-    expected, before, x, after = (as_planes(np.zeros((TILES * SAMPLES, n, 7, 6), dtype)) for n in (5, 6, 5, 6))
+    expected, before, x, after = (as_planes(np.zeros((TILES * SAMPLES, n, 7, 8), dtype)) for n in (5, 6, 5, 6))
     norm.forward(of_sums, expected, planes)
     sums = layer.sums(expected, before, bias=np.zeros(6, dtype))
     together = layer.sums(x, after, bias=np.zeros(6, dtype), before=of_sums)
@@ -204,7 +216,7 @@ def test_inputs_that_are_made_of_sums_first(dtype, rng):
         assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 3)])
+@pytest.mark.parametrize("size", [(8, 8), (5, 7), (1, 1)])
 def test_batch_norm(size, dtype, rng):
     norm = norm_of(6, dtype, rng)
     z = (3 * rng.standard_normal((TILES * SAMPLES, 6, *size)) + 1).astype(dtype)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from truesparse._typing import IndexArray
-from truesparse.kernels.lanes import CHUNK, PART, width_of
+from truesparse.kernels.lanes import width_of
 from truesparse.topology import Pattern
 
 BORDER = 1  # places on each side
+_N_LANES = (128, 64, 32)
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,8 @@ class Planes:
 
     @property
     def n_lanes(self) -> int:
-        """Lanes of a run: as many as fill registers, and divide a row of places."""
-        length = self.width * self.samples
-        return next(n for n in range(2 * PART, 0, -CHUNK) if length % n == 0)
+        """Lanes of a run, of which a row of places has a whole number; few, for kernels are compiled for each."""
+        return next(n for n in _N_LANES if self.width * self.samples % n == 0)
 
     @property
     def runs(self) -> tuple[int, int, tuple]:
