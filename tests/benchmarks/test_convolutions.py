@@ -4,7 +4,7 @@ import pytest
 from helpers import benchmark_modules
 from numpy.testing import assert_allclose
 
-from truesparse.network.resnet import Architecture
+from truesparse.network.architecture import Architecture
 
 (_resnets,) = benchmark_modules("speed", "_resnets")
 
