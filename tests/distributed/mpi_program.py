@@ -13,7 +13,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy.sparse import csr_array
 
-from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor
+from truesparse import Evolution, SparseMLPClassifier, SparseMLPRegressor, SparseResNetClassifier
 from truesparse.callbacks import Checkpoint
 from truesparse.data import Chunks
 from truesparse.distributed import fit_mpi
@@ -238,6 +238,7 @@ def refusals():
         "empty": lambda: fit_mpi(model, X[:0] if last else X, y[:0] if last else y),
         "dtype": lambda: fit_mpi(model, Chunks([(X, y)], dtype="float64" if last else "float32")),
         "no_model": lambda: fit_mpi("cte" if last else model, X, y),
+        "batch_norm": lambda: fit_mpi(SparseResNetClassifier((4, 5)), X, y),
         "diverges": lambda: fit_mpi(SparseMLPClassifier(**SMALL).set_params(learning_rate_init=1e30), X, y),
         "callback": lambda: fit_mpi(bad_callback(3), X, y),
         "last_callback": lambda: fit_mpi(bad_callback(4), X, y),

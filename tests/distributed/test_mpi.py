@@ -154,6 +154,7 @@ REFUSALS = {
     "empty": "Found array with 0 sample(s)",
     "dtype": "The source X has dtype float64",
     "no_model": "must be a SparseMLPClassifier or a SparseMLPRegressor.",
+    "batch_norm": "has batch norms, whose mean and variance would be those of one process",
     "diverges": "became infinite or NaN in epoch 1",
     "callback": "the disk is full",
     "last_callback": "the disk is full",
