@@ -195,7 +195,7 @@ RUNS = {
     "local": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=300),
     "local_quick": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=30),
     "local_large": Run(local_large, epochs=200),
-    "local_small": Run(lambda: local_pruned((58_000, 76_000, 74_000)), epochs=200),  # 60 % of the weights of "set"
+    "local_small": Run(lambda: local_pruned((58_000, 76_000, 74_000))),  # 60 % of the weights of "set"
 }
 for _suffix, _data, _shape, _maps in (
     ("", "cifar10", IMAGE, WIDE_MAPS),
