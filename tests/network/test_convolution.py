@@ -5,7 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels import reference_images as reference
+from truesparse.kernels.batch_norm import merge_phases, split_phases
+from truesparse.kernels.convolution import gradient_of_products
 from truesparse.kernels.jit import threads
+from truesparse.kernels.lanes import width_of
 from truesparse.network.batch_norm import EPS, BatchNorm
 from truesparse.network.convolution import SparseConv2d
 from truesparse.network.planes import BORDER
@@ -49,24 +52,12 @@ def as_images(planes):
 
 def as_phases(planes, layer):
     """Planes as a layer of stride 2 takes them."""
-    if layer.stride == 1:
-        return planes
-    phases = np.zeros((TILES, *layer.inputs(SAMPLES).phases.shape), planes.dtype)
-    for phase in range(4):
-        part = planes[:, :, phase // 2 :: 2, phase % 2 :: 2]
-        phases[:, phase::4, : part.shape[2], : part.shape[3]] = part
-    return phases
+    return planes if layer.stride == 1 else reference.split_phases(planes)
 
 
 def from_phases(phases, layer, like):
     """The planes whose phases these are."""
-    if layer.stride == 1:
-        return phases
-    planes = np.zeros_like(like)
-    for phase in range(4):
-        part = planes[:, :, phase // 2 :: 2, phase % 2 :: 2]
-        part[:] = phases[:, phase::4, : part.shape[2], : part.shape[3]]
-    return planes
+    return phases if layer.stride == 1 else reference.merge_phases(phases, like)
 
 
 def threads_for(dtype):
@@ -237,6 +228,8 @@ def test_batch_norm(size, dtype, rng):
 
     delta = rng.standard_normal(z.shape).astype(dtype)
     sums = norm.error_sums(as_planes(delta), norm.room_for_sums(as_planes(z), statistics, planes), planes)
+    loose = {"rtol": 1e-3, "atol": 1e-3} if dtype == np.float32 else close_in(dtype)
+    assert_allclose(sums.sum(axis=0), reference.error_sums(delta, z, statistics.mean), **loose)
     out = errors_of(norm, delta, sums, z, statistics, planes)
     of_scale, of_shift, errors = reference.batch_norm_backward(delta.astype(float), z.astype(float), norm.scale, EPS)
     assert_allclose(out, errors, **close_in(dtype))
@@ -255,7 +248,7 @@ def test_running_averages_are_constants_in_prediction(dtype, rng):
     expected = reference.batch_norm(z, norm.scale, norm.shift, norm.mean, norm.variance, EPS)
     assert_allclose(as_images(out), expected, **close_in(dtype))
     factor, shift = norm.folded()
-    assert_allclose(factor[:, None, None] * z + shift[:, None, None], expected, **close_in(dtype))
+    assert_allclose(reference.normalise(z, factor, shift, activates=False), expected, **close_in(dtype))
     sums = norm.error_sums(as_planes(delta), norm.room_for_sums(as_planes(z), norm.constants(), planes), planes)
     errors = errors_of(norm, delta, sums, z, norm.constants(), planes)
     assert_allclose(errors, factor[:, None, None] * delta, **close_in(dtype))
@@ -266,3 +259,24 @@ def test_a_channel_that_never_varies(rng):
     statistics = norm.observe(np.array([[[300.0, 900.0], [0.0, 0.0]]]), 100)
     assert_array_equal(statistics.mean, [3, 0])
     assert_allclose(statistics.inverse, 1 / np.sqrt(EPS))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 7)])
+def test_phases(size, dtype, rng):
+    planes = as_planes(rng.standard_normal((TILES * SAMPLES, 5, *size)).astype(dtype))
+    shape = SparseConv2d(Pattern.full((6, 45)), size).inputs(SAMPLES)
+    phases = np.zeros((TILES, *shape.phases.shape), dtype)
+    shapes = shape.shape[1:3], shape.phases.shape[1:3]
+    split_phases(planes.reshape(-1), phases.reshape(-1), TILES * 5, *shapes, width_of(SAMPLES))
+    assert_array_equal(phases, reference.split_phases(planes))
+    errors, out = rng.standard_normal(phases.shape).astype(dtype), np.zeros_like(planes)
+    flat = (array.reshape(-1) for array in (errors, planes, out))
+    merge_phases(*flat, TILES * 5, *shapes, width_of(SAMPLES))
+    assert_array_equal(out, np.where(planes > 0, reference.merge_phases(errors, planes), 0))
+
+
+def test_sums_of_the_gradient(dtype, rng):
+    products, slots = rng.standard_normal((3, 7 * 16)).astype(dtype), rng.permutation(7)
+    gradient = np.full(7, np.nan, dtype)
+    gradient_of_products(products, slots, gradient)
+    assert_allclose(gradient, reference.gradient_of_products(products, slots), **close_in(dtype))

@@ -78,7 +78,9 @@ class SparseFeatureSelector(SelectorMixin, HelpfulParameters):
     >>> from sklearn.datasets import make_classification
     >>> from truesparse import SparseMLPClassifier
     >>> from truesparse.estimators import SparseFeatureSelector
-    >>> X, y = make_classification(1000, 50, n_informative=5, n_redundant=0, shuffle=False, random_state=0)
+    >>> X, y = make_classification(
+    ...     1000, 50, n_informative=5, n_redundant=0, class_sep=1.5, shuffle=False, random_state=0
+    ... )
     >>> network = SparseMLPClassifier((100, 100), max_iter=30)
     >>> selector = SparseFeatureSelector(5, strategy="neuron_evolution", estimator=network, random_state=0)
     >>> selector.fit(X, y).get_support(indices=True)

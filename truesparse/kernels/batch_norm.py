@@ -17,7 +17,7 @@ from truesparse.kernels.plane_lanes import add_product, plus, relu, where_above_
 
 
 @inner
-def normalise_rows(of_sums, out, start, row_step, rows, n_runs, width):
+def normalise_part(of_sums, out, start, row_step, rows, n_runs, width):
     """Write scale · z + shift + residual, or its positive part, in some rows of all channels of a tile.
 
     Parameters
@@ -46,11 +46,11 @@ def normalise_rows(of_sums, out, start, row_step, rows, n_runs, width):
 
 
 @inner
-def add_error_sums(room, tile, delta, start, row_step, rows, n_runs, width):
+def error_sums_part(room, tile, delta, start, row_step, rows, n_runs, width):
     """Add Σ δ and Σ δ (z − mean) of some rows to the sums of a tile.
 
     `room` is a tuple of ``sums``, (n_tiles, n_channels, 2), z, ``means``, (n_channels,), and the last two of `of_sums`;
-    others as for `normalise_rows`.
+    others as for `normalise_part`.
     """
     sums, z, means, plane, first = room
     for row in range(rows[0], rows[1]):
@@ -67,11 +67,11 @@ def add_error_sums(room, tile, delta, start, row_step, rows, n_runs, width):
 
 
 @inner
-def errors_of_rows(of_errors, out, start, out_start, row_step, rows, n_runs, width):
+def errors_part(of_errors, out, start, out_start, row_step, rows, n_runs, width):
     """out = p · δ + q · z + r in some rows of a tile.
 
     `of_errors` is a tuple of δ, z, factors p, q, r, (n_channels, 3), and the last two of `of_sums`; others as for
-    `normalise_rows`.
+    `normalise_part`.
     """
     delta, z, factors, plane, first = of_errors
     for row in range(rows[0], rows[1]):
@@ -85,18 +85,18 @@ def errors_of_rows(of_errors, out, start, out_start, row_step, rows, n_runs, wid
 
 @parallel
 def normalise(of_sums, out, size, row_step, n_rows, n_runs, n_tiles, width):
-    """Make the planes `out` of others, see `normalise_rows`; `size` is the entries of a tile."""
+    """Make the planes `out` of others, see `normalise_part`; `size` is the entries of a tile."""
     for tile in prange(n_tiles):
-        normalise_rows(of_sums, out, tile * size, row_step, (0, n_rows), n_runs, width)
+        normalise_part(of_sums, out, tile * size, row_step, (0, n_rows), n_runs, width)
 
 
 @parallel
 def error_sums(room, delta, size, row_step, n_rows, n_runs, width):
-    """Compute the sums of all tiles, see `add_error_sums`; `size` is the entries of a tile."""
+    """Compute the sums of all tiles, see `error_sums_part`; `size` is the entries of a tile."""
     sums = room[0]
     for tile in prange(sums.shape[0]):
         sums[tile] = 0
-        add_error_sums(room, tile, delta, tile * size, row_step, (0, n_rows), n_runs, width)
+        error_sums_part(room, tile, delta, tile * size, row_step, (0, n_rows), n_runs, width)
 
 
 @parallel

@@ -24,7 +24,7 @@ Cost: 2 · nnz · places · samples operations forward, twice as many backward.
 import numpy as np
 from numba import prange
 
-from truesparse.kernels.batch_norm import add_error_sums, errors_of_rows, normalise_rows
+from truesparse.kernels.batch_norm import error_sums_part, errors_part, normalise_part
 from truesparse.kernels.jit import parallel
 from truesparse.kernels.lanes import CHUNK, axpy, full, load, store, total
 from truesparse.kernels.parts import inner
@@ -64,7 +64,7 @@ def convolve(
 
     Parameters
     ----------
-    before : ``of_sums`` of `normalise_rows`, of which x is made; with `z` of size 0, x is there already
+    before : ``of_sums`` of `normalise_part`, of which x is made; with `z` of size 0, x is there already
     data, offsets, indptr : (nnz,), (nnz,), (n_channels + 1,): weights by output channel, and where the first run of
         places finds its inputs
     bias : (n_channels,)
@@ -82,7 +82,7 @@ def convolve(
         for row in range(n_rows):
             if before[0].size > 0:
                 rows = (row + 1 if row > 0 else 0, min(row + 2, n_rows))
-                normalise_rows(before, x, tile * x_tile, x_row, rows, n_runs, width)
+                normalise_part(before, x, tile * x_tile, x_row, rows, n_runs, width)
             for first in range(0, n_runs, _RUNS):
                 _convolve_runs(
                     data, offsets, indptr, bias, x, added_planes, out, out_starts, tile * x_tile + row * x_row,
@@ -125,8 +125,8 @@ def convolve_backward(
 
     Parameters
     ----------
-    before : ``of_errors`` of `errors_of_rows`, of which `delta` is made; with δ of size 0, it is there already
-    after : ``room`` of `add_error_sums` for the batch norm below; with sums of size 0, there is none
+    before : ``of_errors`` of `errors_part`, of which `delta` is made; with δ of size 0, it is there already
+    after : ``room`` of `error_sums_part` for the batch norm below; with sums of size 0, there is none
     data, slots : (nnz,): weights, and their numbers by input plane
     offsets, indptr : (nnz,), (n_planes + 1,): where the first run of an input plane finds the errors that it went into
     delta : the errors of the sums, as a vector, with zeros around each plane: tile by tile, or with room for `n_parts`
@@ -151,13 +151,13 @@ def convolve_backward(
             for row in range(n_rows):
                 if before[0].size > 0:
                     rows = (row + 1 if row > 0 else 0, min(row + 2, n_rows))
-                    errors_of_rows(before, delta, tile * delta_tile, delta_start, delta_row, rows, n_runs, width)
+                    errors_part(before, delta, tile * delta_tile, delta_start, delta_row, rows, n_runs, width)
                 _backward_row(
                     data, slots, offsets, indptr, delta, delta_start + row * delta_row, x, out, starts,
                     tile * x_tile + row * x_row, n_runs, adds, masks, products[tile], width,
                 )  # fmt: skip
                 if after[0].size > 0:
-                    add_error_sums(after, tile, out, tile * x_tile, x_row, (row, row + 1), n_runs, width)
+                    error_sums_part(after, tile, out, tile * x_tile, x_row, (row, row + 1), n_runs, width)
 
 
 @parallel

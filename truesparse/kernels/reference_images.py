@@ -120,3 +120,42 @@ def batch_norm_backward(delta, z, scale, eps):
     of_scale = (delta * normalised).sum(axis=axes, keepdims=True)
     errors = scale[:, None, None] / deviation * (delta - of_shift / n - normalised * of_scale / n)
     return of_scale.ravel(), of_shift.ravel(), errors
+
+
+def normalise(z, scale, shift, residual=0.0, *, activates):
+    """Return scale · z + shift + residual, or its positive part."""
+    made = scale[:, None, None] * z + shift[:, None, None] + residual
+    return np.maximum(made, 0) if activates else made
+
+
+def error_sums(delta, z, means):
+    """Return Σ δ and Σ δ (z − mean) of each channel, (n_channels, 2)."""
+    products = delta * (z - means[:, None, None])
+    return np.stack([delta.sum(axis=(0, 2, 3)), products.sum(axis=(0, 2, 3))], axis=1)
+
+
+# Planes are (n_tiles, channels, rows, columns, samples).
+def split_phases(planes):
+    """Return planes of even and odd rows, and of even and odd columns among them, four for each channel."""
+    n_tiles, channels, rows, columns, samples = planes.shape
+    phases = np.zeros((n_tiles, 4 * channels, -(-rows // 2), -(-columns // 2), samples), planes.dtype)
+    for phase in range(4):
+        part = planes[:, :, phase // 2 :: 2, phase % 2 :: 2]
+        phases[:, phase::4, : part.shape[2], : part.shape[3]] = part
+    return phases
+
+
+def merge_phases(phases, like):
+    """Return the planes whose phases these are, of the shape of `like`."""
+    planes = np.zeros_like(like)
+    for phase in range(4):
+        part = planes[:, :, phase // 2 :: 2, phase % 2 :: 2]
+        part[:] = phases[:, phase::4, : part.shape[2], : part.shape[3]]
+    return planes
+
+
+def gradient_of_products(products, slots):
+    """Return the sums of 16 parts over all tiles, (nnz,), in the order of the weights."""
+    gradient = np.zeros(slots.size)
+    gradient[slots] = products.reshape(len(products), -1, 16).sum(axis=(0, 2))
+    return gradient

@@ -105,7 +105,7 @@ def convolution_counts(convolutions, density, distribution):
     >>> from truesparse.topology.density import convolution_counts
     >>> layers, _ = Architecture((8, 8, 1), depth=8, width=4).layers(n_outputs=10)
     >>> convolution_counts(layers, 0.5, "erdos_renyi_kernel")
-    [36, 144, 144, 234, 286, 32, 442, 546, 114, 160]
+    [36, 144, 144, 288, 379, 32, 517, 654, 128, 160]
     """
     shapes = [tuple(convolution.shape) for convolution in convolutions]
     if isinstance(distribution, str) and distribution == "erdos_renyi_kernel":
