@@ -8,11 +8,7 @@ from truesparse.kernels import reference, reference_images
 WITHOUT_TWINS = (
     "__init__", "cache", "draws", "jit", "lanes", "parts", "plane_lanes", "table", "reference", "reference_images",
 )  # fmt: skip
-FILES = [
-    path
-    for path in sorted(Path(reference.__file__).parent.glob("*.py"))
-    if path.stem not in WITHOUT_TWINS
-]
+FILES = [path for path in sorted(Path(reference.__file__).parent.glob("*.py")) if path.stem not in WITHOUT_TWINS]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
