@@ -23,6 +23,7 @@ Needs torch (pip install "truesparse[benchmark]") and sparseprop; what is not in
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -147,8 +148,9 @@ def compare_with_dense(arguments, csv):
 
 def compare_with_sparseprop(arguments, csv):
     try:
-        import torch  # noqa: F401  SparseProp shares its OpenMP if it is loaded first
         from _resnets_in_torch import sparseprop_steps
+
+        import_module("sparseprop")  # after PyTorch, whose OpenMP it then shares
     except ImportError as error:
         print(f"-- SparseProp: left out, it cannot be imported ({error})", flush=True)
     else:

@@ -35,6 +35,7 @@ from truesparse.evolution.search import (
     SideBySide,
     Vectors,
     best_of,
+    first_output,
     largest_products,
     narrowed,
     sums_of_products,
@@ -98,7 +99,7 @@ class Cosine:
         both = Vectors(centred=self.centred, normalised=True)
         stream = activations(self.n_samples)
         picks = largest_products(
-            vacancies, stream, stream.first_output, inputs=both, outputs=both, rng=rng,
+            vacancies, stream, first_output(stream), inputs=both, outputs=both, rng=rng,
             search=self.search, width=self.width, candidates=self.candidates,
         )  # fmt: skip
         return _edges(picks, vacancies, self.regrow)

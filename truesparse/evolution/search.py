@@ -52,7 +52,7 @@ class SideBySide:
     def __init__(self, errors):
         self._errors, self.places, self.reduce = errors, errors.places, errors.reduce
         self.first_error = len(errors.layer_sizes)
-        self.layer_sizes = [*errors.layer_sizes, *errors.layer_sizes[errors.first_output :]]
+        self.layer_sizes = [*errors.layer_sizes, *errors.layer_sizes[first_output(errors) :]]
         self.dtype, self.n_samples = errors.dtype, errors.n_samples
         self.present = getattr(errors, "present", lambda: None)
 
@@ -63,6 +63,11 @@ class SideBySide:
     def __iter__(self):
         for activations, errors in self._errors:
             yield [*activations, *errors]
+
+
+def first_output(stream) -> int:
+    """Return the number of the first layer's outputs in the batches of a stream: 1 where layers form a chain."""
+    return getattr(stream, "first_output", 1)
 
 
 def largest_products(
