@@ -18,6 +18,7 @@ import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
 from truesparse.data.source import Source, in_batches
+from truesparse.evolution.paths import scaled
 from truesparse.network.convolution import SparseConv2d
 from truesparse.network.image_workspace import SAMPLES, ImageWorkspace
 from truesparse.network.losses import Loss
@@ -156,19 +157,14 @@ def residual_path_weights(network: ResNet) -> tuple[list[np.ndarray], list[np.nd
         sums = abs(layers[index].weight).T @ out_of[index]
         return sums.reshape(-1, layers[index].window ** 2).sum(axis=1)
 
-    h = _scaled(forth(0, np.ones(network.architecture.image_shape[2])))
+    h = scaled(forth(0, np.ones(network.architecture.image_shape[2])))
     for block in network.blocks:
         residual = h if block.projection is None else forth(block.projection, h)
-        h = _scaled(forth(block.second, forth(block.first, h)) + residual)
+        h = scaled(forth(block.second, forth(block.first, h)) + residual)
     forth(len(layers) - 1, h)
-    h = _scaled(back(len(layers) - 1, np.ones(layers[-1].shape[0])))
+    h = scaled(back(len(layers) - 1, np.ones(layers[-1].shape[0])))
     for block in reversed(network.blocks):
         residual = h if block.projection is None else back(block.projection, h)
-        h = _scaled(back(block.first, back(block.second, h)) + residual)
+        h = scaled(back(block.first, back(block.second, h)) + residual)
     back(0, h)
     return into, out_of
-
-
-def _scaled(sums):
-    largest = sums.max(initial=0)
-    return sums / largest if largest > 0 else sums

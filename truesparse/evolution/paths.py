@@ -23,13 +23,14 @@ def path_weights(layers: Sequence[Layer]) -> tuple[list[np.ndarray], list[np.nda
     """Return in of the inputs, (fan_in,), and out of the outputs, (fan_out,), of every layer of a chain, float64."""
     into = [np.ones(layers[0].shape[1])]
     for layer in layers:
-        into.append(_scaled(abs(layer.weight) @ into[-1]))
+        into.append(scaled(abs(layer.weight) @ into[-1]))
     out_of = [np.ones(layers[-1].shape[0])]
     for layer in reversed(layers):
-        out_of.append(_scaled(abs(layer.weight).T @ out_of[-1]))
+        out_of.append(scaled(abs(layer.weight).T @ out_of[-1]))
     return into[:-1], out_of[-2::-1]
 
 
-def _scaled(sums):
+def scaled(sums: np.ndarray) -> np.ndarray:
+    """Return sums divided by their maximum, unless that is zero."""
     largest = sums.max(initial=0)
     return sums / largest if largest > 0 else sums

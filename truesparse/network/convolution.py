@@ -9,6 +9,7 @@ import numpy as np
 from truesparse._typing import FloatArray
 from truesparse.kernels.convolution import convolve, convolve_backward, gradient_of_products
 from truesparse.kernels.jit import current_threads
+from truesparse.network.batch_norm import BatchNorm
 from truesparse.network.layers import SparseLinear
 from truesparse.network.planes import ConvolutionIndex, Planes
 from truesparse.topology import Pattern
@@ -144,6 +145,11 @@ class SparseConv2d(SparseLinear):
             *planes.runs[:2], adds, masks, products, planes.runs[2], n_parts,
         )  # fmt: skip
         gradient_of_products(products, index.slots, self.data_gradient)
+
+    def folded(self, norm: BatchNorm) -> tuple[FloatArray, FloatArray]:
+        """Return weights, (nnz,), and biases, (channels out,), that include the batch norm behind the layer."""
+        factor, shift = norm.folded()
+        return self.data * np.repeat(factor, self.pattern.out_units_fan_in), shift
 
     def __getstate__(self):
         return super().__getstate__() | {"_index": None}

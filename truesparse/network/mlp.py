@@ -20,7 +20,7 @@ from truesparse.network.passes import Passes
 from truesparse.network.protocol import Network, consecutive_slices
 from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
-from truesparse.topology import Pattern, Rewiring
+from truesparse.topology import Pattern
 
 # Full layers with fewer units on a side are faster on our kernels, which share them among threads.
 _FEWEST_UNITS_FOR_BLAS = 64
@@ -146,17 +146,6 @@ class MLP(Network):
     def free_index(self) -> None:
         """See `Network`."""
         self.passes.free_table()
-
-    def rewire(self, rewirings: Sequence[Rewiring | None]) -> None:
-        """See `Network`; what the passes hold of the old patterns is freed before."""
-        self.passes.free_table()
-        before, self.params = self.params, self.carried(rewirings, self.params)
-        for layer, rewiring in zip(self.layers, rewirings, strict=True):
-            if rewiring is not None:
-                layer.pattern = rewiring.pattern
-        if self.params is not before:
-            self.n_weights = sum(layer.nnz for layer in self.layers)
-            self._bind()
 
     def keep_units(self, kept: Sequence[NDArray[np.bool_]], *vectors: FloatArray) -> list[FloatArray]:
         """Remove hidden units, with all connections to and from them, and their part of other vectors (n_params,).

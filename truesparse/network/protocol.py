@@ -97,7 +97,22 @@ class Network(Protocol):
         return out
 
     def rewire(self, rewirings: Sequence[Rewiring | None]) -> None:
-        """Replace patterns, one per layer; the parameters follow as in `carried`, which comes before for others."""
+        """Replace patterns, one per layer; the parameters follow as in `carried`, which comes before for others.
+
+        Index arrays of the old patterns are freed before.
+        """
+        self.free_index()
+        before, self.params = self.params, self.carried(rewirings, self.params)
+        for layer, rewiring in zip(self.layers, rewirings, strict=True):
+            if rewiring is not None:
+                layer.pattern = rewiring.pattern
+        if self.params is not before:
+            self.n_weights = sum(layer.nnz for layer in self.layers)
+            self._bind()
+
+    def _bind(self) -> None:
+        """Give the layers their views of the parameters and of a new gradient."""
+        raise NotImplementedError
 
     def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
         """Return the patterns, and copies of the parameters and of other vectors of the same layout."""

@@ -31,7 +31,7 @@ from truesparse.network.protocol import Network, consecutive_slices
 from truesparse.network.resnet_errors import Errors, Watch
 from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
-from truesparse.topology import Pattern, Rewiring
+from truesparse.topology import Pattern
 
 _MADE_BY_BIND = {"gradient", "norms", "_names_of_inputs", "_idle_workspaces"}
 _LARGEST_IDLE = 2**28  # bytes of planes of a workspace that is kept
@@ -220,10 +220,10 @@ class ResNet(Network):
         return self._outputs(workspace, h)
 
     def _folded(self, workspace, index, x, name, *, activates=True, residual=None):
-        layer, (factor, shift) = self.layers[index], self.norms[index].folded()
+        layer = self.layers[index]
+        data, bias = layer.folded(self.norms[index])
         out = workspace.planes(name, layer.outputs(SAMPLES).shape)
-        data = layer.data * np.repeat(factor, np.diff(layer.pattern.indptr))
-        layer.sums(x, out, data=data, bias=shift, added=residual, activates=activates)
+        layer.sums(x, out, data=data, bias=bias, added=residual, activates=activates)
         return out
 
     def _phases_of(self, workspace, block: Block, h: FloatArray) -> FloatArray:
@@ -268,16 +268,6 @@ class ResNet(Network):
         return workspace.planes(name, self.layers[index].outputs(SAMPLES).shape)
 
     # Parameters
-
-    def rewire(self, rewirings: Sequence[Rewiring | None]) -> None:
-        """See `Network`."""
-        before, self.params = self.params, self.carried(rewirings, self.params)
-        for layer, rewiring in zip(self.layers, rewirings, strict=True):
-            if rewiring is not None:
-                layer.pattern = rewiring.pattern
-        if self.params is not before:
-            self.n_weights = sum(layer.nnz for layer in self.layers)
-            self._bind()
 
     def free_index(self) -> None:
         """Keep the index arrays: they are small, and no pass is without them."""

@@ -42,8 +42,6 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.network.activations import Activation
-from truesparse.network.batch_norm import BatchNorm
-from truesparse.network.layers import Layer
 from truesparse.network.mlp import MLP
 from truesparse.network.protocol import Network
 from truesparse.network.resnet import ResNet
@@ -103,7 +101,7 @@ def _(network: ResNet, head: Head) -> dict[str, Any]:
         "blocks": [[-1 if number is None else number for number in block] for block in network.blocks],
     }
     for i, (layer, norm) in enumerate(zip(network.layers, [*network.norms, None], strict=True)):
-        weights, bias = (layer.data, layer.bias) if norm is None else folded(layer, norm)
+        weights, bias = (layer.data, layer.bias) if norm is None else layer.folded(norm)
         parts = {"weights": weights, "indices": layer.pattern.indices, "indptr": layer.pattern.indptr, "bias": bias}
         arrays |= {f"{part}_{i}": array for part, array in parts.items()}
     return {name: np.asarray(array) for name, array in arrays.items()}
@@ -121,12 +119,6 @@ def exported(activation: Activation, params: FloatArray, functions: Collection[s
     if name not in functions:
         raise ValueError(f"activation={activation!r} cannot be exported: {name!r} is none of {sorted(functions)}.")
     return name, arguments
-
-
-def folded(layer: Layer, norm: BatchNorm) -> tuple[FloatArray, FloatArray]:
-    """Return weights, (nnz,), and biases, (channels,), of a convolution that includes the batch norm behind it."""
-    factor, shift = norm.folded()
-    return layer.data * np.repeat(factor, layer.pattern.out_units_fan_in), shift
 
 
 def _shared_arrays(network, head):

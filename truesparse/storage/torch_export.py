@@ -26,7 +26,7 @@ from truesparse.network.mlp import MLP
 from truesparse.network.protocol import Network
 from truesparse.network.resnet import ResNet
 from truesparse.storage.head import Head
-from truesparse.storage.numpy_export import exported, folded
+from truesparse.storage.numpy_export import exported
 
 
 class SparseLinear(nn.Module):
@@ -107,7 +107,7 @@ class Convolution(nn.Module):
 
     def __init__(self, layer: SparseConv2d, norm: BatchNorm):
         super().__init__()
-        weights, bias = folded(layer, norm)
+        weights, bias = layer.folded(norm)
         self.weight, self.bias = _parameter(weights), _parameter(bias)
         self.register_buffer("keys", _tensor(layer.pattern.keys))
         self.shape, self.window, self.stride = layer.shape, layer.window, layer.stride
