@@ -114,12 +114,12 @@ def local_pruned(n_connections):
 
 
 def local_large():
-    """Ten times as many weights in the end, and three times as many of those at first; images are mixed."""
-    windows = LocalFields(IMAGE, [(16, 16, 64), (8, 8, 128), (4, 4, 256)], 4)
+    """Nine times as many weights in the end, and three times as many of those at first; images are mixed a little."""
+    windows = LocalFields(IMAGE, [(16, 16, 64), (8, 8, 96), (4, 4, 192)], 4)
     return LOCAL | {
-        "topology_init": replace(windows, n_connections=(262_144, 1_560_000, 1_550_000)),
+        "topology_init": replace(windows, n_connections=(262_144, 1_750_000, 1_370_000)),
         "evolution": pruning(3, within=windows, end=0.5),
-        "batch_transform": Compose([*LOCAL["batch_transform"].transforms, CutMix(IMAGE)]),
+        "batch_transform": Compose([*LOCAL["batch_transform"].transforms, CutMix(IMAGE, alpha=0.3)]),
     }
 
 
