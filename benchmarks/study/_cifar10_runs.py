@@ -114,11 +114,11 @@ def local_pruned(n_connections):
 
 
 def local_large():
-    """Nine times as many weights in the end, and three times as many of those at first; images are mixed a little."""
-    windows = LocalFields(IMAGE, [(16, 16, 64), (8, 8, 96), (4, 4, 192)], 4)
+    """Nine times as many weights in the end, and whole windows at first; images are mixed a little."""
+    windows = LocalFields(IMAGE, STARTING_MAPS, 4)
     return LOCAL | {
-        "topology_init": replace(windows, n_connections=(262_144, 1_750_000, 1_370_000)),
-        "evolution": pruning(3, within=windows, end=0.5),
+        "topology_init": replace(windows, n_connections=(380_000, 2_000_000, 1_015_000)),
+        "evolution": pruning(2, within=windows, end=0.5),
         "batch_transform": Compose([*LOCAL["batch_transform"].transforms, CutMix(IMAGE, alpha=0.3)]),
     }
 

@@ -5,10 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse.kernels import reference_images as reference
-from truesparse.kernels.batch_norm import merge_phases, split_phases
 from truesparse.kernels.convolution import gradient_of_products
 from truesparse.kernels.jit import threads
 from truesparse.kernels.lanes import width_of
+from truesparse.kernels.planes import errors_of_means, means_of_places, merge_phases, split_phases
 from truesparse.network.batch_norm import EPS, BatchNorm
 from truesparse.network.convolution import SparseConv2d
 from truesparse.network.planes import BORDER
@@ -177,12 +177,13 @@ def errors_of(norm, delta, sums, z, statistics, planes):
     outs = []
     for n_threads in threads_for(z.dtype):
         out, made = as_planes(np.zeros_like(z)), norm.backward(as_planes(delta), sums, as_planes(z), statistics, planes)
-        room = as_planes(np.zeros_like(z))[:n_threads]  # a tile for each thread
+        room = np.zeros((n_threads, *planes.rolling), z.dtype)
         below = norm.room_for_sums(as_planes(z), statistics, planes)
         with threads(n_threads):
             identity.backward(
-                room, as_planes(z), out, np.empty(TILES * 16 * n_channels, z.dtype), before=made, after=below
-            )
+                room, as_planes(z), out, np.empty(TILES * 16 * n_channels, z.dtype), before=made, after=below,
+                rolls=True,
+            )  # fmt: skip
         outs.append(out.tobytes() + below[0].tobytes() + identity.data_gradient.tobytes())
     assert outs[0] == outs[-1]
     centred = z - statistics.mean[:, None, None]
@@ -192,19 +193,85 @@ def errors_of(norm, delta, sums, z, statistics, planes):
     return as_images(out)
 
 
-def test_inputs_that_are_made_of_sums_first(dtype, rng):
-    """A convolution whose inputs are batch norm's outputs: row by row in one call, or before."""
-    layer, _ = layer_of(3, 1, (7, 8), dtype, rng)
-    norm, z = norm_of(5, dtype, rng), rng.standard_normal((TILES * SAMPLES, 5, 7, 8)).astype(dtype)
+def rolling(planes, dtype, rng):
+    """Room for three rows of the planes of two threads, which a batch before has left full."""
+    room = np.zeros((2, *planes.rolling), dtype)
+    room[:, :, :, BORDER:-BORDER] = rng.standard_normal(room[:, :, :, BORDER:-BORDER].shape)
+    return room
+
+
+@pytest.mark.parametrize("size", [(7, 8), (2, 5), (1, 8)])
+@pytest.mark.parametrize("residual", ["none", "given", "made"])
+def test_inputs_that_are_made_of_sums_first(residual, size, dtype, rng):
+    """A convolution whose inputs are batch norm's outputs: row by row in one call, of three rows of room, or before."""
+    layer, _ = layer_of(3, 1, size, dtype, rng)
+    norm, z = norm_of(5, dtype, rng), rng.standard_normal((TILES * SAMPLES, 5, *size)).astype(dtype)
     norm.mean[:] = rng.standard_normal(5)
-    planes = layer.inputs(SAMPLES)
-    of_sums = norm.of_sums(as_planes(z), norm.constants(), planes, activates=True)
-    expected, before, x, after = (as_planes(np.zeros((TILES * SAMPLES, n, 7, 8), dtype)) for n in (5, 6, 5, 6))
+    planes, added = layer.inputs(SAMPLES), rng.standard_normal(z.shape).astype(dtype)
+    factor, summand = rng.standard_normal((2, 5)).astype(dtype)
+    given = {"residual": as_planes(added)} if residual != "none" else {}
+    of_sums = norm.of_sums(
+        as_planes(z), norm.constants(), planes, **given, affine=(factor, summand) if residual == "made" else None
+    )
+    expected, before, x, after = (as_planes(np.zeros((TILES * SAMPLES, n, *size), dtype)) for n in (5, 6, 5, 6))
     norm.forward(of_sums, expected, planes)
+    terms = {"none": 0, "given": added, "made": added * factor[:, None, None] + summand[:, None, None]}
+    scale, shift = norm.folded()
+    assert_allclose(
+        as_images(expected), reference.normalise(z, scale, shift, terms[residual], activates=True), **close_in(dtype)
+    )
     sums = layer.sums(expected, before, bias=np.zeros(6, dtype))
     together = layer.sums(x, after, bias=np.zeros(6, dtype), before=of_sums)
     for one, other in ((expected, x), (before, after), (sums, together)):
         assert_array_equal(one, other)
+    for n_threads in threads_for(dtype):
+        again, room = np.zeros_like(after), rolling(planes, dtype, rng)
+        with threads(n_threads):
+            rolled = layer.sums(room, again, bias=np.zeros(6, dtype), before=of_sums, rolls=True)
+        assert_array_equal(again, before)
+        assert_array_equal(rolled, sums)
+
+
+@pytest.mark.parametrize(("window", "stride"), CASES)
+@pytest.mark.parametrize("size", [(7, 8), (2, 5), (1, 8)])
+def test_errors_of_sums_of_which_three_rows_are_kept(size, window, stride, dtype, rng):
+    layer, _ = layer_of(window, stride, size, dtype, rng)
+    norm, outputs = norm_of(6, dtype, rng), layer.outputs(SAMPLES)
+    d, z = (
+        as_planes(rng.standard_normal((TILES * SAMPLES, 6, outputs.height, outputs.width)).astype(dtype))
+        for _ in range(2)
+    )
+    statistics = norm.observe(np.array([[[300.0, 900.0]] * 6]), 100)
+    sums = norm.error_sums(d, norm.room_for_sums(z, statistics, outputs), outputs)
+    of_errors = norm.backward(d, sums, z, statistics, outputs)
+    x = as_phases(as_planes(rng.standard_normal((TILES * SAMPLES, 5, *size)).astype(dtype)), layer)
+    products, results = np.empty(TILES * 16 * layer.nnz, dtype), []
+    for n_threads in threads_for(dtype):
+        for rolls in (False, True):
+            room, out = rolling(outputs, dtype, rng) if rolls else np.zeros_like(z), np.zeros_like(x)
+            with threads(n_threads):
+                layer.backward(room, x, out, products, before=of_errors, rolls=rolls)
+            results.append(out.tobytes() + layer.data_gradient.tobytes())
+    assert len(set(results)) == 1
+    assert out.any()
+    gradient = layer.data_gradient.copy()
+    layer.backward(rolling(outputs, dtype, rng), x, None, products, before=of_errors, rolls=True)
+    assert_array_equal(layer.data_gradient, gradient)
+
+
+def test_the_backward_pass_makes_inputs_again(dtype, rng):
+    layer, _ = layer_of(3, 1, (5, 7), dtype, rng)
+    z, delta = (as_planes(rng.standard_normal((TILES * SAMPLES, n, 5, 7)).astype(dtype)) for n in (5, 6))
+    norm, planes = norm_of(5, dtype, rng), layer.inputs(SAMPLES)
+    norm.mean[:] = rng.standard_normal(5)
+    x, products, results = np.zeros_like(z), np.empty(TILES * 16 * layer.nnz, dtype), []
+    norm.forward(norm.of_sums(z, norm.constants(), planes), x, planes)
+    for inputs, affine in ((x, None), (z, norm.folded())):
+        out, below = np.zeros_like(z), norm.room_for_sums(z, norm.constants(), planes)
+        layer.backward(delta, inputs, out, products, affine=affine, after=below, masks=True)
+        results.append(out.tobytes() + layer.data_gradient.tobytes() + below[0].tobytes())
+    assert results[0] == results[1]
+    assert 0 < np.count_nonzero(out) < out.size / 2
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 7), (1, 1)])
@@ -280,3 +347,16 @@ def test_sums_of_the_gradient(dtype, rng):
     gradient = np.full(7, np.nan, dtype)
     gradient_of_products(products, slots, gradient)
     assert_allclose(gradient, reference.gradient_of_products(products, slots), **close_in(dtype))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (5, 7), (1, 1)])
+def test_means_of_places(size, dtype, rng):
+    planes = as_planes(rng.standard_normal((TILES * SAMPLES, 5, *size)).astype(dtype))
+    means = np.zeros((TILES, 5, 3, 3, SAMPLES), dtype)
+    rest = TILES * 5, planes.shape[2:4], dtype(1 / (size[0] * size[1])), width_of(SAMPLES)
+    means_of_places(planes.reshape(-1), means.reshape(-1), *rest)
+    assert_allclose(means[:, :, 1, 1], reference.means_of_places(planes), **close_in(dtype))
+    assert np.count_nonzero(means) == means[:, :, 1, 1].size
+    out = np.zeros_like(planes)
+    errors_of_means(means.reshape(-1), planes.reshape(-1), out.reshape(-1), *rest)
+    assert_allclose(out, reference.errors_of_means(means[:, :, 1, 1], planes), **close_in(dtype))

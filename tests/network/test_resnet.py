@@ -110,6 +110,9 @@ def test_memory_is_what_is_announced():
     read(workspace, images_for(network, 64))
     network.forward(workspace, TRAINS)
     network.backward(workspace)
+    for layer in range(len(network.layers) - 1):  # signals read the outputs and the errors of all layers
+        network.outputs_of(workspace, layer)
+    network.backward(workspace, watch=lambda index, errors: None)
     made = {key: planes.shape for key, planes in workspace._planes.items()}
     assert made.keys() == network._planes_of_training()
     bytes_of_planes = sum(planes.nbytes for planes in workspace._planes.values())

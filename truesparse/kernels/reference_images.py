@@ -134,7 +134,7 @@ def error_sums(delta, z, means):
     return np.stack([delta.sum(axis=(0, 2, 3)), products.sum(axis=(0, 2, 3))], axis=1)
 
 
-# Planes are (n_tiles, channels, rows, columns, samples).
+# planes.py: planes are (n_tiles, channels, rows, columns, samples)
 def split_phases(planes):
     """Return planes of even and odd rows, and of even and odd columns among them, four for each channel."""
     n_tiles, channels, rows, columns, samples = planes.shape
@@ -154,6 +154,20 @@ def merge_phases(phases, like):
     return planes
 
 
+def means_of_places(planes):
+    """Return the means over the places within the border, (n_tiles, channels, samples)."""
+    return planes[:, :, 1:-1, 1:-1].mean(axis=(2, 3))
+
+
+def errors_of_means(errors, planes):
+    """Return the errors (n_tiles, channels, samples) of the means at places above zero within the border."""
+    n_places = (planes.shape[2] - 2) * (planes.shape[3] - 2)
+    out = np.where(planes > 0, errors[:, :, None, None] / n_places, 0)
+    out[:, :, [0, -1]] = out[:, :, :, [0, -1]] = 0
+    return out
+
+
+# convolution.py
 def gradient_of_products(products, slots):
     """Return the sums of 16 parts over all tiles, (nnz,), in the order of the weights."""
     gradient = np.zeros(slots.size)

@@ -57,35 +57,41 @@ class BatchNorm:
 
     def folded(self) -> tuple[FloatArray, FloatArray]:
         """Return factor and shift with which γ ẑ + β = factor · z + shift in prediction."""
-        return self._affine(self.constants())
+        return self.affine(self.constants())
 
-    def _affine(self, statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+    def affine(self, statistics: Statistics) -> tuple[FloatArray, FloatArray]:
+        """Return factor and shift with which γ ẑ + β = factor · z + shift."""
         factor = self.scale * statistics.inverse
         shift = self.shift - factor * statistics.mean
         return factor.astype(self.scale.dtype), shift.astype(self.scale.dtype)
 
     def of_sums(
-        self, z: FloatArray, statistics: Statistics, planes: Planes, *, activates: bool, residual=None
-    ) -> tuple:
+        self, z: FloatArray, statistics: Statistics, planes: Planes, *, activates: bool = True, residual=None,
+        affine=None,
+    ) -> tuple:  # fmt: skip
         """Return the arguments of kernels that make γ ẑ + β + residual, or its positive part, of the sums z.
 
-        Arrays are planes (n_tiles, *planes.shape).
+        Arrays are planes (n_tiles, *planes.shape). With `affine`, factors and shifts (n_channels,), the residual is
+        factor · residual + shift.
         """
-        residual = (z[:0] if residual is None else residual).reshape(-1)
-        return z.reshape(-1), *self._affine(statistics), residual, activates, planes.plane, planes.first
+        nothing = z[:0].reshape(-1)
+        added = nothing if residual is None else residual.reshape(-1)
+        affine = (nothing, nothing) if affine is None else affine
+        places = planes.size, planes.plane, planes.first
+        return z.reshape(-1), *self.affine(statistics), added, *affine, activates, *places
 
     def forward(self, of_sums: tuple, out: FloatArray, planes: Planes) -> None:
         """Write what the arguments of `of_sums` describe into `out`."""
-        normalise(of_sums, out.reshape(-1), planes.size, planes.row, *planes.runs[:2], len(out), planes.runs[2])
+        normalise(of_sums, out.reshape(-1), planes.row, *planes.runs[:2], len(out), planes.runs[2])
 
     def room_for_sums(self, z: FloatArray, statistics: Statistics, planes: Planes) -> tuple:
         """Return the arguments of kernels that compute Σ δ and Σ δ (z − mean), of which the first is room for these."""
         sums = np.empty((len(z), planes.channels, 2), dtype=z.dtype)
-        return sums, z.reshape(-1), statistics.mean.astype(z.dtype), planes.plane, planes.first
+        return sums, z.reshape(-1), statistics.mean.astype(z.dtype), planes.size, planes.plane, planes.first
 
     def error_sums(self, delta: FloatArray, room: tuple, planes: Planes) -> FloatArray:
         """Fill the `room_for_sums`, and return it."""
-        error_sums(room, delta.reshape(-1), planes.size, planes.row, *planes.runs)
+        error_sums(room, delta.reshape(-1), planes.row, *planes.runs)
         return room[0]
 
     def backward(
@@ -100,4 +106,4 @@ class BatchNorm:
         q = -p * inverse * scale_gradient / n if n else np.zeros_like(p)
         r = -q * mean - p * shift_gradient / n if n else np.zeros_like(p)
         factors = np.stack([p, q, r], axis=1).astype(z.dtype)
-        return delta.reshape(-1), z.reshape(-1), factors, planes.plane, planes.first
+        return delta.reshape(-1), z.reshape(-1), factors, planes.size, planes.plane, planes.first

@@ -86,22 +86,24 @@ class SparseConv2d(SparseLinear):
         data: FloatArray | None = None,
         added: FloatArray | None = None,
         activates: bool = False,
+        rolls: bool = False,
     ) -> FloatArray:
         """Write W * x + b + `added`, or its positive part, into the places of `out`.
 
         `x` and `out` are planes (n_tiles, …), x divided into phases if the stride is 2; `data` are other weights than
-        the layer's. With `before`, see `BatchNorm.of_sums`, x is first made, tile by tile. Return Σ and Σ of squares of
-        W * x + b over the places and samples of each tile, (n_tiles, channels, 2).
+        the layer's. With `before`, see `BatchNorm.of_sums`, x is first made, tile by tile; if it `rolls`, it is
+        `Planes.rolling`, of as many tiles as there are threads. Return Σ and Σ of squares of W * x + b over the places
+        and samples of each tile, (n_tiles, channels, 2).
         """
         n_tiles, samples, nothing = out.shape[0], out.shape[-1], out[:0].reshape(-1)
         index, planes = self.index(samples), self.outputs(samples)
         sums = np.empty((n_tiles, planes.channels, 2), dtype=out.dtype)
         convolve(
-            (nothing, nothing, nothing, nothing, True, 0, 0) if before is None else before,
-            self.data if data is None else data, index.offsets, index.indptr, bias, x.reshape(-1),
-            nothing if added is None else added.reshape(-1), out.reshape(-1), planes.starts,
-            (x[0].size, x.shape[-2] * samples, planes.size, planes.row), *planes.runs[:2], activates, sums,
-            planes.runs[2],
+            (*6 * (nothing,), True, 0, 0, 0) if before is None else before,
+            self.data if data is None else data, index.rolling_offsets if rolls else index.offsets,
+            index.indptr, bias, x.reshape(-1), nothing if added is None else added.reshape(-1), out.reshape(-1),
+            planes.starts, (*_steps(x), planes.size, planes.row), *planes.runs[:2], activates, sums, planes.runs[2],
+            min(current_threads(), n_tiles),
         )  # fmt: skip
         return sums
 
@@ -109,40 +111,48 @@ class SparseConv2d(SparseLinear):
         self,
         delta: FloatArray,
         x: FloatArray,
-        out: FloatArray,
+        out: FloatArray | None,
         products: FloatArray,
         *,
+        affine: tuple[FloatArray, FloatArray] | None = None,
         before: tuple | None = None,
         after: tuple | None = None,
         adds: bool = False,
         masks: bool = False,
+        rolls: bool = False,
     ) -> None:
-        """Fill the gradient of the weights, and write the errors of x into its places of `out`.
+        """Fill the gradient of the weights, and write the errors of x into its places of `out` if there is one.
 
         Parameters
         ----------
         delta : planes of the errors of the sums, with a border of zeros
-        x, out : planes, as in `sums`
+        x, out : planes, as in `sums`, all rows
         products : room for 16 · nnz · n_tiles numbers
+        affine : scale and shift, (channels in,) each
+            With them, `x` are sums z, of which the inputs are relu(scale · z + shift); only with a stride of 1.
         before : of `BatchNorm.backward`
-            With it, `delta` is made first, tile by tile; it then needs room for one tile per thread only.
+            With it, `delta` is made first, tile by tile.
         after : `BatchNorm.room_for_sums`
             Of the batch norm below, filled from `out`; only with a stride of 1.
         adds, masks : bool
-            Whether `out` already holds errors; whether x are outputs of a rectifier, so that errors become those of its
-            inputs.
+            Whether `out` already holds errors; whether the inputs are outputs of a rectifier, so that errors become
+            those of its inputs.
+        rolls : bool
+            Whether `delta` is `Planes.rolling`, of as many tiles as there are threads.
         """
         n_tiles, samples = x.shape[0], x.shape[-1]
         index, planes = self.index(samples), self.outputs(samples)
         products = products[: 16 * self.nnz * n_tiles].reshape(n_tiles, -1)
         nothing, no_channels = x[:0].reshape(-1), np.empty((0, 3), dtype=x.dtype)
-        n_parts = min(current_threads(), n_tiles)
+        x_tile, _, x_row = _steps(x)
         convolve_backward(
-            (nothing, nothing, no_channels, 0, 0) if before is None else before,
-            (no_channels[:, :, None], nothing, nothing, 0, 0) if after is None else after,
-            self.data, index.slots, index.error_offsets, index.error_indptr, delta.reshape(-1), x.reshape(-1),
-            out.reshape(-1), index.error_starts, (planes.size, planes.row, x[0].size, x.shape[-2] * samples),
-            *planes.runs[:2], adds, masks, products, planes.runs[2], n_parts,
+            (nothing, nothing, no_channels, 0, 0, 0) if before is None else before,
+            (no_channels[:, :, None], nothing, nothing) if after is None else after[:3],
+            self.data, index.slots, index.rolling_errors if rolls else index.errors,
+            index.error_indptr, delta.reshape(-1), x.reshape(-1), *((nothing, nothing) if affine is None else affine),
+            nothing if out is None else out.reshape(-1), index.error_starts, (*_steps(delta), x_tile, x_row),
+            *planes.runs[:2], adds, masks,
+            products, planes.runs[2], min(current_threads(), n_tiles),
         )  # fmt: skip
         gradient_of_products(products, index.slots, self.data_gradient)
 
@@ -153,3 +163,9 @@ class SparseConv2d(SparseLinear):
 
     def __getstate__(self):
         return super().__getstate__() | {"_index": None}
+
+
+def _steps(planes: FloatArray) -> tuple[int, int, int]:
+    """Return the entries from one tile to the next, from one plane, from one row."""
+    _, channels, rows, columns, samples = planes.shape
+    return channels * rows * columns * samples, rows * columns * samples, columns * samples

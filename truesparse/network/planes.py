@@ -14,6 +14,7 @@ from truesparse.kernels.lanes import width_of
 from truesparse.topology import Pattern
 
 BORDER = 1  # places on each side
+ROLLING = 1 + 2 * BORDER  # rows that a window reads at a time
 _N_LANES = (128, 64, 32)
 
 
@@ -30,6 +31,11 @@ class Planes:
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of the array of a tile."""
         return self.channels, self.height + 2 * BORDER, self.width + 2 * BORDER, self.samples
+
+    @property
+    def rolling(self) -> tuple[int, int, int, int]:
+        """Shape of an array with room for a few rows of each plane: row r takes the place of row r − 3."""
+        return self.channels, ROLLING, *self.shape[2:]
 
     @property
     def row(self) -> int:
@@ -108,14 +114,17 @@ class Phases:
 class ConvolutionIndex:
     """Index arrays of a convolution, for the kernels.
 
-    `offsets` say where the weights find the inputs of the first run; `slots`, `error_offsets` and `error_indptr` are
-    those of the backward pass, sorted by input plane, whose first runs start at `error_starts`.
+    `offsets`, (1, nnz), say where the weights find the inputs of the first run; `slots`, `errors` and `error_indptr`
+    are those of the backward pass, sorted by input plane, whose first runs start at `error_starts`. `rolling_offsets`
+    and `rolling_errors`, (3, nnz), are for planes of `Planes.rolling`; with a stride of 2, inputs do not roll.
     """
 
     offsets: IndexArray
+    rolling_offsets: IndexArray
     indptr: IndexArray
     slots: IndexArray
-    error_offsets: IndexArray
+    errors: IndexArray
+    rolling_errors: IndexArray
     error_indptr: IndexArray
     error_starts: IndexArray
 
@@ -123,23 +132,31 @@ class ConvolutionIndex:
     def of(cls, pattern: Pattern, inputs: Planes, outputs: Planes, window: int, stride: int) -> "ConvolutionIndex":
         """Make the index of a pattern (channels out, channels in · window²)."""
         source = inputs if stride == 1 else inputs.phases
+        kind = np.int32 if max(source.size, outputs.size) < 2**31 else np.int64
         channel, place = np.divmod(pattern.indices.astype(np.int64), window**2)
         dy, dx = np.divmod(place, window) if window > 1 else (place + BORDER, place + BORDER)
         plane = (channel * stride + dy % stride) * stride + dx % stride
-        offsets = plane * source.plane + dy // stride * source.row + dx // stride * inputs.samples
+        offsets = _offsets(plane, dy // stride, dx // stride, source, inputs.samples, kind)
         # The first input of a phase that is no border; the errors that it went into are at its place − d // stride.
         first_row, first_column = -((dy % stride - BORDER) // stride), -((dx % stride - BORDER) // stride)
         rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
-        error_offsets = rows * outputs.plane + (first_row - dy // stride + BORDER) * outputs.row
-        error_offsets += (first_column - dx // stride + BORDER) * outputs.samples
         slots = np.argsort(plane, kind="stable")
+        row, column = first_row - dy // stride + BORDER, first_column - dx // stride + BORDER
+        errors = _offsets(rows[slots], row[slots], column[slots], outputs, outputs.samples, kind)
         planes = np.arange(source.shape[0])
         phase_row, phase_column = planes // stride % stride, planes % stride
         starts = planes * source.plane - ((phase_row - BORDER) // stride) * source.row
         starts -= ((phase_column - BORDER) // stride) * inputs.samples
-        kind = np.int32 if max(source.size, outputs.size) < 2**31 else np.int64
         return cls(
-            offsets.astype(kind), np.ascontiguousarray(pattern.indptr, dtype=kind), slots.astype(kind),
-            error_offsets[slots].astype(kind), np.searchsorted(plane[slots], np.arange(planes.size + 1)).astype(kind),
-            starts.astype(np.int64),
+            *offsets, np.ascontiguousarray(pattern.indptr, dtype=kind), slots.astype(kind), *errors,
+            np.searchsorted(plane[slots], np.arange(planes.size + 1)).astype(kind), starts.astype(np.int64),
         )  # fmt: skip
+
+
+def _offsets(plane, row, column, planes: Planes | Phases, samples, kind) -> tuple[IndexArray, IndexArray]:
+    """Return where places of the first rows of planes are; and, in rolling planes, after 0, 1 and 2 rows, (3, n)."""
+    inside = column * samples
+    offsets = plane * planes.plane + row * planes.row + inside
+    turns = (row + np.arange(ROLLING)[:, None]) % ROLLING
+    rolling = plane * ROLLING * planes.row + turns * planes.row + inside
+    return offsets[None].astype(kind), rolling.astype(kind)

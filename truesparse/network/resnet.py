@@ -13,29 +13,27 @@ moves them.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.batch_norm import split_phases
 from truesparse.kernels.lanes import width_of
+from truesparse.kernels.planes import means_of_places, split_phases
 from truesparse.network.architecture import Architecture, Block
 from truesparse.network.batch_norm import BatchNorm
 from truesparse.network.convolution import SparseConv2d
 from truesparse.network.image_workspace import SAMPLES, ImageWorkspace, n_tiles
-from truesparse.network.planes import BORDER
 from truesparse.network.protocol import Network, consecutive_slices
 from truesparse.network.resnet_errors import Errors, Watch
 from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 
-_MADE_BY_BIND = {"gradient", "norms", "_names_of_inputs", "_idle_workspaces"}
+_MADE_BY_BIND = {"gradient", "norms", "_below", "_residuals", "_idle_workspaces"}
 _LARGEST_IDLE = 2**28  # bytes of planes of a workspace that is kept
-_INSIDE = slice(BORDER, -BORDER)
 
 
 class ResNet(Network):
@@ -131,23 +129,20 @@ class ResNet(Network):
         return rows + per_tile * n_tiles(batch_size) * self.dtype.itemsize
 
     def _planes_of_training(self) -> set[tuple[object, tuple[int, ...]]]:
-        """Return names and shapes of the planes that training keeps, (channels, rows, columns, samples) each."""
+        """Return names and shapes of the planes of training and of signals, (channels, rows, columns, samples) each."""
         first, last = self.layers[0], self.layers[-1]
         out: set[tuple[object, tuple[int, ...]]] = {("inputs", first.inputs(SAMPLES).shape)}
         out |= {("z", last.outputs(SAMPLES).shape), ("pooled", last.inputs(SAMPLES).shape)}
         out |= {("dz", last.outputs(SAMPLES).shape), ("d pooled", last.inputs(SAMPLES).shape)}
-        out.add(("d inputs", first.inputs(SAMPLES).shape))
         for index, layer in enumerate(self.layers[:-1]):
-            shape = layer.outputs(SAMPLES).shape
-            out |= {(("z", index), shape), ("d", shape), ("dz", shape)}
-        for index in (0, *(number for block in self.blocks for number in block[:2])):
-            out.add((("a", index), self.layers[index].outputs(SAMPLES).shape))
+            planes = layer.outputs(SAMPLES)
+            out |= {(("z", index), planes.shape), (("a", index), planes.shape)}
+            out |= {("d", planes.shape), ("dz", planes.shape), ("rolling", planes.rolling)}
         for block in self.blocks:
             out.add(("d inner", self.layers[block.first].outputs(SAMPLES).shape))
             if block.projection is not None:
                 shape = self.layers[block.first].inputs(SAMPLES).phases.shape
                 out |= {(("phases", block.first), shape), ("d phases", shape)}
-                out.add(("residual", self.layers[block.second].outputs(SAMPLES).shape))
         return out
 
     # Forward
@@ -161,51 +156,58 @@ class ResNet(Network):
         if draws is None and not all_units:
             return self._predict(workspace)
         keeps = draws is not None
-        self._sums(workspace, 0, workspace.image_planes(), keeps)
-        below, residual = 0, None
+        self._sums(workspace, 0, keeps, workspace.image_planes())
         for block in self.blocks:
-            h, of_sums = self._normalised(workspace, below, residual=residual)
             if block.projection is None:
-                self._sums(workspace, block.first, h, keeps, of_sums)
-                residual = h
+                self._sums(workspace, block.first, keeps)
             else:
-                self._make(workspace, below, h, of_sums)
-                x = self._phases_of(workspace, block, h)
-                self._sums(workspace, block.first, x, keeps)
-                self._sums(workspace, block.projection, x, keeps)
-                residual, of_sums = self._normalised(workspace, block.projection, activates=False)
-                self._make(workspace, block.projection, residual, of_sums)
-            inner, of_sums = self._normalised(workspace, block.first)
-            self._sums(workspace, block.second, inner, keeps, of_sums)
-            below = block.second
-        h, of_sums = self._normalised(workspace, below, residual=residual)
-        self._make(workspace, below, h, of_sums)
-        return self._outputs(workspace, h)
+                x = self._phases_of(workspace, block, self._made(workspace, self._below[block.first]))
+                self._sums(workspace, block.first, keeps, x)
+                self._sums(workspace, block.projection, keeps, x)
+            self._sums(workspace, block.second, keeps)
+        return self._outputs(workspace, self._made(workspace, self.blocks[-1].second))
 
-    def _sums(self, workspace, index, x, keeps, of_sums=None) -> None:
-        """Compute the sums of a layer, and the statistics of its batch norm; x is made first of other sums if given."""
-        layer, norm = self.layers[index], self.norms[index]
-        planes = layer.outputs(SAMPLES)
-        if of_sums is not None and workspace.batch % SAMPLES:  # samples behind the batch must be cleared in between
-            norm.forward(of_sums, x, layer.inputs(SAMPLES))
-            workspace.clear(x)
-            of_sums = None
+    @staticmethod
+    def is_whole(workspace) -> bool:
+        """Whether a batch fills its tiles. If not, planes that are made of sums are not zero behind the batch."""
+        return workspace.batch % SAMPLES == 0
+
+    def _sums(self, workspace, index, keeps, x=None) -> None:
+        """Compute the sums of a layer, and the statistics of its batch norm.
+
+        Without x, its inputs are made of the sums of the layer below, row by row; between the layers of a block, where
+        nothing else reads them, they are not stored.
+        """
+        layer, norm, below = self.layers[index], self.norms[index], self._below[index]
+        planes, of_sums, rolls = layer.outputs(SAMPLES), None, False
+        if x is None and self.is_whole(workspace):
+            of_sums, rolls = self._of_sums(workspace, below), below not in self._residuals
+            x = workspace.planes("rolling", layer.inputs(SAMPLES).rolling) if rolls else self._room(workspace, below)
+        elif x is None:
+            x = self._made(workspace, below)
         z = workspace.planes(("z", index), planes.shape)
-        sums = layer.sums(x, z, bias=self._no_bias[: planes.channels], before=of_sums)
+        sums = layer.sums(x, z, bias=self._no_bias[: planes.channels], before=of_sums, rolls=rolls)
         n = workspace.batch * planes.height * planes.width
         workspace.statistics[index] = norm.observe(sums, n) if keeps else norm.constants()
 
-    def _normalised(self, workspace, index, *, activates=True, residual=None):
-        """Return room for a layer's outputs after batch norm, residual and rectifier, and how they are made."""
-        planes, statistics = self.layers[index].outputs(SAMPLES), workspace.statistics[index]
-        z = workspace.planes(("z", index), planes.shape)
-        of_sums = self.norms[index].of_sums(z, statistics, planes, activates=activates, residual=residual)
-        return self.outputs_of(workspace, index), of_sums
+    def _of_sums(self, workspace, index) -> tuple:
+        """Return how kernels make a layer's outputs, after batch norm, residual and rectifier, of its sums."""
+        z, statistics = self.sums_of(workspace, index), workspace.statistics[index]
+        planes, added = self.layers[index].outputs(SAMPLES), self._residuals.get(index)
+        if added is None:
+            activates = all(index != block.projection for block in self.blocks)
+            return self.norms[index].of_sums(z, statistics, planes, activates=activates)
+        if added in self._residuals:
+            return self.norms[index].of_sums(z, statistics, planes, residual=self._room(workspace, added))
+        projected, affine = self.sums_of(workspace, added), self.norms[added].affine(workspace.statistics[added])
+        return self.norms[index].of_sums(z, statistics, planes, residual=projected, affine=affine)
 
-    def _make(self, workspace, index, out, of_sums) -> None:
-        """Make the outputs of a layer's batch norm."""
-        self.norms[index].forward(of_sums, out, self.layers[index].outputs(SAMPLES))
+    def _made(self, workspace, index) -> FloatArray:
+        """Make the outputs of a layer of its sums."""
+        out = self._room(workspace, index)
+        self.norms[index].forward(self._of_sums(workspace, index), out, self.layers[index].outputs(SAMPLES))
         workspace.clear(out)
+        return out
 
     def _predict(self, workspace) -> FloatArray:
         """Return the sums of the outputs, with batch norms folded into the weights."""
@@ -237,7 +239,9 @@ class ResNet(Network):
     def _outputs(self, workspace, h: FloatArray) -> FloatArray:
         last = self.layers[-1]
         pooled = workspace.planes("pooled", last.inputs(SAMPLES).shape)
-        pooled[:, :, BORDER, BORDER] = h[:, :, _INSIDE, _INSIDE].mean(axis=(2, 3))
+        n_planes, shape = len(h) * h.shape[1], h.shape[2:4]
+        factor = self.dtype.type(1 / self.layers[self.blocks[-1].second].places)
+        means_of_places(h.reshape(-1), pooled.reshape(-1), n_planes, shape, factor, width_of(SAMPLES))
         z = workspace.planes("z", last.outputs(SAMPLES).shape)
         last.sums(pooled, z, bias=last.bias)
         return workspace.set_outputs(z)
@@ -258,14 +262,22 @@ class ResNet(Network):
 
     def inputs_of(self, workspace, index: int) -> FloatArray:
         """Return the planes that a layer has read, not divided into phases."""
-        shape, name = self.layers[index].inputs(SAMPLES).shape, self._names_of_inputs[index]
-        return workspace.planes(name, shape)
+        below = self._below[index]
+        if below is not None:
+            return self.outputs_of(workspace, below)
+        return workspace.planes("pooled" if index else "inputs", self.layers[index].inputs(SAMPLES).shape)
 
     def outputs_of(self, workspace, index: int) -> FloatArray:
         """Return the planes of a layer's outputs, after batch norm, residual and rectifier; not of the last layer."""
-        is_projection = any(index == block.projection for block in self.blocks)
-        name = "residual" if is_projection else ("a", index)
-        return workspace.planes(name, self.layers[index].outputs(SAMPLES).shape)
+        return self._room(workspace, index) if index in self._residuals else self._made(workspace, index)
+
+    def sums_of(self, workspace, index: int) -> FloatArray:
+        """Return the planes of a layer's sums; not of the last layer."""
+        return workspace.planes(("z", index), self.layers[index].outputs(SAMPLES).shape)
+
+    def _room(self, workspace, index):
+        """Return room for the planes of a layer's outputs."""
+        return workspace.planes(("a", index), self.layers[index].outputs(SAMPLES).shape)
 
     # Parameters
 
@@ -289,12 +301,15 @@ class ResNet(Network):
                 self.params[scales][part], layer.bias, self.params[means][part], self.params[variances][part],
                 self.gradient[scales][part], layer.bias_gradient,
             )  # fmt: skip
+        # The layer that a layer reads; and of each layer whose outputs a block reads, the layer that is added to it.
+        self._below: dict[int, int | None] = {0: None, len(self.layers) - 1: None}
+        self._residuals: dict[int, int | None] = {0: None}
         below = 0
-        self._names_of_inputs: dict[int, Hashable] = {0: "inputs", len(self.layers) - 1: "pooled"}
         for block in self.blocks:
-            self._names_of_inputs |= {block.first: ("a", below), block.second: ("a", block.first)}
+            self._below |= {block.first: below, block.second: block.first}
+            self._residuals[block.second] = below if block.projection is None else block.projection
             if block.projection is not None:
-                self._names_of_inputs[block.projection] = ("a", below)
+                self._below[block.projection] = below
             below = block.second
         self._no_bias = np.zeros(max(layer.shape[0] for layer in self.layers), dtype=self.params.dtype)
 

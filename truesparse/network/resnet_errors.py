@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.batch_norm import merge_phases
-from truesparse.kernels.jit import current_threads
 from truesparse.kernels.lanes import width_of
+from truesparse.kernels.planes import errors_of_means, merge_phases
 from truesparse.network.image_workspace import SAMPLES, ImageWorkspace
 from truesparse.network.planes import BORDER
 
 Watch = Callable[[int, FloatArray], None]
-
-_INSIDE = slice(BORDER, -BORDER)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,29 +44,30 @@ class Errors:
         last.backward(dz, pooled, d_pooled, self.products)
         if self.watch is not None:
             self.watch(len(network.layers) - 1, dz)
-        planes = network.layers[second].outputs(SAMPLES)
-        h = network.outputs_of(workspace, second)[:, :, _INSIDE, _INSIDE]
-        d = workspace.planes("d", planes.shape)
-        share = d_pooled[:, :, BORDER, None, BORDER, None] / (planes.height * planes.width)
-        d[:, :, _INSIDE, _INSIDE] = np.where(h > 0, share, 0)
+        h = network.outputs_of(workspace, second)
+        d = workspace.planes("d", h.shape[1:])
+        flat, factor = (
+            (array.reshape(-1) for array in (d_pooled, h, d)),
+            h.dtype.type(1 / network.layers[second].places),
+        )
+        errors_of_means(*flat, len(h) * h.shape[1], h.shape[2:4], factor, width_of(SAMPLES))
         return d, self._sums(second, d)
 
     def of_block(self, number: int, d: FloatArray, sums: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the errors of a block's inputs, before the rectifier, and the sums of the batch norm below."""
         network, workspace = self.network, self.workspace
         block, below = network.blocks[number], network.blocks[number - 1].second if number else 0
-        inner = network.outputs_of(workspace, block.first)
-        d_inner = workspace.planes("d inner", inner.shape[1:])
+        d_inner = workspace.planes("d inner", network.layers[block.first].outputs(SAMPLES).shape)
         h = network.inputs_of(workspace, block.first)
         if block.projection is None:
-            sums = self._layer(block.second, d, sums, inner, d_inner, below=block.first, masks=True)
+            sums = self._second_layer(block, d, sums, d_inner)
             sums = self._layer(block.first, d_inner, sums, h, d, below=below, adds=True, masks=True)
             return d, sums  # the errors of the identity were there already
         planes = network.layers[block.first].inputs(SAMPLES)
         phases = workspace.planes(("phases", block.first), planes.phases.shape)
         d_phases = workspace.planes("d phases", planes.phases.shape)
         self._layer(block.projection, d, self._sums(block.projection, d), phases, d_phases)
-        sums = self._layer(block.second, d, sums, inner, d_inner, below=block.first, masks=True)
+        sums = self._second_layer(block, d, sums, d_inner)
         self._layer(block.first, d_inner, sums, phases, d_phases, adds=True)
         d = workspace.planes("d", planes.shape)
         flat, shapes = (array.reshape(-1) for array in (d_phases, h, d)), (planes.shape[1:3], planes.phases.shape[1:3])
@@ -79,19 +77,27 @@ class Errors:
     def of_first_layer(self, d: FloatArray, sums: FloatArray) -> None:
         """Fill the gradient of the first layer."""
         x = self.network.inputs_of(self.workspace, 0)
-        self._layer(0, d, sums, x, self.workspace.planes("d inputs", x.shape[1:]))
+        self._layer(0, d, sums, x, None)
 
-    def _layer(self, index, d, sums, x, out, *, below=None, adds=False, masks=False):
+    def _second_layer(self, block, d, sums, out):
+        """Compute the errors of the first layer's outputs, `out`; return the sums of its batch norm."""
+        network, workspace, first = self.network, self.workspace, block.first
+        if network.is_whole(workspace):  # the outputs are made again, as they were in the forward pass
+            x, affine = network.sums_of(workspace, first), network.norms[first].affine(workspace.statistics[first])
+        else:
+            x, affine = network.outputs_of(workspace, first), None
+        return self._layer(block.second, d, sums, x, out, affine=affine, below=first, masks=True)
+
+    def _layer(self, index, d, sums, x, out, *, affine=None, below=None, adds=False, masks=False):
         """Compute the errors of a layer's inputs; return the sums of the batch norm `below`."""
         layer, norm, workspace = self.network.layers[index], self.network.norms[index], self.workspace
         planes = layer.outputs(SAMPLES)
-        z = workspace.planes(("z", index), planes.shape)
-        delta = workspace.planes("dz", planes.shape)
-        if self.watch is None:  # a tile for each thread, which stays in its cache
-            delta = delta[: current_threads()]
+        z = self.network.sums_of(workspace, index)
+        rolls = self.watch is None
+        delta = workspace.planes("rolling", planes.rolling) if rolls else workspace.planes("dz", planes.shape)
         room = None if below is None else self._room(below)
         layer.backward(
-            delta, x, out, self.products, adds=adds, masks=masks, after=room,
+            delta, x, out, self.products, affine=affine, adds=adds, masks=masks, rolls=rolls, after=room,
             before=norm.backward(d, sums, z, workspace.statistics[index], planes),
         )  # fmt: skip
         if self.watch is not None:
@@ -105,5 +111,5 @@ class Errors:
 
     def _room(self, index):
         planes = self.network.layers[index].outputs(SAMPLES)
-        z = self.workspace.planes(("z", index), planes.shape)
+        z = self.network.sums_of(self.workspace, index)
         return self.network.norms[index].room_for_sums(z, self.workspace.statistics[index], planes)
