@@ -16,7 +16,7 @@ from truesparse.topology import LocalFields, Pattern
 from truesparse.topology.density import layer_shapes
 from truesparse.training import SGD
 from truesparse.training.lr_schedules import Linear
-from truesparse.transforms import Compose, Crop, CutMix, Flip, Rotate, Shift
+from truesparse.transforms import Compose, Crop, Flip, Rotate, Shift
 
 IMAGE = (32, 32, 3)
 
@@ -114,12 +114,12 @@ def local_pruned(n_connections):
 
 
 def local_large():
-    """Nine times as many weights in the end, and whole windows at first; images are mixed a little."""
+    """Nine times as many weights in the end, and whole windows at first."""
     windows = LocalFields(IMAGE, STARTING_MAPS, 4)
     return LOCAL | {
         "topology_init": replace(windows, n_connections=(380_000, 2_000_000, 1_015_000)),
         "evolution": pruning(2, within=windows, end=0.5),
-        "batch_transform": Compose([*LOCAL["batch_transform"].transforms, CutMix(IMAGE, alpha=0.3)]),
+        "dropout": 0.15,
     }
 
 
@@ -194,7 +194,7 @@ RUNS = {
     "local_moving": Run(local_moving),
     "local": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=300),
     "local_quick": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=30),
-    "local_large": Run(local_large, epochs=200),
+    "local_large": Run(local_large, epochs=150),
     "local_small": Run(lambda: local_pruned((58_000, 76_000, 74_000))),  # 60 % of the weights of "set"
 }
 for _suffix, _data, _shape, _maps in (

@@ -91,17 +91,41 @@ def test_training_keeps_averages_and_prediction_does_not():
     assert (network.params[means.start : variances.stop] != before[means.start : variances.stop]).all()
 
 
-def test_one_and_two_threads_give_the_same_bytes():
-    X, out = images_for(network_of(dtype=np.float32), 70), []
+@pytest.mark.parametrize("n", [70, 96])
+def test_one_and_two_threads_give_the_same_bytes(n):
+    X, out = images_for(network_of(dtype=np.float32), n), []
     for n_threads in (1, 2):
         network = network_of(dtype=np.float32)
-        workspace = network.workspace(70)
+        workspace = network.workspace(n)
         with threads(n_threads):
             read(workspace, X)
             z = network.forward(workspace, TRAINS).copy()
             network.backward(workspace)
         out.append(z.tobytes() + network.gradient.tobytes() + network.params.tobytes())
     assert out[0] == out[1]
+
+
+@pytest.mark.parametrize("image_shape", [(8, 8, 3), (5, 7, 1), (4, 6, 1)])
+def test_batches_that_fill_tiles(image_shape, dtype, monkeypatch):
+    """Planes inside of blocks, which are then made of sums when they are read, are those that would be stored."""
+    results = []
+    for stores in (True, False):
+        network, n = network_of(image_shape, dtype=dtype), 64
+        if stores:
+            monkeypatch.setattr(ResNet, "fills_tiles", lambda network, workspace: False)
+        workspace, X = network.workspace(n), images_for(network, n)
+        for size in (37, n):  # the first batch leaves numbers behind
+            read(workspace, X[:size])
+            z = network.forward(workspace, TRAINS).copy()
+            network.backward(workspace)
+        planes = [network.outputs_of(workspace, layer) for layer in range(len(network.layers) - 1)]
+        planes += [network.inputs_of(workspace, layer) for layer in range(len(network.layers))]
+        results.append([z, network.gradient.copy(), network.params, *(p[:, :, 1:-1, 1:-1].copy() for p in planes)])
+        network.forward(workspace, all_units=True)
+        network.backward(workspace, watch=lambda index, errors: results[-1].append(errors.copy()))
+        monkeypatch.undo()
+    for one, other in zip(*results, strict=True):
+        assert_array_equal(one, other)
 
 
 def test_memory_is_what_is_announced():

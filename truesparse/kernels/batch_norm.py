@@ -17,31 +17,31 @@ from truesparse.kernels.plane_lanes import add_product, plus, relu
 
 
 @inner
-def _start_of_row(room, row):
+def _start_of_row(layout, row):
     """Return where the first place of a row is in the first of some planes.
 
     Parameters
     ----------
-    room : tuple of int
+    layout : tuple of int
         Where the planes start; entries from one plane to the next, from one row to the next, and of the border beside a
-        row; rows of a plane, with its borders. With fewer rows than that, a row takes the place of an earlier one.
+        row; and how many rows there is room for in a plane: all, with the borders, or three if it rolls.
     row : int, −1 for the border
     """
-    start, _, row_step, border, n_rows = room
+    start, _, row_step, border, n_rows = layout
     return start + (row + 1) % n_rows * row_step + border
 
 
 @inner
-def clear_part(out, room, row, n_channels, n_runs, width):
+def clear_part(out, layout, row, n_channels, n_runs, width):
     """Set one row of places of all channels to zero."""
     for channel in range(n_channels):
-        at = _start_of_row(room, row) + channel * room[1]
+        at = _start_of_row(layout, row) + channel * layout[1]
         for run in range(n_runs):
             store(out, at + run * len(width) * CHUNK, full(out.dtype.type(0), width))
 
 
 @inner
-def normalise_part(of_sums, tile, out, room, rows, n_runs, width):
+def normalise_part(of_sums, tile, out, layout, rows, n_runs, width):
     """Write scale · z + shift + residual, or its positive part, in some rows of all channels of a tile.
 
     Parameters
@@ -55,28 +55,28 @@ def normalise_part(of_sums, tile, out, room, rows, n_runs, width):
         size, plane, first : int, entries from one tile to the next, from one plane, and to its first place
     tile : int
     out : planes
-    room : of `_start_of_row`, for the tile in `out`
+    layout : of `_start_of_row`, for the tile in `out`, whose rows are as wide as those of z
     rows : two int, the first row and the one behind the last
     n_runs : int, runs of lanes in a row
     """
     z, scale, shift, residual, factor, summand, activates, size, plane, first = of_sums
     for row in range(rows[0], rows[1]):
-        place = _start_of_row(room, row)
+        place = _start_of_row(layout, row)
         for channel in range(scale.size):
             for run in range(n_runs):
                 at = run * len(width) * CHUNK
-                read = tile * size + channel * plane + first + row * room[2] + at
+                read = tile * size + channel * plane + first + row * layout[2] + at
                 a = axpy(scale[channel], load(z, read, width), full(shift[channel], width))
                 if residual.size > 0:
                     r = load(residual, read, width)
                     if factor.size > 0:
                         r = axpy(factor[channel], r, full(summand[channel], width))
                     a = plus(a, r)
-                store(out, place + channel * room[1] + at, relu(a) if activates else a)
+                store(out, place + channel * layout[1] + at, relu(a) if activates else a)
 
 
 @inner
-def errors_part(of_errors, tile, out, room, rows, n_runs, width):
+def errors_part(of_errors, tile, out, layout, rows, n_runs, width):
     """out = p · δ + q · z + r in some rows of a tile.
 
     `of_errors` is a tuple of δ, z, factors p, q, r, (n_channels, 3), and size, plane and first; all as for
@@ -84,14 +84,14 @@ def errors_part(of_errors, tile, out, room, rows, n_runs, width):
     """
     delta, z, factors, size, plane, first = of_errors
     for row in range(rows[0], rows[1]):
-        place = _start_of_row(room, row)
+        place = _start_of_row(layout, row)
         for channel in range(factors.shape[0]):
             p, q, r = factors[channel, 0], factors[channel, 1], factors[channel, 2]
             for run in range(n_runs):
                 at = run * len(width) * CHUNK
-                read = tile * size + channel * plane + first + row * room[2] + at
+                read = tile * size + channel * plane + first + row * layout[2] + at
                 d = axpy(q, load(z, read, width), full(r, width))
-                store(out, place + channel * room[1] + at, axpy(p, load(delta, read, width), d))
+                store(out, place + channel * layout[1] + at, axpy(p, load(delta, read, width), d))
 
 
 @parallel
@@ -99,8 +99,8 @@ def normalise(of_sums, out, row_step, n_rows, n_runs, n_tiles, width):
     """Make the planes `out` of others, see `normalise_part`."""
     size, plane, first = of_sums[-3:]
     for tile in prange(n_tiles):
-        room = tile * size, plane, row_step, first - row_step, n_rows + 2
-        normalise_part(of_sums, tile, out, room, (0, n_rows), n_runs, width)
+        layout = tile * size, plane, row_step, first - row_step, n_rows + 2
+        normalise_part(of_sums, tile, out, layout, (0, n_rows), n_runs, width)
 
 
 @parallel

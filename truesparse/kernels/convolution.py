@@ -58,12 +58,12 @@ def _convolve_runs(
 
 
 @inner
-def _clear_borders(planes, room, row, n_rows, n_channels, n_runs, width):
+def _clear_borders(planes, layout, row, n_rows, n_channels, n_runs, width):
     """Before the first and the last row of places: set the row above, or below it, to zero."""
     if row == 0:
-        clear_part(planes, room, -1, n_channels, n_runs, width)
+        clear_part(planes, layout, -1, n_channels, n_runs, width)
     if row == n_rows - 1:
-        clear_part(planes, room, n_rows, n_channels, n_runs, width)
+        clear_part(planes, layout, n_rows, n_channels, n_runs, width)
 
 
 @parallel
@@ -93,17 +93,18 @@ def convolve(
     """
     x_tile, x_plane, x_row, out_tile, out_row = steps
     n_tiles, n_turns = sums.shape[0], offsets.shape[0]
+    rolls = n_turns > 1
     for part in prange(n_parts):
         for tile in range(part * n_tiles // n_parts, (part + 1) * n_tiles // n_parts):
             sums[tile] = 0
-            x_start = (tile if n_turns == 1 else part) * x_tile
-            room = x_start, x_plane, x_row, before[-1] - x_row, x_plane // x_row
+            x_start = (part if rolls else tile) * x_tile
+            layout = x_start, x_plane, x_row, before[-1] - x_row, x_plane // x_row  # the first place is at [1, 1]
             for row in range(n_rows):
                 if before[0].size > 0:
                     rows = (row + 1 if row > 0 else 0, min(row + 2, n_rows))
-                    normalise_part(before, tile, x, room, rows, n_runs, width)
-                    _clear_borders(x, room, row, n_rows, before[1].size, n_runs, width)
-                x_at = x_start + (row * x_row if n_turns == 1 else 0)
+                    normalise_part(before, tile, x, layout, rows, n_runs, width)
+                    _clear_borders(x, layout, row, n_rows, before[1].size, n_runs, width)
+                x_at = x_start + (0 if rolls else row * x_row)
                 for first in range(0, n_runs, _RUNS):
                     _convolve_runs(
                         data, offsets[row % n_turns], indptr, bias, x, added_planes, out, out_starts, x_at,
@@ -182,19 +183,20 @@ def convolve_backward(
     """
     delta_tile, delta_plane, delta_row, x_tile, x_row = steps
     n_tiles, n_turns = products.shape[0], offsets.shape[0]
+    rolls = n_turns > 1
     for part in prange(n_parts):
         for tile in range(part * n_tiles // n_parts, (part + 1) * n_tiles // n_parts):
             products[tile] = 0
             if after[0].size > 0:
                 after[0][tile] = 0
-            delta_start = (tile if n_turns == 1 else part) * delta_tile
-            room = delta_start, delta_plane, delta_row, before[-1] - delta_row, delta_plane // delta_row
+            delta_start = (part if rolls else tile) * delta_tile
+            layout = delta_start, delta_plane, delta_row, before[-1] - delta_row, delta_plane // delta_row
             for row in range(n_rows):
                 if before[0].size > 0:
                     rows = (row + 1 if row > 0 else 0, min(row + 2, n_rows))
-                    errors_part(before, tile, delta, room, rows, n_runs, width)
-                    _clear_borders(delta, room, row, n_rows, before[2].shape[0], n_runs, width)
-                delta_at = delta_start + (row * delta_row if n_turns == 1 else 0)
+                    errors_part(before, tile, delta, layout, rows, n_runs, width)
+                    _clear_borders(delta, layout, row, n_rows, before[2].shape[0], n_runs, width)
+                delta_at = delta_start + (0 if rolls else row * delta_row)
                 _backward_row(
                     after, tile, data, slots, offsets[row % n_turns], indptr, delta, delta_at, x, scale, shift, out,
                     starts, tile * x_tile + row * x_row, n_runs, adds, masks, products[tile], width,

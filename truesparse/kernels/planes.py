@@ -25,7 +25,7 @@ def split_phases(x, phases, n_planes, shape, phase_shape, width):
 
 @parallel
 def merge_phases(phases, x, out, n_planes, shape, phase_shape, width):
-    """Copy phases back, zero where x is not above zero, and zero on the border; arguments as for `split_phases`."""
+    """Copy phases back, but not the border, and zero where x is not above zero; arguments as for `split_phases`."""
     (n_rows, n_columns), (rows, columns) = shape, phase_shape
     n_lanes = len(width) * CHUNK
     for plane in prange(n_planes):
@@ -62,7 +62,8 @@ def means_of_places(x, means, n_planes, shape, factor, width):
 def errors_of_means(errors, x, out, n_planes, shape, factor, width):
     """Write `factor` times the errors of the means to all places where x is above zero, zero to the others.
 
-    `errors` are planes of 3 × 3 places, `out` is laid out as `x`; other arguments as for `means_of_places`.
+    The border is not written. `errors` are planes of 3 × 3 places, `out` is laid out as `x`; other arguments as for
+    `means_of_places`.
     """
     n_lanes = len(width) * CHUNK
     for plane in prange(n_planes):

@@ -104,6 +104,13 @@ def convolve_backward(w, x, delta, stride):
     return gradient, errors[:, :, border : border + x.shape[2], border : border + x.shape[3]]
 
 
+def gradient_of_products(products, slots):
+    """Return the sums of 16 parts over all tiles, (nnz,), in the order of the weights."""
+    gradient = np.zeros(slots.size)
+    gradient[slots] = products.reshape(len(products), -1, 16).sum(axis=(0, 2))
+    return gradient
+
+
 # batch_norm.py
 def batch_norm(z, scale, shift, mean, variance, eps):
     """Return γ ẑ + β."""
@@ -165,11 +172,3 @@ def errors_of_means(errors, planes):
     out = np.where(planes > 0, errors[:, :, None, None] / n_places, 0)
     out[:, :, [0, -1]] = out[:, :, :, [0, -1]] = 0
     return out
-
-
-# convolution.py
-def gradient_of_products(products, slots):
-    """Return the sums of 16 parts over all tiles, (nnz,), in the order of the weights."""
-    gradient = np.zeros(slots.size)
-    gradient[slots] = products.reshape(len(products), -1, 16).sum(axis=(0, 2))
-    return gradient

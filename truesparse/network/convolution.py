@@ -92,8 +92,8 @@ class SparseConv2d(SparseLinear):
 
         `x` and `out` are planes (n_tiles, …), x divided into phases if the stride is 2; `data` are other weights than
         the layer's. With `before`, see `BatchNorm.of_sums`, x is first made, tile by tile; if it `rolls`, it is
-        `Planes.rolling`, of as many tiles as there are threads. Return Σ and Σ of squares of W * x + b over the places
-        and samples of each tile, (n_tiles, channels, 2).
+        `Planes.rolling`, a tile for each thread. Both only with a stride of 1. Return Σ and Σ of squares of W * x + b
+        over the places and samples of each tile, (n_tiles, channels, 2).
         """
         n_tiles, samples, nothing = out.shape[0], out.shape[-1], out[:0].reshape(-1)
         index, planes = self.index(samples), self.outputs(samples)
@@ -138,7 +138,7 @@ class SparseConv2d(SparseLinear):
             Whether `out` already holds errors; whether the inputs are outputs of a rectifier, so that errors become
             those of its inputs.
         rolls : bool
-            Whether `delta` is `Planes.rolling`, of as many tiles as there are threads.
+            Whether `delta` is `Planes.rolling`, a tile for each thread.
         """
         n_tiles, samples = x.shape[0], x.shape[-1]
         index, planes = self.index(samples), self.outputs(samples)

@@ -34,7 +34,7 @@ class Planes:
 
     @property
     def rolling(self) -> tuple[int, int, int, int]:
-        """Shape of an array with room for a few rows of each plane: row r takes the place of row r − 3."""
+        """Shape of an array with room for three rows of each plane: row r takes the place of row r − 3."""
         return self.channels, ROLLING, *self.shape[2:]
 
     @property

@@ -32,7 +32,7 @@ from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 
-_MADE_BY_BIND = {"gradient", "norms", "_below", "_residuals", "_idle_workspaces"}
+_MADE_BY_BIND = {"gradient", "norms", "_below", "_added", "_idle_workspaces"}
 _LARGEST_IDLE = 2**28  # bytes of planes of a workspace that is kept
 
 
@@ -168,9 +168,18 @@ class ResNet(Network):
         return self._outputs(workspace, self._made(workspace, self.blocks[-1].second))
 
     @staticmethod
-    def is_whole(workspace) -> bool:
+    def fills_tiles(workspace) -> bool:
         """Whether a batch fills its tiles. If not, planes that are made of sums are not zero behind the batch."""
         return workspace.batch % SAMPLES == 0
+
+    @property
+    def share_of_place(self):
+        """What a place has of the mean over all places of the last block, a number of the network's dtype."""
+        return self.dtype.type(1 / self.layers[self.blocks[-1].second].places)
+
+    def _is_stored(self, index) -> bool:
+        """Whether the outputs of a layer are stored: those that a block or the pooling reads."""
+        return index in self._added
 
     def _sums(self, workspace, index, keeps, x=None) -> None:
         """Compute the sums of a layer, and the statistics of its batch norm.
@@ -178,13 +187,16 @@ class ResNet(Network):
         Without x, its inputs are made of the sums of the layer below, row by row; between the layers of a block, where
         nothing else reads them, they are not stored.
         """
-        layer, norm, below = self.layers[index], self.norms[index], self._below[index]
+        layer, norm = self.layers[index], self.norms[index]
         planes, of_sums, rolls = layer.outputs(SAMPLES), None, False
-        if x is None and self.is_whole(workspace):
-            of_sums, rolls = self._of_sums(workspace, below), below not in self._residuals
-            x = workspace.planes("rolling", layer.inputs(SAMPLES).rolling) if rolls else self._room(workspace, below)
-        elif x is None:
-            x = self._made(workspace, below)
+        if x is None:
+            below = self._below[index]
+            if not self.fills_tiles(workspace):
+                x = self._made(workspace, below)
+            else:
+                of_sums, rolls = self._of_sums(workspace, below), not self._is_stored(below)
+                rolling = layer.inputs(SAMPLES).rolling
+                x = workspace.planes("rolling", rolling) if rolls else self.planes_of(workspace, below)
         z = workspace.planes(("z", index), planes.shape)
         sums = layer.sums(x, z, bias=self._no_bias[: planes.channels], before=of_sums, rolls=rolls)
         n = workspace.batch * planes.height * planes.width
@@ -193,18 +205,18 @@ class ResNet(Network):
     def _of_sums(self, workspace, index) -> tuple:
         """Return how kernels make a layer's outputs, after batch norm, residual and rectifier, of its sums."""
         z, statistics = self.sums_of(workspace, index), workspace.statistics[index]
-        planes, added = self.layers[index].outputs(SAMPLES), self._residuals.get(index)
+        planes, added = self.layers[index].outputs(SAMPLES), self._added.get(index)
         if added is None:
             activates = all(index != block.projection for block in self.blocks)
             return self.norms[index].of_sums(z, statistics, planes, activates=activates)
-        if added in self._residuals:
-            return self.norms[index].of_sums(z, statistics, planes, residual=self._room(workspace, added))
+        if self._is_stored(added):
+            return self.norms[index].of_sums(z, statistics, planes, residual=self.planes_of(workspace, added))
         projected, affine = self.sums_of(workspace, added), self.norms[added].affine(workspace.statistics[added])
         return self.norms[index].of_sums(z, statistics, planes, residual=projected, affine=affine)
 
     def _made(self, workspace, index) -> FloatArray:
         """Make the outputs of a layer of its sums."""
-        out = self._room(workspace, index)
+        out = self.planes_of(workspace, index)
         self.norms[index].forward(self._of_sums(workspace, index), out, self.layers[index].outputs(SAMPLES))
         workspace.clear(out)
         return out
@@ -240,8 +252,7 @@ class ResNet(Network):
         last = self.layers[-1]
         pooled = workspace.planes("pooled", last.inputs(SAMPLES).shape)
         n_planes, shape = len(h) * h.shape[1], h.shape[2:4]
-        factor = self.dtype.type(1 / self.layers[self.blocks[-1].second].places)
-        means_of_places(h.reshape(-1), pooled.reshape(-1), n_planes, shape, factor, width_of(SAMPLES))
+        means_of_places(h.reshape(-1), pooled.reshape(-1), n_planes, shape, self.share_of_place, width_of(SAMPLES))
         z = workspace.planes("z", last.outputs(SAMPLES).shape)
         last.sums(pooled, z, bias=last.bias)
         return workspace.set_outputs(z)
@@ -261,22 +272,24 @@ class ResNet(Network):
         errors.of_first_layer(d, sums)
 
     def inputs_of(self, workspace, index: int) -> FloatArray:
-        """Return the planes that a layer has read, not divided into phases."""
-        below = self._below[index]
-        if below is not None:
-            return self.outputs_of(workspace, below)
+        """Return the planes that a layer has read, not divided into phases; those inside of blocks are made again.
+
+        The network's parameters must be those of the forward pass.
+        """
+        if index in self._below:
+            return self.outputs_of(workspace, self._below[index])
         return workspace.planes("pooled" if index else "inputs", self.layers[index].inputs(SAMPLES).shape)
 
     def outputs_of(self, workspace, index: int) -> FloatArray:
-        """Return the planes of a layer's outputs, after batch norm, residual and rectifier; not of the last layer."""
-        return self._room(workspace, index) if index in self._residuals else self._made(workspace, index)
+        """Return a layer's outputs, after batch norm, residual and rectifier, as `inputs_of`; not of the last layer."""
+        return self.planes_of(workspace, index) if self._is_stored(index) else self._made(workspace, index)
 
     def sums_of(self, workspace, index: int) -> FloatArray:
         """Return the planes of a layer's sums; not of the last layer."""
         return workspace.planes(("z", index), self.layers[index].outputs(SAMPLES).shape)
 
-    def _room(self, workspace, index):
-        """Return room for the planes of a layer's outputs."""
+    def planes_of(self, workspace, index: int) -> FloatArray:
+        """Return the planes for a layer's outputs, as they are."""
         return workspace.planes(("a", index), self.layers[index].outputs(SAMPLES).shape)
 
     # Parameters
@@ -301,13 +314,14 @@ class ResNet(Network):
                 self.params[scales][part], layer.bias, self.params[means][part], self.params[variances][part],
                 self.gradient[scales][part], layer.bias_gradient,
             )  # fmt: skip
-        # The layer that a layer reads; and of each layer whose outputs a block reads, the layer that is added to it.
-        self._below: dict[int, int | None] = {0: None, len(self.layers) - 1: None}
-        self._residuals: dict[int, int | None] = {0: None}
+        # The layer that each one reads, but the first and the last; and the layer that is added to those whose outputs
+        # are stored.
+        self._below: dict[int, int] = {}
+        self._added: dict[int, int | None] = {0: None}
         below = 0
         for block in self.blocks:
             self._below |= {block.first: below, block.second: block.first}
-            self._residuals[block.second] = below if block.projection is None else block.projection
+            self._added[block.second] = below if block.projection is None else block.projection
             if block.projection is not None:
                 self._below[block.projection] = below
             below = block.second

@@ -1,8 +1,8 @@
 """The backward pass of a residual network, from the errors of the outputs down to the first layer.
 
-Each step of it is one call of a kernel for a layer: the errors d of its batch norm's outputs become those of its sums,
-these the errors of its inputs and the gradient of its weights, and of the errors of the inputs the batch norm below
-needs two sums.
+In blocks without a projection, each step is one call of a kernel for a layer: the errors d of its batch norm's outputs
+become those of its sums, these the errors of its inputs and the gradient of its weights, and of the errors of the
+inputs the batch norm below needs two sums. A stride of 2 divides these steps.
 """
 
 from collections.abc import Callable
@@ -46,11 +46,10 @@ class Errors:
             self.watch(len(network.layers) - 1, dz)
         h = network.outputs_of(workspace, second)
         d = workspace.planes("d", h.shape[1:])
-        flat, factor = (
-            (array.reshape(-1) for array in (d_pooled, h, d)),
-            h.dtype.type(1 / network.layers[second].places),
-        )
-        errors_of_means(*flat, len(h) * h.shape[1], h.shape[2:4], factor, width_of(SAMPLES))
+        errors_of_means(
+            d_pooled.reshape(-1), h.reshape(-1), d.reshape(-1), len(h) * h.shape[1], h.shape[2:4],
+            network.share_of_place, width_of(SAMPLES),
+        )  # fmt: skip
         return d, self._sums(second, d)
 
     def of_block(self, number: int, d: FloatArray, sums: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -70,8 +69,10 @@ class Errors:
         sums = self._second_layer(block, d, sums, d_inner)
         self._layer(block.first, d_inner, sums, phases, d_phases, adds=True)
         d = workspace.planes("d", planes.shape)
-        flat, shapes = (array.reshape(-1) for array in (d_phases, h, d)), (planes.shape[1:3], planes.phases.shape[1:3])
-        merge_phases(*flat, len(h) * planes.channels, *shapes, width_of(SAMPLES))
+        merge_phases(
+            d_phases.reshape(-1), h.reshape(-1), d.reshape(-1), len(h) * planes.channels, planes.shape[1:3],
+            planes.phases.shape[1:3], width_of(SAMPLES),
+        )  # fmt: skip
         return d, self._sums(below, d)
 
     def of_first_layer(self, d: FloatArray, sums: FloatArray) -> None:
@@ -82,10 +83,9 @@ class Errors:
     def _second_layer(self, block, d, sums, out):
         """Compute the errors of the first layer's outputs, `out`; return the sums of its batch norm."""
         network, workspace, first = self.network, self.workspace, block.first
-        if network.is_whole(workspace):  # the outputs are made again, as they were in the forward pass
+        x, affine = network.planes_of(workspace, first), None
+        if network.fills_tiles(workspace):  # the outputs were not stored, and are made again
             x, affine = network.sums_of(workspace, first), network.norms[first].affine(workspace.statistics[first])
-        else:
-            x, affine = network.outputs_of(workspace, first), None
         return self._layer(block.second, d, sums, x, out, affine=affine, below=first, masks=True)
 
     def _layer(self, index, d, sums, x, out, *, affine=None, below=None, adds=False, masks=False):
@@ -95,21 +95,21 @@ class Errors:
         z = self.network.sums_of(workspace, index)
         rolls = self.watch is None
         delta = workspace.planes("rolling", planes.rolling) if rolls else workspace.planes("dz", planes.shape)
-        room = None if below is None else self._room(below)
+        of_sums = None if below is None else self._arguments_of_sums(below)
         layer.backward(
-            delta, x, out, self.products, affine=affine, adds=adds, masks=masks, rolls=rolls, after=room,
+            delta, x, out, self.products, affine=affine, adds=adds, masks=masks, rolls=rolls, after=of_sums,
             before=norm.backward(d, sums, z, workspace.statistics[index], planes),
         )  # fmt: skip
         if self.watch is not None:
             self.watch(index, delta)
-        return None if room is None else room[0]
+        return None if of_sums is None else of_sums[0]
 
     def _sums(self, index, d):
         """Return the sums of a layer's batch norm for the errors of its outputs."""
         planes = self.network.layers[index].outputs(SAMPLES)
-        return self.network.norms[index].error_sums(d, self._room(index), planes)
+        return self.network.norms[index].error_sums(d, self._arguments_of_sums(index), planes)
 
-    def _room(self, index):
+    def _arguments_of_sums(self, index):
         planes = self.network.layers[index].outputs(SAMPLES)
         z = self.network.sums_of(self.workspace, index)
         return self.network.norms[index].room_for_sums(z, self.workspace.statistics[index], planes)
