@@ -6,9 +6,10 @@ from helpers import dense_of, forward, make
 from numpy.testing import assert_allclose, assert_array_equal
 
 from truesparse import SparseMLPClassifier
-from truesparse.evolution import ImportancePruning, preset
+from truesparse.evolution import Given, ImportancePruning, preset
 from truesparse.evolution.unit_removal import importance
 from truesparse.inspection import TopologyRecorder
+from truesparse.topology import Pattern
 from truesparse.training.optimizers import Adam
 
 
@@ -115,3 +116,10 @@ def test_a_classifier_gets_narrower_and_stays_good(early_stopping, digits):
     assert recorder.updates[0].step < 12 * 13 < 24 * 14 < recorder.updates[-1].step  # before and after all prunings
     model.set_params(warm_start=True, evolution=preset("set")).fit(X_train, y_train)
     assert model.coefs_[0].shape == (64, 83)
+
+
+def test_not_within_pairs():
+    """Removed units would leave pairs of a topology without their rows and columns."""
+    within = Given([Pattern.full((4, 6)), Pattern.full((2, 4))])
+    with pytest.raises(ValueError, match="unit_pruning and within cannot be combined"):
+        replace(preset("set"), within=within, unit_pruning=ImportancePruning())

@@ -65,7 +65,12 @@ class Evolution:
         Removes unimportant hidden units, so that the network gets narrower and has fewer weights.
     density : DensityDecay, optional
         Lets a training begin with more weights than the estimator's `epsilon` or `density` give, and end with these,
-        such as ``Cubic(start=4)``. Not together with `unit_pruning`.
+        such as ``Cubic(start=4)``.
+
+    Raises
+    ------
+    ValueError
+        If a part is not what it must be, or if `unit_pruning` is combined with `within` or with `density`.
 
     Examples
     --------
@@ -106,6 +111,8 @@ class Evolution:
             raise ValueError(f"within={self.within!r} must have a method 'allowed', as truesparse.evolution.Given has.")
         if self.unit_pruning is not None and not isinstance(self.unit_pruning, ImportancePruning):
             raise ValueError(f"unit_pruning={self.unit_pruning!r} must be an ImportancePruning or None.")
+        if self.unit_pruning is not None and self.within is not None:
+            raise ValueError("unit_pruning and within cannot be combined: within has the pairs of all units.")
         if self.density is not None:
             check_decay(self.density)
             if self.unit_pruning is not None:
