@@ -9,16 +9,16 @@ from truesparse.runtime.random_streams import Draws, RandomStreams
 from truesparse.topology import Pattern
 
 
-def resnet_of(architecture, n_outputs, density):
+def resnet_of(architecture, n_outputs, density, seed=0):
     """A network with full first and last layers, the others of one density, and normal weights (He et al., 2015)."""
     shapes = architecture.shapes(n_outputs)
     counts = [math.prod(shape) for shape in shapes]
     counts[1:-1] = [round(density * count) for count in counts[1:-1]]
     patterns = [
-        Pattern.sample(shape, nnz, RandomStreams(0)("topology", layer))
+        Pattern.sample(shape, nnz, RandomStreams(seed)("topology", layer))
         for layer, (shape, nnz) in enumerate(zip(shapes, counts, strict=True))
     ]
-    network, rng = ResNet(architecture, patterns), np.random.default_rng(0)
+    network, rng = ResNet(architecture, patterns), np.random.default_rng(seed)
     for layer in network.layers:
         layer.data[:] = math.sqrt(2 * layer.shape[0] / layer.nnz) * rng.standard_normal(layer.nnz)
     return network

@@ -7,15 +7,15 @@ from torch.nn.functional import relu
 def dense_steps(network, batch):
     """Return steps of a dense copy of one of our networks, for both memory formats of images, by name."""
     formats = {"NCHW": torch.contiguous_format, "channels last": torch.channels_last}
-    return {f"torch, {name}": _step_of(_TorchResNet(network), batch, kind) for name, kind in formats.items()}
+    return {f"torch, {name}": _step_of(TorchResNet(network), batch, kind) for name, kind in formats.items()}
 
 
 def sparseprop_steps(network, batch):
     """Return the step of a copy whose layers, but for the first and the last one, are SparseProp's."""
-    return {"SparseProp": _step_of(_TorchResNet(network, sparse_for=len(batch.images)), batch)}
+    return {"SparseProp": _step_of(TorchResNet(network, sparse_for=len(batch.images)), batch)}
 
 
-class _TorchResNet(torch.nn.Module):
+class TorchResNet(torch.nn.Module):
     """A copy of one of our networks: dense, or sparse and made for batches of `sparse_for` images."""
 
     def __init__(self, network, sparse_for=None):

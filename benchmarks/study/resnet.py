@@ -8,7 +8,8 @@ python benchmarks/study/resnet.py --table FILE.csv ...
 All methods have the same settings: batches of 128, SGD with Nesterov momentum 0.9, a learning rate of 0.1 that falls
 along a cosine, L2 on the weights, crops of a picture padded by 4 and flips. "ours" begins with `--start` times as many
 weights, of which the smallest go along a cubic until three quarters of the training, and grows none. Densities are
-spread over the layers as by Erdős–Rényi-kernel.
+spread over the layers as by Erdős–Rényi-kernel. "torch" is the dense network, trained by PyTorch
+(pip install "truesparse[benchmark]").
 
 A run that was killed goes on from its checkpoint when the same command is given again. With --validation, 5,000
 training images take the place of the test images: settings were chosen by them. The table has the test accuracy of the
@@ -24,7 +25,7 @@ from truesparse import Evolution, SparseResNetClassifier, preset
 from truesparse.evolution import Constant, Cubic
 from truesparse.transforms import Compose, Crop, Flip
 
-METHODS = ("static", "set", "rigl", "cte", "omp", "path_weight", "sensitivity", "ours")
+METHODS = ("static", "set", "rigl", "cte", "omp", "path_weight", "sensitivity", "ours", "torch")
 SHAPES = {"cifar10": (32, 32, 3), "fashion_mnist": (28, 28, 1), "mnist": (28, 28, 1)}
 
 
@@ -36,7 +37,7 @@ def model_of(arguments):
         schedule = Constant(drop_fraction=0.0, update_every=arguments.update_every)
         evolution = Evolution(schedule=schedule, density=Cubic(start=start, end=0.75))
     else:
-        evolution = preset("static" if method == "ours" else method)
+        evolution = preset("static" if method in ("ours", "torch") else method)
     return SparseResNetClassifier(
         shape,
         depth=arguments.depth,
@@ -78,10 +79,17 @@ def main():
         if is_missing(arguments.data):
             return
         n_images, arguments.epochs, arguments.depth, arguments.update_every = 1000, 2, 8, 2
+    if arguments.method == "torch":
+        arguments.density = 1.0
     images = load_images(arguments.data, n_images, by_channel=True, validation=arguments.validation)
     name = f"{arguments.method}, {arguments.depth} layers, width {arguments.width}, density {arguments.density:g}"
     name += "" if arguments.data == "cifar10" else f", {arguments.data}"
-    train(name, model_of(arguments), images, csv_path=arguments.csv, checkpoint=arguments.checkpoint)
+    if arguments.method == "torch":
+        from _resnet_in_torch import train_dense  # PyTorch is needed here only
+
+        train_dense(name, model_of(arguments), images, csv_path=arguments.csv)
+    else:
+        train(name, model_of(arguments), images, csv_path=arguments.csv, checkpoint=arguments.checkpoint)
 
 
 if __name__ == "__main__":
