@@ -187,6 +187,8 @@ class Run:
 
 RUNS = {
     "set": Run(lambda: PUBLISHED_SET, epochs=1000, by_channel=False),
+    # all 20,328,000 weights of SET's layers
+    "dense": Run(lambda: PUBLISHED_SET | {"topology_init": "full", "evolution": "static"}, by_channel=False),
     "omp": Run(lambda: OMP_SETTINGS, epochs=400, by_channel=False),
     # 40 % fewer weights
     "omp_small": Run(lambda: OMP_SETTINGS | {"epsilon": 11, "dropout": 0.1}, epochs=300, by_channel=False),
