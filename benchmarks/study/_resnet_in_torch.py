@@ -1,4 +1,7 @@
-"""A dense residual network, trained by PyTorch as `resnet.py` trains ours: same first weights, batches and schedule."""
+"""A dense residual network, trained by PyTorch with the settings of `resnet.py`.
+
+First weights and the order of the images are drawn by other generators than in our estimator.
+"""
 
 import math
 import sys
@@ -15,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "speed"))
 from _resnets import resnet_of
 from _resnets_in_torch import TorchResNet
 
-MOMENTUM, LEARNING_RATE, BATCH, N_CLASSES = 0.9, 0.1, 128, 10
+N_CLASSES = 10
 
 
 def train_dense(run, model, data, *, csv_path):
@@ -27,11 +30,12 @@ def train_dense(run, model, data, *, csv_path):
     architecture = Architecture(model.image_shape, model.depth, model.width)
     network = TorchResNet(resnet_of(architecture, N_CLASSES, 1.0, seed=model.random_state))
     network = network.to(memory_format=torch.channels_last)
-    weights = [p for name, p in network.named_parameters() if name.endswith("weight") and p.ndim > 1]
-    others = [p for name, p in network.named_parameters() if not (name.endswith("weight") and p.ndim > 1)]
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim == 1]  # of batch norms, and biases
     groups = [{"params": weights, "weight_decay": model.alpha}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(groups, lr=LEARNING_RATE, momentum=MOMENTUM, nesterov=True)
-    n_steps = model.max_iter * math.ceil(len(X) / BATCH)
+    optimizer = torch.optim.SGD(groups, lr=model.learning_rate_init, momentum=0.9, nesterov=True)
+    size = model.batch_size
+    n_steps = model.max_iter * math.ceil(len(X) / size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / n_steps)) / 2)
     y, started = torch.from_numpy(y.astype(np.int64)), time.perf_counter()
     with _rows_after(csv_path, run, model.random_state, 0) as (_, write):
@@ -39,7 +43,7 @@ def train_dense(run, model, data, *, csv_path):
         for epoch in range(1, model.max_iter + 1):
             losses, begun = [], time.perf_counter()
             network.train()
-            for batch in np.array_split(rng.permutation(len(X)), np.arange(BATCH, len(X), BATCH)):
+            for batch in np.array_split(rng.permutation(len(X)), np.arange(size, len(X), size)):
                 z = network(_images(model.batch_transform(X[batch], rng), model.image_shape))
                 loss = torch.nn.functional.cross_entropy(z, y[batch])
                 optimizer.zero_grad()

@@ -80,6 +80,8 @@ def main():
             return
         n_images, arguments.epochs, arguments.depth, arguments.update_every = 1000, 2, 8, 2
     if arguments.method == "torch":
+        if arguments.checkpoint:
+            parser.error("--checkpoint: PyTorch's training writes none.")
         arguments.density = 1.0
     images = load_images(arguments.data, n_images, by_channel=True, validation=arguments.validation)
     name = f"{arguments.method}, {arguments.depth} layers, width {arguments.width}, density {arguments.density:g}"

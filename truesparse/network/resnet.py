@@ -174,7 +174,7 @@ class ResNet(Network):
 
     @property
     def share_of_place(self):
-        """What a place has of the mean over all places of the last block, a number of the network's dtype."""
+        """Share of one place in the mean over all places of the last block, a number of the network's dtype."""
         return self.dtype.type(1 / self.layers[self.blocks[-1].second].places)
 
     def _is_stored(self, index) -> bool:
