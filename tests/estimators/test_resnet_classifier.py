@@ -12,9 +12,11 @@ from sklearn.datasets import load_digits
 from truesparse import Evolution, SparseFeatureSelector, SparseResNetClassifier, preset
 from truesparse.callbacks import Checkpoint
 from truesparse.data import ArraySource
+from truesparse.data.source import array_source
 from truesparse.evolution import PRESETS, Constant, Cubic, Given, ImportancePruning, neuron_evolution
 from truesparse.inspection import layer_degrees, layer_flops, layer_summaries, total
 from truesparse.topology import LocalFields
+from truesparse.training.inference import forward_all
 from truesparse.transforms import Crop
 
 SMALL = {"depth": 8, "width": 4, "density": 0.3, "batch_size": 64, "max_iter": 3, "random_state": 0}
@@ -259,6 +261,43 @@ def test_bad_parameters(parameters, message, digits):
     X, y = digits
     with pytest.raises(ValueError, match=message):
         SparseResNetClassifier(**SMALL | parameters).fit(X[:50], y[:50])
+
+
+def test_sparse_images_are_refused_after_a_prediction_of_dense_ones(digits, fitted):
+    """A workspace that is kept would let them pass, and predict the images that it still holds."""
+    from scipy.sparse import csr_array
+
+    rows = digits[0][:5].reshape(5, -1)
+    fitted.predict(rows)
+    with pytest.raises(TypeError, match="Sparse data was passed for X"):
+        fitted.predict(csr_array(rows))
+    source = array_source(csr_array(rows.astype(np.float32)))
+    with pytest.raises(ValueError, match="The source X is sparse, but SparseResNetClassifier takes dense samples"):
+        SparseResNetClassifier((8, 8)).fit(source.with_target(digits[1][:5]))
+    with (
+        pytest.raises(ValueError, match="takes no sparse matrix"),
+        fitted._network.lent_workspace(5, dense_inputs=False),
+    ):
+        pass
+
+
+def test_predictions_of_few_images_share_one_workspace(digits, fitted):
+    images = digits[0]
+    network = pickle.loads(pickle.dumps(fitted._network))
+    for n in (1, 2, 31, 32):
+        forward_all(network, ArraySource(images[:n].reshape(n, -1).astype(np.float32)))
+    assert [len(idle) for idle in network._idle_workspaces.values()] == [1]
+
+
+def test_images_of_another_shape_than_the_network_are_refused_without_an_estimator(digits):
+    from truesparse.network.architecture import Architecture
+    from truesparse.network.losses import SoftmaxCrossEntropy
+    from truesparse.training import Recipe, new_network
+
+    source = ArraySource(digits[0][:5].reshape(5, -1).astype(np.float32))
+    recipe = Recipe(SoftmaxCrossEntropy(), residual=Architecture((8, 7, 1), 8, 4), density=0.3)
+    with pytest.raises(ValueError, match=r"image_shape=\(8, 7, 1\) has 56 pixels, but the samples have 64 features"):
+        new_network(recipe, source, 10, seed=0)
 
 
 def test_bad_data(digits, fitted):

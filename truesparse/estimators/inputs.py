@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils import assert_all_finite, check_array, get_tags
 from sklearn.utils.validation import validate_data
 
 from truesparse.data.checks import sound_features
@@ -78,9 +78,10 @@ class InputChecks(BaseEstimator):
         """Return data as C-contiguous arrays, or CSR with sound indices, in the dtype of the network."""
         refuse_source(X)
         X = sound_features("X", X)
+        sparse = "csr" if get_tags(self).input_tags.sparse else False
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused as infinite
             try:
-                checked = validate_data(self, X, *y, accept_sparse="csr", dtype=np.dtype(dtype), order="C", **options)
+                checked = validate_data(self, X, *y, accept_sparse=sparse, dtype=np.dtype(dtype), order="C", **options)
             except OverflowError as error:  # Python's integers have no largest
                 raise ValueError(f"X or y holds an integer that dtype={dtype!s} cannot: {error}.") from error
         return checked if y else (checked,)
@@ -108,6 +109,8 @@ class InputChecks(BaseEstimator):
                 f"The source X has dtype {source.dtype}, but the estimator has dtype={self._dtype!r}; both must be "
                 "equal."
             )
+        if source.is_sparse and not get_tags(self).input_tags.sparse:
+            raise ValueError(f"The source X is sparse, but {type(self).__name__} takes dense samples only.")
         if first:
             self.n_features_in_ = source.n_features
             self.__dict__.pop("feature_names_in_", None)

@@ -112,11 +112,12 @@ class ResNet(Network):
     @contextmanager
     def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Iterator[ImageWorkspace]:
         """Lend a `workspace` to a ``with`` block; afterwards it is kept for the next one."""
-        idle = self._idle_workspaces.setdefault(batch_size, deque(maxlen=1))
+        size = SAMPLES * n_tiles(batch_size)  # planes are in whole tiles
+        idle = self._idle_workspaces.setdefault((size, dense_inputs), deque(maxlen=1))
         try:
             workspace = idle.pop()
         except IndexError:
-            workspace = self.workspace(batch_size, dense_inputs=dense_inputs)
+            workspace = self.workspace(size, dense_inputs=dense_inputs)
         yield workspace
         if sum(planes.nbytes for planes in workspace._planes.values()) <= _LARGEST_IDLE:
             idle.append(workspace)
@@ -302,7 +303,7 @@ class ResNet(Network):
         raise ValueError("unit_pruning cannot remove channels of a convolutional network.")
 
     def _bind(self) -> None:
-        self._idle_workspaces: dict[int, deque[ImageWorkspace]] = {}
+        self._idle_workspaces: dict[tuple[int, bool], deque[ImageWorkspace]] = {}
         self.gradient = np.zeros_like(self.params)
         for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
             layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])

@@ -1,5 +1,6 @@
 """Recipe of a training, and the new network that it describes."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -90,6 +91,11 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
         shapes = layer_shapes([source.n_features, *recipe.hidden_layer_sizes, n_outputs])
         signals["dense_start"] = DenseStart(source, recipe.loss, recipe.activation, initializer, streams)
     else:
+        if source.n_features != (n := math.prod(recipe.residual.image_shape)):
+            raise ValueError(
+                f"image_shape={recipe.residual.image_shape} has {n} pixels, but the samples have {source.n_features} "
+                "features."
+            )
         shapes = recipe.residual.shapes(n_outputs)
     counts = weight_counts(recipe, shapes)
     if counts is not None:
