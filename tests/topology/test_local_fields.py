@@ -1,6 +1,7 @@
 """Local receptive fields: windows against a plain loop, exact counts, borders, small worlds, growth near home."""
 
 import itertools
+import math
 import re
 import tracemalloc
 
@@ -34,7 +35,7 @@ def window_of(unit, own, below, width, border):
     *place, _ = np.unravel_index(unit, own)
     axes = []
     for y, n_own, n, w in zip(place, own[:-1], below[:-1], width, strict=True):
-        w = min(w, n)
+        w = w if border == "cut" else min(w, n)
         first = int(np.floor((y + 0.5) * n / n_own - w / 2))
         if border == "inside":
             first = min(max(first, 0), n - w)
@@ -53,6 +54,7 @@ def window_of(unit, own, below, width, border):
         ((9, 5, 2), [(4, 5, 2), (2, 2, 2)], ((5, 2), 9)),
         ((20, 3), [(10, 2), (4, 5)], (5, 4)),
         ((4, 5, 6, 2), [(2, 5, 3, 2)], 3),
+        ((6, 5, 2), [(6, 5, 2), (3, 2, 1)], ((7, 5), 20)),  # wider than the map
     ],
 )
 def test_whole_windows(image_shape, maps, window, border):
@@ -261,3 +263,9 @@ def test_bad_restrictions():
         LocalFields((6, 6, 2), MAPS, 3).wider(0)
     with pytest.raises(ValueError, match="hidden_layer_sizes=None needs a topology_init that tells them"):
         SparseMLPClassifier(None).fit(X, Y)
+
+
+def test_windows_of_which_units_read_a_share_restrict_no_growth_when_they_are_wider_either():
+    wider = LocalFields((6, 6, 2), MAPS, 3, channels=0.5).wider(1)
+    with pytest.raises(ValueError, match="channels=1"):
+        wider.allowed(0, (math.prod(MAPS[0]), 72))

@@ -8,7 +8,7 @@ at the other end. Units are numbered as images are flattened: the channel runs f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, ClassVar
 
@@ -168,7 +168,7 @@ class LocalFields:
         if self.window is None or not is_count(by):
             raise ValueError(f"by={by!r} must be a positive integer, and window={self.window!r} given.")
         window = tuple(tuple(width + 2 * by for width in of_layer) for of_layer in self.window)
-        return LocalFields(self.image_shape, self.maps, window, border=self.border)
+        return replace(self, window=window, n_connections=None, rewired=0.0)
 
     def _shape(self, layer):
         below = (self.image_shape, *self.maps)[layer]
@@ -211,11 +211,19 @@ class LocalFields:
     def _axes(self, layer, widths):
         """For each axis, the numbers of places of a layer and of those below, and the width of a window."""
         below, own = (self.image_shape, *self.maps)[layer : layer + 2]
-        return [(n, n_below, min(width, n_below)) for n, n_below, width in zip(own, below, widths, strict=False)]
+        return [
+            (n, n_below, min(width, self._widest * n_below))
+            for n, n_below, width in zip(own, below, widths, strict=False)
+        ]
+
+    @property
+    def _widest(self):
+        """Width of the widest windows, which hold everything below, in multiples of the map below."""
+        return 2 if self.border == "cut" else 1  # a unit at the border loses half of its window
 
     def _smallest(self, layer, count):
         """The narrowest windows that hold so many connections; None if none do."""
-        widest = max((self.image_shape, *self.maps)[layer][:-1])
+        widest = self._widest * max((self.image_shape, *self.maps)[layer][:-1])
         windows = ((width,) * (len(self.image_shape) - 1) for width in range(1, widest + 1))
         return next((widths for widths in windows if self._n_in_windows(layer, widths) >= count), None)
 
