@@ -105,7 +105,7 @@ def pruning(start, within=None, end=0.75):
 
 
 def local_pruned(n_connections):
-    """Windows of more units and connections at first; of each layer, so many of the largest weights stay."""
+    """Windows of more units, whole in the first layer, at first; of each layer, so many of the largest weights stay."""
     windows = LocalFields(IMAGE, STARTING_MAPS, 4)
     return LOCAL | {
         "topology_init": replace(windows, n_connections=n_connections),
@@ -114,7 +114,7 @@ def local_pruned(n_connections):
 
 
 def local_large():
-    """Nine times as many weights in the end, and whole windows at first."""
+    """Nine times as many weights in the end, and nearly whole windows at first."""
     windows = LocalFields(IMAGE, STARTING_MAPS, 4)
     return LOCAL | {
         "topology_init": replace(windows, n_connections=(380_000, 2_000_000, 1_015_000)),
@@ -196,7 +196,7 @@ RUNS = {
     "local_moving": Run(local_moving),
     "local": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=300),
     "local_quick": Run(lambda: local_pruned((98_304, 131_072, 126_000)), epochs=30),
-    "local_large": Run(local_large, epochs=150),
+    "local_large": Run(local_large, epochs=300),
     "local_small": Run(lambda: local_pruned((58_000, 76_000, 74_000))),  # 60 % of the weights of "set"
 }
 for _suffix, _data, _shape, _maps in (

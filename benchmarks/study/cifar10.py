@@ -283,6 +283,7 @@ def main():
             return
     images = load_images(chosen.data, n_images, by_channel=chosen.by_channel, validation=arguments.validation)
     name = arguments.run if n_images is None else f"{arguments.run}, {n_images:,} images"
+    name += ", validation" if arguments.validation else ""
     if arguments.anneal:
         options = {"epochs": epochs, "threads": arguments.threads, "csv_path": arguments.csv}
         anneal(arguments.anneal, name, chosen.settings(), images, **options)

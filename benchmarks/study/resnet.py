@@ -86,6 +86,7 @@ def main():
     images = load_images(arguments.data, n_images, by_channel=True, validation=arguments.validation)
     name = f"{arguments.method}, {arguments.depth} layers, width {arguments.width}, density {arguments.density:g}"
     name += "" if arguments.data == "cifar10" else f", {arguments.data}"
+    name += ", validation" if arguments.validation else ""
     if arguments.method == "torch":
         from _resnet_in_torch import train_dense  # PyTorch is needed here only
 
