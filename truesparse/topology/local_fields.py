@@ -33,7 +33,7 @@ class LocalFields:
 
     The numbers of connections of the layers are `n_connections`, or those that the estimator's `epsilon` or `density`
     give, as for other topologies; a layer's connections are then drawn from its windows, equally many for each unit,
-    give or take one. If none of these is given, whole windows are connected, or with no `window` either, `epsilon` is 1.
+    give or take one. If none of these is given, whole windows are connected; without a `window` too, `epsilon` is 1.
 
     Parameters
     ----------
