@@ -30,7 +30,7 @@ import numpy as np
 from _cifar10_runs import IMAGE, RUNS
 from _cifar10_tables import plot, print_table
 
-from truesparse import SparseMLPClassifier, load
+from truesparse import Evolution, SparseMLPClassifier, load
 from truesparse.callbacks import Checkpoint
 from truesparse.data import ArraySource, datasets
 from truesparse.evolution import CosineAnnealing
@@ -154,14 +154,24 @@ class Structure:
     def __init__(self, path, run, seed):
         self.path, self.run, self.seed, self.keys = path, run, seed, {}
 
+    def on_train_begin(self, network):
+        """Refuse a network without connections that could change."""
+        if not self.keys_of(network):
+            raise ValueError(f"--structure: all layers of {self.run!r} are full, and no connection can change.")
+
+    @staticmethod
+    def keys_of(network):
+        """Return the connections of the layers that can change."""
+        return [layer.pattern.keys.astype(np.uint32) for layer in network.layers if layer.can_change]
+
     def on_epoch_end(self, network, record):
         """Keep the connections if this epoch is due."""
         if record.epoch % 5 == 0 or record.epoch == 1:
-            self.keys[record.epoch] = [layer.pattern.keys.astype(np.uint32) for layer in network.layers]
+            self.keys[record.epoch] = self.keys_of(network)
 
     def on_train_end(self, network):
         """Compare them with the last ones."""
-        final = [layer.pattern.keys.astype(np.uint32) for layer in network.layers if layer.can_change]
+        final = self.keys_of(network)
         n_final = sum(keys.size for keys in final)
         new = not Path(self.path).exists()
         with open(self.path, "a", newline="") as file:
@@ -169,7 +179,7 @@ class Structure:
             if new:
                 writer.writerow(("run", "seed", "epoch", "share_of_final"))
             for epoch, keys in self.keys.items():
-                there = sum(np.isin(last, then).sum() for last, then in zip(final, keys, strict=False))
+                there = sum(np.isin(last, then).sum() for last, then in zip(final, keys, strict=True))
                 writer.writerow((self.run, self.seed, epoch, f"{there / n_final:.4f}"))
 
 
@@ -285,6 +295,8 @@ def main():
     name = arguments.run if n_images is None else f"{arguments.run}, {n_images:,} images"
     name += ", validation" if arguments.validation else ""
     if arguments.anneal:
+        if not isinstance(chosen.settings()["evolution"], Evolution):
+            parser.error(f"--anneal: the evolution of --run {arguments.run} has no drop fraction that could fall.")
         options = {"epochs": epochs, "threads": arguments.threads, "csv_path": arguments.csv}
         anneal(arguments.anneal, name, chosen.settings(), images, **options)
         return
