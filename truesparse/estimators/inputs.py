@@ -74,11 +74,16 @@ class InputChecks(BaseEstimator):
         (X,) = self._checked(X, dtype=dtype, reset=False)
         return X
 
+    @property
+    def _takes_sparse(self):
+        """Whether X may be sparse, as the estimator's tags tell scikit-learn."""
+        return get_tags(self).input_tags.sparse
+
     def _checked(self, X, *y, dtype, **options):
         """Return data as C-contiguous arrays, or CSR with sound indices, in the dtype of the network."""
         refuse_source(X)
         X = sound_features("X", X)
-        sparse = "csr" if get_tags(self).input_tags.sparse else False
+        sparse = "csr" if self._takes_sparse else False
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is refused as infinite
             try:
                 checked = validate_data(self, X, *y, accept_sparse=sparse, dtype=np.dtype(dtype), order="C", **options)
@@ -109,7 +114,7 @@ class InputChecks(BaseEstimator):
                 f"The source X has dtype {source.dtype}, but the estimator has dtype={self._dtype!r}; both must be "
                 "equal."
             )
-        if source.is_sparse and not get_tags(self).input_tags.sparse:
+        if source.is_sparse and not self._takes_sparse:
             raise ValueError(f"The source X is sparse, but {type(self).__name__} takes dense samples only.")
         if first:
             self.n_features_in_ = source.n_features
