@@ -12,7 +12,9 @@ that a random topology has more than 9²/32². Units with fewer than four connec
 import argparse
 import csv
 import math
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from _cifar10_runs import LOCAL, WHOLE_WINDOWS
@@ -22,8 +24,11 @@ from truesparse import SparseMLPClassifier, preset
 from truesparse.evolution import CosineAnnealing
 from truesparse.topology.density import layer_shapes
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
+from _result_table import Table
+
 METHODS = ("cte", "omp", "rigl", "set", "chts")
-COLUMNS = ("method", "seed", "epoch", "share_in_window", "train_loss", "test_accuracy")
+COLUMNS = {"method": 14, "seed": 4, "epoch": 5, "share_in_window": 15, "train_loss": 10, "test_accuracy": 13}
 REACH = 4  # pixels on each side
 
 
@@ -34,7 +39,9 @@ def share_in_window(weight):
     inside, size = 0.0, 0.0
     for unit in np.flatnonzero(np.diff(weight.indptr) >= 4):
         own = slice(*weight.indptr[unit : unit + 2])
-        distance = np.abs(places[:, own] - np.median(places[:, own], axis=1, keepdims=True)).max(axis=0)
+        # Rounded: a median between two pixels would leave windows of 8.
+        middle = np.rint(np.median(places[:, own], axis=1, keepdims=True))
+        distance = np.abs(places[:, own] - middle).max(axis=0)
         strength = np.abs(weight.data[own])
         inside, size = inside + strength[distance <= REACH].sum(), size + strength.sum()
     return inside / size
@@ -56,8 +63,8 @@ class Locality:
             self.rows.append((record.epoch, share_in_window(network.layers[0].weight), record.train_loss))
 
 
-def run(name, topology, evolution, images, epochs, seed):
-    """Train one network; return its rows."""
+def run(name, topology, evolution, images, epochs, seed, table):
+    """Train one network and add its rows to the table."""
     X, y, X_test, y_test = images
     sizes, locality = WHOLE_WINDOWS.hidden_layer_sizes, Locality()
     settings = LOCAL | {"hidden_layer_sizes": sizes, "topology_init": topology, "evolution": evolution}
@@ -68,10 +75,15 @@ def run(name, topology, evolution, images, epochs, seed):
         **settings, density=density, max_iter=epochs, n_iter_no_change=np.inf, random_state=seed, callbacks=[locality]
     ).fit(X, y)
     accuracy = model.score(X_test, y_test)
-    print(f"{name}: {locality.rows[0][1]:.3f} to {locality.rows[-1][1]:.3f}, test accuracy {accuracy:.4f}", flush=True)
-    return [
-        (name, seed, epoch, f"{share:.4f}", f"{loss:.4f}", f"{accuracy:.4f}") for epoch, share, loss in locality.rows
-    ]
+    for epoch, share, loss in locality.rows:
+        table.row(
+            method=name,
+            seed=seed,
+            epoch=epoch,
+            share_in_window=f"{share:.4f}",
+            train_loss=f"{loss:.4f}",
+            test_accuracy=f"{accuracy:.4f}",
+        )
 
 
 def plot(path, png):
@@ -113,12 +125,9 @@ def main():
     for name in methods:
         schedule = CosineAnnealing(drop_fraction=0.2, update_every="epoch")
         runs.append((name, "balanced", replace(preset(name), schedule=schedule)))
-    rows = []
+    table = Table(COLUMNS, arguments.csv)
     for name, topology, evolution in runs:
-        rows += run(name, topology, evolution, images, epochs, arguments.seed)
-    if arguments.csv:
-        with open(arguments.csv, "w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+        run(name, topology, evolution, images, epochs, arguments.seed, table)
 
 
 if __name__ == "__main__":
