@@ -23,7 +23,14 @@ SMALL = {"hidden_layer_sizes": (30, 20, 10), "epsilon": 3, "max_iter": 3, "updat
 
 @pytest.fixture(scope="module")
 def torch():
-    return pytest.importorskip("torch")
+    """PyTorch, whose tanh was called once by one thread.
+
+    Its first call, by two threads at once, may take a kernel of low accuracy (pytorch, issue 188792).
+    """
+    torch = pytest.importorskip("torch")
+    for dtype in (torch.float32, torch.float64):
+        torch.tanh(torch.zeros(1, dtype=dtype))
+    return torch
 
 
 @pytest.fixture(scope="module")
