@@ -64,6 +64,13 @@ def test_fit(kind):
         kind(**SMALL).fit(X, y)
 
 
+def test_windows_that_are_full(kind):
+    full = Given([Pattern.full((10, 6)).without(np.arange(60) > 30), Pattern.full((3 if classes(kind) else 1, 10))])
+    model = kind(**SMALL | {"epsilon": None}, topology_init=full, evolution=Evolution(within=full))
+    with warned("The topology never changed: evolution.within allows no pair", "model.fit("):
+        model.fit(X, y)
+
+
 def test_fit_within_a_function_of_the_user(kind):
     def train(model):
         return model.fit(X, y)  # here

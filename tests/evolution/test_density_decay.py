@@ -1,7 +1,7 @@
 """Numbers of weights that fall while a network trains."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -38,6 +38,7 @@ from truesparse.evolution.signals import ActivationStream, ErrorStream
 from truesparse.network.layers import DenseLinear, SparseLinear
 from truesparse.network.losses import SoftmaxCrossEntropy
 from truesparse.topology import Pattern
+from truesparse.topology.pattern import not_among
 
 PRUNE = [Magnitude(), SignedMagnitude(), MEST(), SensitivityPrune(), PathWeightPrune()]
 GROW = [
@@ -212,6 +213,37 @@ def test_growth_stays_within(network, rng):
     for rewiring, allowed, n in zip(rewirings[:2], within.patterns, [60, 30], strict=False):
         assert rewiring.pattern.nnz == n
         assert np.isin(rewiring.pattern.keys_at(rewiring.grown), allowed.keys).all()
+
+
+def test_a_surplus_makes_room_within_full_windows(network, rng):
+    """What decay drops can be grown: of 61 connections that are all the allowed pairs, 30 stay and 10 are grown."""
+    within = Given([Pattern.full((30, 20)), network.layers[1].pattern, Pattern.full((4, 25))])
+    evolution = Evolution(grow=Random(), within=within)
+    assert network.layers[1].nnz == 61
+    rewiring = evolve(network.layers, evolution, 1 / 3, rng, {}, [100, 30, 100])[1]
+    assert rewiring.pattern.nnz == 30
+    dropped = not_among(network.layers[1].pattern.keys, rewiring.pattern.keys)
+    assert dropped.size == 31
+    assert evolve(network.layers, evolution, 1 / 3, rng, {}, [100, 61, 100])[1] is None
+
+
+class Recorded(Magnitude):
+    """Magnitude, with the numbers that it was asked to drop."""
+
+    asked: ClassVar[list] = []
+
+    def __call__(self, weights, n_drop):
+        self.asked.append(n_drop)
+        return super().__call__(weights, n_drop)
+
+
+def test_a_surplus_outside_of_what_is_allowed_makes_no_room(network, rng):
+    allowed = Pattern.from_keys(network.layers[1].pattern.keys[:20], (25, 30))
+    evolution = Evolution(grow=Random(), within=Given([Pattern.full((30, 20)), allowed, Pattern.full((4, 25))]))
+    evolution, asked = replace(evolution, prune=Recorded()), Recorded.asked
+    for left, n_drop in ((30, 31), (15, 46 + 5)):  # 41 are outside, so that 46 that are dropped leave at least 5 pairs
+        assert evolve(network.layers, evolution, 0.9, rng, {}, [100, left, 100])[1].pattern.nnz == left
+        assert asked.pop()[1] == n_drop
 
 
 def test_parameters_and_moments_follow_into_shorter_vectors(network, rng):

@@ -611,6 +611,14 @@ def test_a_window_that_does_not_fit_the_network(within, rng):
         evolve(network.layers, Evolution(grow=Random(), within=Given(within.patterns[:1])), 0.5, rng, {})
 
 
+def test_a_window_that_does_not_fit_is_refused_before_training(within, source):
+    evolution = Evolution(grow=Random(), within=Given(within.patterns[:1]))
+    model = SparseMLPClassifier((30, 25), evolution=evolution, max_iter=1, update_every=10**6)
+    with pytest.raises(ValueError, match="within has 1 patterns, but the network has a layer 1 too"):
+        model.fit(source.X, source.target)
+    assert not hasattr(model, "_network")
+
+
 @pytest.mark.parametrize("name", ["set", "cte", "ctre_sim", "gse", "omp", "path_weight", "cht", "chts"])
 def test_a_whole_training_stays_within(name, within, source):
     first = Given([Pattern.from_keys(pattern.keys[::2], pattern.shape) for pattern in within.patterns])

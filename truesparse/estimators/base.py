@@ -23,6 +23,7 @@ from truesparse.estimators.recipes import make_recipe
 from truesparse.estimators.run import Run
 from truesparse.estimators.samples import Score, check_enough, check_together, fingerprint, scorer_of
 from truesparse.estimators.sklearn_callbacks import CallbackBridge, CallbackSupportMixin, managed
+from truesparse.evolution.evolve import can_grow
 from truesparse.runtime.checks import plain
 from truesparse.runtime.interrupts import stop_on_interrupt
 from truesparse.runtime.threads import asked_threads, threads
@@ -275,7 +276,15 @@ class BaseSparseNetwork(CallbackSupportMixin, FittedSparseNetwork):
         evolves = evolution is not None and getattr(evolution.schedule, "drop_fraction", 1) != 0
         can_change = evolves and any(layer.can_change for layer in trainer.network.layers)
         settings = self._given(TIMING)
-        if can_change and settings and not any(sum(record.edges_replaced) for record in records):
+        if not can_change or any(sum(record.edges_replaced) for record in records):
+            return
+        if not can_grow(evolution.within, trainer.network.layers):
+            warn(
+                "The topology never changed: evolution.within allows no pair that is not connected already. Allow more "
+                "pairs than the first topology connects, such as those of LocalFields.wider(1).",
+                once=True,
+            )
+        elif settings:
             by_epoch = getattr(evolution.schedule, "update_every", None) == "epoch"
             length = f"{len(records)} epoch{'s' if len(records) > 1 else ''}"
             length += "" if by_epoch else f" ({trainer.state.progress.steps_of_plan} steps)"

@@ -42,7 +42,7 @@ from truesparse.network.protocol import Layer
 from truesparse.runtime.checks import LARGEST, is_number
 from truesparse.runtime.plugins import plugin, resolve
 from truesparse.topology import Rewiring
-from truesparse.topology.pattern import not_among
+from truesparse.topology.pattern import Pattern, not_among
 
 _EXAMPLES = {"prune": "Magnitude()", "grow": "Random()", "schedule": "Constant(drop_fraction=0.2)"}
 
@@ -60,7 +60,8 @@ class Evolution:
         Values of grown weights: zero; drawn like the network's first weights, times this factor; or drawn by an
         initializer of their own (see `truesparse.network.initial_weights`).
     within : Within, optional
-        Restricts growth to some pairs, such as those of a `Given` topology.
+        Restricts growth to some pairs, such as those of a `Given` topology. They must be more than the first topology
+        connects: otherwise nothing can be grown.
     unit_pruning : ImportancePruning, optional
         Removes unimportant hidden units, so that the network gets narrower and has fewer weights.
     density : DensityDecay, optional
@@ -174,8 +175,8 @@ def evolve(
     within = evolution.within if drop_fraction else None  # to make its pairs takes long, and nothing grows
     allowed = {i: pairs_allowed(within, i, layers[i].shape) for i in n_grow}
     for i, pairs in allowed.items():
-        if pairs is not None:  # no more can be replaced than can be grown
-            n_grow[i] = min(n_grow[i], not_among(pairs.keys, layers[i].pattern.keys).size)
+        if pairs is not None:
+            n_grow[i] = min(n_grow[i], _n_vacant(pairs, layers[i].pattern, surplus=sizes[i] - left[i]))
     n_drop = {i: sizes[i] - left[i] + n for i, n in n_grow.items()}
     changing = [i for i, n in n_drop.items() if n > 0]
     rewirings: list[Rewiring | None] = [None] * len(layers)
@@ -206,6 +207,20 @@ def evolve(
         keys = filled(vacancy, checked_keys(grow, edges.pop(0), vacancy), rng)
         rewirings[vacancy.layer] = Rewiring.replace(vacancy.before, vacancy.dropped, keys)
     return rewirings
+
+
+def can_grow(within: Within | None, layers: Sequence[Layer]) -> bool:
+    """Return whether a layer that can change has an absent pair that may be connected."""
+    changing = [(index, layer) for index, layer in enumerate(layers) if layer.can_change]
+    allowed = [(layer.pattern, pairs_allowed(within, index, layer.shape)) for index, layer in changing]
+    return any(pairs is None or _n_vacant(pairs, pattern, surplus=0) for pattern, pairs in allowed)
+
+
+def _n_vacant(pairs: Pattern, pattern: Pattern, surplus: int) -> int:
+    """Return how many of the allowed pairs are surely absent once `surplus` connections of a layer are dropped."""
+    n_absent = not_among(pairs.keys, pattern.keys).size
+    n_not_allowed = pattern.nnz - (pairs.nnz - n_absent)  # connections, which a prune rule may drop first
+    return n_absent + max(0, surplus - n_not_allowed)
 
 
 def initialise_grown(

@@ -11,6 +11,7 @@ from truesparse.data.transformed import BatchTransform
 from truesparse.evolution.density_decay import WeightCounts
 from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.first import Balanced, FirstTopology, final_counts, first_patterns, first_weights
+from truesparse.evolution.rules import pairs_allowed
 from truesparse.evolution.snip import DenseStart
 from truesparse.network.activations import Activation, PiecewiseLinear
 from truesparse.network.architecture import Architecture
@@ -100,6 +101,9 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
     counts = weight_counts(recipe, shapes)
     if counts is not None:
         check_start(counts, dtype.itemsize)
+    elif recipe.evolution is not None:
+        for index, shape in enumerate(shapes):  # refused now, and not at the first update
+            pairs_allowed(recipe.evolution.within, index, shape)
     patterns = first_patterns(
         rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals,
         counts=None if counts is None else counts.first, sizes=_final_counts(recipe, shapes),
