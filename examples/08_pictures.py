@@ -38,7 +38,7 @@ from truesparse.inspection import (
     TopologyRecorder,
 )
 
-name, image_shape = ("mnist", (28, 28)) if "mnist" in sys.argv[1:] else ("digits", (8, 8))
+name, image_shape = ("mnist", (28, 28, 1)) if "mnist" in sys.argv[1:] else ("digits", (8, 8, 1))
 data = datasets.load(name)
 updates, film = TopologyRecorder(), ConnectivityRecorder()
 model = SparseMLPClassifier(

@@ -4,7 +4,7 @@
 Let units look at a part of the image, and see what they look at.
 
 Pixels have neighbours, and a random topology does not know them. With `LocalFields`, a unit of the first hidden layer
-reads a small window of the image, and a unit of the next layer a window of units. No weights are shared. The training
+reads a small window of the image, and a unit of the next layer a window of units. No weights are shared. Each training
 begins with four times as many connections, and the larger weights stay.
 
 ::
@@ -35,10 +35,11 @@ X_train, X_test, y_train, y_test = train_test_split(X, y, train_size=500, random
 
 fields = LocalFields(image_shape=(8, 8, 1), maps=[(8, 8, 4), (4, 4, 16)], n_connections=(1000, 3000))
 pruning = Evolution(schedule=Constant(drop_fraction=0.0, update_every="epoch"), density=Cubic(start=4))
-settings = {"max_iter": 200, "batch_transform": Crop((8, 8, 1), padding=1), "random_state": 0}
+augment = Crop((8, 8, 1), padding=1)
+settings = {"evolution": pruning, "max_iter": 200, "batch_transform": augment, "random_state": 0}
 models = {
-    "random": SparseMLPClassifier((256, 256), density=6560 / 84480, evolution="set", **settings),
-    "local": SparseMLPClassifier(None, topology_init=fields, evolution=pruning, **settings),
+    "random": SparseMLPClassifier((256, 256), density=6560 / 84480, **settings),
+    "local": SparseMLPClassifier(None, topology_init=fields, **settings),
 }
 for name, model in models.items():
     model.fit(X_train, y_train)
@@ -55,6 +56,6 @@ except ImportError:
 else:
     figure, panels = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained")
     for panel, (name, model) in zip(panels, models.items(), strict=True):
-        ReceptiveFieldDisplay.from_estimator(model, image_shape=(8, 8), layer=1, ax=panel)
+        ReceptiveFieldDisplay.from_estimator(model, image_shape=(8, 8, 1), layer=1, ax=panel)
         panel.set_title(name)
     figure.savefig("receptive_fields.png", dpi=100)

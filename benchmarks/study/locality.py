@@ -98,9 +98,10 @@ def plot(path, png):
     figure, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
     for name in dict.fromkeys(row["method"] for row in rows):
         own = [(int(row["epoch"]), 100 * float(row["share_in_window"])) for row in rows if row["method"] == name]
-        ax.plot(*np.array(own).T, label=name)
+        accuracy = next(float(row["test_accuracy"]) for row in rows if row["method"] == name)
+        ax.plot(*np.array(own).T, label=f"{name}: test accuracy {100 * accuracy:.1f} %")
     ax.set(xlabel="epoch", ylabel="weights near the middle of their unit, %", ylim=(0, 105), title="CIFAR-10")
-    ax.legend()
+    ax.legend(loc="center right")
     figure.savefig(png, dpi=100)
     print(f"The picture is in {png}.")
 

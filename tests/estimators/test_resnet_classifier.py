@@ -48,7 +48,7 @@ def test_images_and_rows_of_pixels_are_the_same(digits, fitted):
     expected = fitted.predict_proba(X[400:440])
     assert_array_equal(fitted.predict_proba(rows[400:440]), expected)
     assert_array_equal(fitted.predict_proba(shaped[400:440]), expected)
-    of_rows = SparseResNetClassifier((8, 8), **SMALL).fit(rows[:400], y[:400])
+    of_rows = SparseResNetClassifier((8, 8, 1), **SMALL).fit(rows[:400], y[:400])
     assert_array_equal(of_rows.predict_proba(X[400:440]), expected)
     of_source = SparseResNetClassifier((8, 8, 1), **SMALL).fit(ArraySource(rows[:400].astype(np.float32), y[:400]))
     assert_array_equal(of_source.predict_proba(X[400:440]), expected)
@@ -131,7 +131,7 @@ def test_tables_and_pictures_of_the_topology(fitted):
 
 def test_it_neither_ranks_features_nor_trains_on_several_processes(digits):
     X, y = digits
-    selector = SparseFeatureSelector(estimator=SparseResNetClassifier((8, 8), **SMALL))
+    selector = SparseFeatureSelector(estimator=SparseResNetClassifier((8, 8, 1), **SMALL))
     with pytest.raises(ValueError, match="cannot rank features"):
         selector.fit(X.reshape(len(X), -1), y)
 
@@ -215,8 +215,8 @@ def test_training_goes_on(digits):
     assert model.n_iter_ == 6
     model.partial_fit(X[:300], y[:300])
     assert model.n_iter_ == 7
-    model.set_params(image_shape=(4, 16))
-    with pytest.raises(ValueError, match=r"image_shape=\(4, 16\) cannot change while training goes on"):
+    model.set_params(image_shape=(4, 16, 1))
+    with pytest.raises(ValueError, match=r"image_shape=\(4, 16, 1\) cannot change while training goes on"):
         model.fit(X[:300], y[:300])
     assert model.set_params(image_shape=None).score(X[:300], y[:300]) > 0.2
 
@@ -241,8 +241,8 @@ def test_what_it_does_not_have(fitted):
         ({"depth": 21}, r"depth=21 must be 6 n \+ 2, .* 20 is nearest"),
         ({"depth": 7}, "'depth' parameter of SparseResNetClassifier must be an int in the range"),
         ({"image_shape": (8, 8, 3)}, r"X holds images of shape \(8, 8\), but the network takes \(8, 8, 3\)"),
-        ({"image_shape": (8,)}, r"image_shape=\(8,\) must be \(height, width\) or"),
-        ({"image_shape": (8, 0)}, r"image_shape=\(8, 0\) must be \(height, width\) or"),
+        ({"image_shape": (8, 8)}, r"image_shape=\(8, 8\) must be \(height, width, channels\); all"),
+        ({"image_shape": (8, 0, 1)}, r"image_shape=\(8, 0, 1\) must be \(height, width, channels\); all"),
         ({"image_shape": 8}, "'image_shape' parameter .* must be an array-like or None"),
         ({"distribution": [0.1, 0.2]}, "must hold a density for each of the 10 layers"),
         ({"distribution": [0.1] * 9 + [2]}, r"distribution\[9\]=2.0 must"),
@@ -273,7 +273,7 @@ def test_sparse_images_are_refused_after_a_prediction_of_dense_ones(digits, fitt
         fitted.predict(csr_array(rows))
     source = array_source(csr_array(rows.astype(np.float32)))
     with pytest.raises(ValueError, match="The source X is sparse, but SparseResNetClassifier takes dense samples"):
-        SparseResNetClassifier((8, 8)).fit(source.with_target(digits[1][:5]))
+        SparseResNetClassifier((8, 8, 1)).fit(source.with_target(digits[1][:5]))
     with (
         pytest.raises(ValueError, match="takes no sparse matrix"),
         fitted._network.lent_workspace(5, dense_inputs=False),
@@ -308,13 +308,13 @@ def test_bad_data(digits, fitted):
     with pytest.raises(ValueError, match="image_shape=None: X must then be an array"):
         SparseResNetClassifier(**SMALL).fit(rows[:50], y[:50])
     with pytest.raises(ValueError, match=r"image_shape=\(7, 8, 1\) stands for 56 features, but X has 64"):
-        SparseResNetClassifier((7, 8), **SMALL).fit(rows[:50], y[:50])
+        SparseResNetClassifier((7, 8, 1), **SMALL).fit(rows[:50], y[:50])
     with pytest.raises(ValueError, match=r"X holds images of shape \(7, 8\), but the network takes \(8, 8, 1\)"):
         fitted.predict(X[:5, :7])
     with pytest.raises(ValueError, match="at least 4 rows and columns"):
-        SparseResNetClassifier((2, 32), **SMALL).fit(rows[:50], y[:50])
+        SparseResNetClassifier((2, 32, 1), **SMALL).fit(rows[:50], y[:50])
     with pytest.raises((TypeError, ValueError), match=r"[Ss]parse"):
-        SparseResNetClassifier((8, 8), **SMALL).fit(csr_array(rows[:50]), y[:50])
+        SparseResNetClassifier((8, 8, 1), **SMALL).fit(csr_array(rows[:50]), y[:50])
     with pytest.raises(ValueError, match="NaN"):
         fitted.predict(np.full((2, 8, 8), np.nan))
 

@@ -95,6 +95,7 @@ def test_the_final_number_is_reached_before_the_last_step(decay, total):
         (lambda: Cubic(math.inf), "start=inf"),
         (lambda: Cubic(2, begin=1.5), "begin=1.5"),
         (lambda: Cubic(2, end=-1), "end=-1"),
+        (lambda: Cubic(2, end=1), r"end=1 means after one step; end=1\.0 is the end of the training"),
         (lambda: Cubic(2, begin=0.8), r"begin=0.8 must not be after end=0.75"),
         (lambda: Cubic(2, begin=9, end=8), "begin=9 must not be after end=8"),
         (lambda: Sigmoid(2, steepness=0), "steepness=0"),

@@ -233,7 +233,7 @@ def test_connections_of_a_full_layer():
 
 
 def test_an_image_has_rows_and_columns_in_the_order_of_the_features(small):
-    display = ConnectivityDisplay.from_estimator(small, image_shape=(2, 2))
+    display = ConnectivityDisplay.from_estimator(small, image_shape=(2, 2, 1))
     assert_array_equal(display.artist_.get_array(), [[1, 2], [0, 1]])
     assert display.colorbar_.ax.get_ylabel() == "connections per pixel"
     channels_last = np.arange(12).reshape(2, 3, 2)
@@ -270,7 +270,7 @@ def test_many_features_are_lines_and_groups_of_them_can_be_drawn_apart(rng):
     [
         ({"by": "sum"}, "by='sum' must be one of 'number', 'strength'"),
         ({"by": ["number"]}, "must be one of"),
-        ({"image_shape": (2, 3)}, "product is the number of features, 4"),
+        ({"image_shape": (2, 3, 1)}, r"image_shape=\(2, 3, 1\) has 6 values, but there are 4 features"),
         ({"image_shape": (4,)}, "must be"),
         ({"image_shape": 4}, "must be"),
         ({"image_shape": (-2, -2)}, "must be"),
@@ -278,7 +278,7 @@ def test_many_features_are_lines_and_groups_of_them_can_be_drawn_apart(rng):
         ({"feature_names": ["a"]}, "1 entries for 4 features"),
         ({"features": [4]}, "choose among 4 features"),
         ({"features": [True, False]}, "choose among 4 features"),
-        ({"features": [0], "image_shape": (2, 2)}, "because of image_shape"),
+        ({"features": [0], "image_shape": (2, 2, 1)}, "because of image_shape"),
     ],
 )
 def test_what_does_not_fit_the_features_is_refused(small, arguments, message):
@@ -513,7 +513,7 @@ def test_a_recorder_can_be_copied_and_keeps_no_network(fitted):
         assert not any(isinstance(value, MLP) for value in vars(other).values())
 
 
-@pytest.mark.parametrize("arguments", [{}, {"image_shape": (8, 8), "by": "strength"}])
+@pytest.mark.parametrize("arguments", [{}, {"image_shape": (8, 8, 1), "by": "strength"}])
 def test_a_film_has_a_frame_for_each_record(fitted, tmp_path, arguments):
     path, recorder = tmp_path / "film.gif", fitted[2]
     before = dict(matplotlib.rcParams)

@@ -49,7 +49,7 @@ def test_the_picture(model):
     plt.close(figure)
     grey = ReceptiveFieldDisplay(values=display.values, image_shape=(36, 3, 1))
     assert (grey.mosaic[..., 0] == grey.mosaic[..., 2]).all()
-    silent = ReceptiveFieldDisplay(values=np.zeros((2, 4)), image_shape=(2, 2))
+    silent = ReceptiveFieldDisplay(values=np.zeros((2, 4)), image_shape=(2, 2, 1))
     assert_array_equal(silent.mosaic[:, :2], 0)
 
 
@@ -60,8 +60,11 @@ def test_errors(model):
     for units in ([72], [0.5], "first", [[0, 1], [2]], [[0, 1], [2, 3]]):
         with pytest.raises(ValueError, match=r"must be .*indices of the layer's 72 units"):
             receptive_fields(model, 0, units)
-    for image_shape in ((6, 6), (108,), (6, 6, -3), 6):
-        with pytest.raises(ValueError, match="must be \\(height, width\\) or"):
+    for image_shape in ((6, 18), (108,), (6, 6, -3), 6):
+        with pytest.raises(ValueError, match=r"must be \(height, width, channels\)"):
             ReceptiveFieldDisplay.from_estimator(model, image_shape=image_shape)
+    with pytest.raises(ValueError, match=r"image_shape=\(6, 6, 1\) has 36 values, but there are 108 features"):
+        ReceptiveFieldDisplay.from_estimator(model, image_shape=(6, 6, 1))
+    assert receptive_fields(model, 1, []).shape == (0, 108)
     with pytest.raises(ValueError, match="must have shape \\(n_units, n_features\\)"):
-        ReceptiveFieldDisplay(values=np.zeros(4), image_shape=(2, 2))
+        ReceptiveFieldDisplay(values=np.zeros(4), image_shape=(2, 2, 1))

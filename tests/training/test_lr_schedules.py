@@ -51,6 +51,11 @@ def test_bad_lines_are_named(kind, bad, allowed):
         kind(**bad)
 
 
+def test_the_rest_of_a_warm_up_is_named():
+    with pytest.raises(ValueError, match=r"then: learning_rate='cosin' is not registered; .* Did you mean 'cosine'"):
+        WarmUp(then="cosin")
+
+
 def test_a_warm_up_of_a_short_plan_takes_one_step():
     assert [WarmUp(share=0.01).factor(step, 1) for step in (0, 1)] == [1, 1]
 

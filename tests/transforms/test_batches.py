@@ -156,6 +156,16 @@ def test_cutmix_pastes_boxes_and_mixes_targets_by_area(shape):
         assert box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
 
 
+def test_cutmix_of_one_row_or_column_takes_intervals_of_a_series():
+    X = np.repeat(np.arange(2000.0)[:, None], 40, axis=1)
+    series, row, column = (
+        CutMix(shape)(X.copy(), X[:, :1].copy(), np.random.default_rng(0))[0]
+        for shape in ((40, 1), (1, 40, 1), (40, 1, 1))
+    )
+    assert_array_equal(row, series)
+    assert abs((column == X).mean() - (series == X).mean()) < 0.02
+
+
 def test_noise_has_the_scale(rng):
     noise = GaussianNoise(0.5)(np.full((1000, 20), 3, dtype=np.float32), rng) - 3
     assert noise.dtype == np.float32

@@ -11,7 +11,7 @@ from truesparse.estimators.parameters import Choice, Named, explained
 from truesparse.estimators.recipes import make_residual_recipe
 from truesparse.estimators.samples import refuse_source
 from truesparse.evolution import Evolution
-from truesparse.runtime.checks import is_count
+from truesparse.runtime.checks import checked_image_shape
 
 _NOT_HERE = ("hidden_layer_sizes", "epsilon", "activation", "dropout", "max_iter")
 
@@ -25,7 +25,7 @@ class SparseResNetClassifier(BaseClassifier):
 
     Parameters
     ----------
-    image_shape : (height, width) or (height, width, channels), default=None
+    image_shape : (height, width, channels), default=None
         Shape of the images, at least 4 × 4. None takes it from `X` if that is an array (n, height, width, channels) or
         (n, height, width). Rows of `X` hold the pixels row by row, with the channels of a pixel side by side.
     depth : int, default=20
@@ -261,10 +261,8 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
                     "rows of pixels, give the shape of an image, such as image_shape=(32, 32, 3)."
                 )
         else:
-            shape = tuple(np.asarray(given).tolist()) if np.ndim(given) == 1 else (given,)
-            if len(shape) not in (2, 3) or not all(map(is_count, shape)):
-                raise ValueError(f"image_shape={given!r} must be (height, width) or (height, width, channels).")
-        return tuple(int(n) for n in shape) if len(shape) == 3 else (*map(int, shape), 1)
+            shape = checked_image_shape(given)
+        return shape if len(shape) == 3 else (*shape, 1)
 
     def _as_rows(self, X):
         """Return images as rows of pixels; other data as they are."""

@@ -10,8 +10,8 @@ A layer that ends with nnz₁ weights begins with nnz₀ = start · nnz₁, at m
 | `Cubic` | (1 − p)³ | GMP; Zhu & Gupta, 2017; GraNet; Liu et al., 2021 |
 | `Sigmoid` | 1 / (1 + exp(k · (p − ½))), shifted and scaled to run from 1 to 0 | CHTss; Zhang et al., 2025 |
 
-Each update first drops the weights that are too many, then replaces a share of the rest. If that share is zero
-throughout, the training is gradual pruning. nnz₁ is the number that ``epsilon``, ``density`` or the first topology
+Each update drops the weights that are too many together with those that it replaces, a share of the rest. If that share
+is zero throughout, the training is gradual pruning. nnz₁ is the number that ``epsilon``, ``density`` or the first topology
 give. A layer never gets more weights than it has: a network that is trained further keeps its number.
 
 Memory and time of a step follow the number of weights of that step. nnz₁ and nnz₀ depend on parameters and shapes only,

@@ -92,8 +92,10 @@ class Linear(Constant):
 
 
 def check_steps(**given: int | float) -> None:
-    """Raise a ValueError for what is neither a number of steps nor a share of the plan."""
+    """Raise a ValueError for what is neither a number of steps nor a share of the plan, and for ends of one step."""
     for name, step in given.items():
+        if name.startswith("end") and is_count(step) and step == 1:
+            raise ValueError(f"{name}=1 means after one step; {name}=1.0 is the end of the training.")
         if not (is_count(step, least=0) or is_number(step, 0, 1)):
             raise ValueError(f"{name}={step!r} must be a number of steps (int) or a share in [0, 1] (float).")
 

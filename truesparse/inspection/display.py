@@ -1,6 +1,5 @@
 """Base class of the displays, and what their pictures share."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truesparse.inspection.tables import ANY_KIND, network_of
-from truesparse.runtime.checks import is_count
+from truesparse.runtime.checks import checked_image_shape
 
 # Told apart by the colour-blind as well: Okabe, Ito. Color Universal Design, 2008.
 BLUE, VERMILION = "#0072B2", "#D55E00"
@@ -63,15 +62,14 @@ def layer_index(layer: int, n_layers: int) -> int:
     return range(n_layers)[layer]
 
 
-def checked_image_shape(image_shape: Any, n_features: int) -> tuple[int, ...]:
+def image_shape_of(image_shape: Any, n_features: int) -> tuple[int, int, int]:
     """Return the shape of an image with so many features, as a tuple; ValueError for others."""
-    shape = tuple(image_shape) if np.iterable(image_shape) else ()
-    if len(shape) not in (2, 3) or not all(map(is_count, shape)) or math.prod(shape) != n_features:
+    height, width, channels = checked_image_shape(image_shape)
+    if height * width * channels != n_features:
         raise ValueError(
-            f"image_shape={image_shape!r} must be (height, width) or (height, width, channels), whose product is the "
-            f"number of features, {n_features}."
+            f"image_shape={image_shape!r} has {height * width * channels} values, but there are {n_features} features."
         )
-    return shape
+    return height, width, channels
 
 
 def layer_colors(n_layers: int) -> NDArray:

@@ -15,8 +15,8 @@ from truesparse.inspection.degrees import layer_degrees
 from truesparse.inspection.display import (
     BLUE,
     Display,
-    checked_image_shape,
     colorbar_beside,
+    image_shape_of,
     needs_matplotlib,
     whole_numbers,
 )
@@ -50,7 +50,7 @@ class ConnectivityDisplay(Display):
     values : (n_features,)
     by : {"number", "strength"}, default="number"
         Whether the values are numbers of connections, or sums of their absolute weights.
-    image_shape : (height, width) or (height, width, channels), optional
+    image_shape : (height, width, channels), optional
         Channels are added up.
     feature_names : sequence of n_features str, optional
 
@@ -63,7 +63,7 @@ class ConnectivityDisplay(Display):
     Examples
     --------
     >>> from truesparse.inspection import ConnectivityDisplay
-    >>> ConnectivityDisplay(values=[3, 0, 1, 2], image_shape=(2, 2)).plot().shown
+    >>> ConnectivityDisplay(values=[3, 0, 1, 2], image_shape=(2, 2, 1)).plot().shown
     array([[3, 0],
            [1, 2]])
     """
@@ -81,7 +81,7 @@ class ConnectivityDisplay(Display):
             raise ValueError(f"values must have shape (n_features,), got {self.values.shape}.")
         n_features = self.values.size
         if self.image_shape is not None:
-            self.image_shape = checked_image_shape(self.image_shape, n_features)
+            self.image_shape = image_shape_of(self.image_shape, n_features)
         if self.feature_names is not None:
             self.feature_names = [str(name) for name in self.feature_names]
             if len(self.feature_names) != n_features:
@@ -92,7 +92,7 @@ class ConnectivityDisplay(Display):
         """Values as they are drawn: (n_features,), or of pixels (height, width)."""
         if self.image_shape is None:
             return self.values
-        height, width, *_ = self.image_shape
+        height, width, _ = self.image_shape
         return self.values.reshape(height, width, -1).sum(axis=2)
 
     @classmethod
@@ -197,7 +197,7 @@ class ConnectivityRecorder:
     >>> model = model.fit(X / 16, y)
     >>> recorder.epochs, recorder.counts.shape
     ([0, 1, 2, 3, 4], (5, 64))
-    >>> recorder.save_gif(Path(tempfile.mkdtemp()) / "digits.gif", image_shape=(8, 8))
+    >>> recorder.save_gif(Path(tempfile.mkdtemp()) / "digits.gif", image_shape=(8, 8, 1))
     """
 
     def __init__(self, every: int = 1):

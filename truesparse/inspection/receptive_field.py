@@ -1,13 +1,12 @@
 """Receptive fields: what a hidden unit sees of the features, through all layers below it."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from truesparse.inspection.display import Display, checked_image_shape, layer_index, layer_names
+from truesparse.inspection.display import Display, image_shape_of, layer_index, layer_names
 from truesparse.inspection.tables import network_of
 
 
@@ -48,7 +47,8 @@ def receptive_fields(model: Any, layer: int, units: ArrayLike) -> NDArray:
     layer = layer_index(layer, len(layers))
     n_units = layers[layer].shape[0]
     try:
-        chosen = np.atleast_1d(np.arange(n_units)[np.asarray(units)])
+        indices = np.asarray(units)
+        chosen = np.atleast_1d(np.arange(n_units)[indices if indices.size else indices.astype(int)])
     except (IndexError, ValueError) as error:  # the latter of rows of different lengths
         raise ValueError(f"units={units!r} must be indices of the layer's {n_units} units: {error}.") from error
     if chosen.ndim > 1:
@@ -70,7 +70,7 @@ class ReceptiveFieldDisplay(Display):
     ----------
     values : (n_units, n_features)
         As `receptive_fields` returns them.
-    image_shape : (height, width) or (height, width, channels)
+    image_shape : (height, width, channels)
     name : str
         Of the layer, for the title.
 
@@ -82,7 +82,7 @@ class ReceptiveFieldDisplay(Display):
     --------
     >>> import numpy as np
     >>> from truesparse.inspection import ReceptiveFieldDisplay
-    >>> display = ReceptiveFieldDisplay(values=np.eye(4), image_shape=(2, 2))
+    >>> display = ReceptiveFieldDisplay(values=np.eye(4), image_shape=(2, 2, 1))
     >>> display.plot().mosaic.shape  # two images a row, a white line between them
     (5, 5, 3)
     """
@@ -95,7 +95,7 @@ class ReceptiveFieldDisplay(Display):
         self.values = np.array(self.values, dtype=np.float64)
         if self.values.ndim != 2 or not self.values.size:
             raise ValueError(f"values must have shape (n_units, n_features), got {self.values.shape}.")
-        self.image_shape = checked_image_shape(self.image_shape, self.values.shape[1])
+        self.image_shape = image_shape_of(self.image_shape, self.values.shape[1])
 
     @classmethod
     def from_estimator(
@@ -117,9 +117,9 @@ class ReceptiveFieldDisplay(Display):
     @property
     def mosaic(self) -> NDArray:
         """The picture, (rows, columns, 3), with a white line between the images."""
-        height, width, *channels = self.image_shape
-        images = self.values.reshape(-1, height, width, math.prod(channels))
-        if channels != [3]:
+        height, width, channels = self.image_shape
+        images = self.values.reshape(-1, height, width, channels)
+        if channels != 3:
             images = np.repeat(images.sum(axis=3, keepdims=True), 3, axis=3)
         images = images / np.maximum(images.max(axis=(1, 2, 3), keepdims=True), np.finfo(float).tiny)
         n_columns = int(np.ceil(np.sqrt(len(images))))

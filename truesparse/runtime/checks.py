@@ -58,6 +58,17 @@ def is_count(value: Any, least: int = 1) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
+def checked_image_shape(value: Any, *, or_series: bool = False) -> tuple[int, ...]:
+    """Return (height, width, channels), or (length, channels) if `or_series`, as a tuple; ValueError for others."""
+    shape = tuple(value) if isinstance(value, tuple | list | np.ndarray) else ()
+    if len(shape) not in ((2, 3) if or_series else (3,)) or not all(map(is_count, shape)):
+        raise ValueError(
+            f"image_shape={value!r} must be (height, width, channels){', or (length, channels) for series' * or_series}"
+            "; all positive integers, such as (28, 28, 1)."
+        )
+    return tuple(map(int, shape))
+
+
 def check_number(name: str, value: Any, least: float = -LARGEST, most: float = LARGEST, *, without: Any = None) -> None:
     """Refuse everything but numbers in [least, most] other than the end `without` of this interval."""
     if not is_number(value, least, most) or value == without:

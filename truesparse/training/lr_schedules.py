@@ -1,12 +1,19 @@
 """Learning-rate schedules: a factor of the initial learning rate for each step."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from truesparse.runtime.checks import LARGEST, check_number, is_number
 from truesparse.runtime.plugins import plugin, resolve
+
+
+class LearningRate(Protocol):
+    """A learning-rate schedule."""
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Return the factor in step `step`, counted from 0, of `total_steps` planned ones."""
 
 
 @plugin("learning_rate", constant={})
@@ -15,7 +22,7 @@ class Constant:
     """Always the initial learning rate."""
 
     def factor(self, step: int, total_steps: int) -> float:
-        """Return the factor in step `step`, counted from 0."""
+        """As `LearningRate.factor`."""
         return 1.0
 
 
@@ -41,7 +48,7 @@ class Step:
         check_number("gamma", self.gamma, 0, LARGEST ** (1 / max(1, len(self.milestones))))
 
     def factor(self, step: int, total_steps: int) -> float:
-        """As `Constant.factor`."""
+        """As `LearningRate.factor`."""
         return float(self.gamma) ** sum(step >= milestone * total_steps for milestone in self.milestones)
 
 
@@ -51,7 +58,7 @@ class Cosine:
     """Falls from 1 to 0 along half a cosine, ½ (1 + cos(π · step / total_steps)) (Loshchilov & Hutter, 2017)."""
 
     def factor(self, step: int, total_steps: int) -> float:
-        """As `Constant.factor`."""
+        """As `LearningRate.factor`."""
         return 0.5 * (1 + float(np.cos(np.pi * min(step / total_steps, 1))))
 
 
@@ -78,7 +85,7 @@ class Linear:
         check_number("end", self.end, 0)
 
     def factor(self, step: int, total_steps: int) -> float:
-        """As `Constant.factor`."""
+        """As `LearningRate.factor`."""
         return 1 - (1 - float(self.end)) * min(step / total_steps, 1)
 
 
@@ -110,16 +117,16 @@ class WarmUp:
     def __post_init__(self):
         if not is_number(self.share, 0, 1) or self.share in (0, 1):
             raise ValueError(f"share={self.share!r} must be a number in (0, 1).")
-        object.__setattr__(self, "then", resolve("learning_rate", self.then))
+        try:
+            object.__setattr__(self, "then", resolve("learning_rate", self.then))
+        except ValueError as error:
+            raise ValueError(f"then: {error}") from None
         if isinstance(self.then, type) or not callable(getattr(self.then, "factor", None)):
             raise ValueError(f"then={self.then!r} must be a learning-rate schedule, which has a method 'factor'.")
 
     def factor(self, step: int, total_steps: int) -> float:
-        """As `Constant.factor`."""
+        """As `LearningRate.factor`."""
         n_steps = max(1, round(float(self.share) * total_steps))
         if step < n_steps:
             return (step + 1) / n_steps
         return self.then.factor(step - n_steps, max(1, total_steps - n_steps))
-
-
-LearningRate = Constant | Step | Cosine | Linear | WarmUp

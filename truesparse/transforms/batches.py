@@ -1,4 +1,4 @@
-"""Checks of what transforms are given: shapes of images, and batches."""
+"""Batches that transforms are given, and boxes in images."""
 
 from math import prod
 from typing import Any
@@ -6,18 +6,7 @@ from typing import Any
 import numpy as np
 
 from truesparse._typing import FloatArray, IndexArray
-from truesparse.runtime.checks import is_count, refuse_masked, refuse_sparse
-
-
-def checked_shape(image_shape: Any) -> tuple[int, ...]:
-    """Return the shape of an image or a series as a tuple of Python's integers; refuse others."""
-    shape = tuple(image_shape) if isinstance(image_shape, tuple | list | np.ndarray) else ()
-    if len(shape) not in (2, 3) or not all(map(is_count, shape)):
-        raise ValueError(
-            f"image_shape={image_shape!r} must be (height, width, channels), or (length, channels) for series; all "
-            "positive integers."
-        )
-    return tuple(map(int, shape))
+from truesparse.runtime.checks import refuse_masked, refuse_sparse
 
 
 def height_and_width(image_shape: tuple[int, ...]) -> tuple[int, int]:

@@ -7,9 +7,9 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels.images import fill_boxes
-from truesparse.runtime.checks import check_count, check_number
+from truesparse.runtime.checks import check_count, check_number, checked_image_shape
 from truesparse.runtime.plugins import plugin
-from truesparse.transforms.batches import checked_shape, height_and_width, random_boxes, writable_images
+from truesparse.transforms.batches import height_and_width, random_boxes, writable_images
 
 
 @plugin("batch_transform")
@@ -43,7 +43,7 @@ class CutOut:
     value: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_image_shape(self.image_shape, or_series=True))
         check_count("size", self.size)
         check_number("value", self.value)
 

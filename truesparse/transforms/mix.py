@@ -18,15 +18,15 @@ from truesparse._typing import FloatArray
 from truesparse.kernels.images import paste_boxes
 from truesparse.kernels.mixing import mix_rows
 from truesparse.network.losses import BatchTarget, mix_targets
-from truesparse.runtime.checks import check_number
+from truesparse.runtime.checks import check_number, checked_image_shape
 from truesparse.runtime.plugins import plugin
-from truesparse.transforms.batches import checked_shape, height_and_width, random_boxes, writable, writable_images
+from truesparse.transforms.batches import height_and_width, random_boxes, writable, writable_images
 
 
 @plugin("batch_transform")
 @dataclass(frozen=True)
 class MixUp:
-    """Average each sample and its target with another one (Zhang et al., "mixup: beyond empirical risk …", 2018).
+    """Average each sample and target with those of a random partner (Zhang et al., "mixup: beyond …", 2018).
 
     Parameters
     ----------
@@ -73,7 +73,8 @@ class CutMix:
     image_shape : (height, width, channels) or (length, channels)
         How the features of a sample are laid out.
     alpha : float above 0, default=1
-        The share of the image that remains has a beta distribution with both parameters `alpha`.
+        The share of the image that remains is drawn from a beta distribution with both parameters `alpha`. It is
+        larger where the box passes the border.
 
     Examples
     --------
@@ -90,7 +91,7 @@ class CutMix:
     alpha: float = 1.0
 
     def __post_init__(self):
-        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
+        object.__setattr__(self, "image_shape", checked_image_shape(self.image_shape, or_series=True))
         check_number("alpha", self.alpha, 0, without=0)
 
     def __call__(
@@ -101,9 +102,13 @@ class CutMix:
         height, width = height_and_width(self.image_shape)
         partner = rng.permutation(len(X))
         pasted = 1 - rng.beta(float(self.alpha), float(self.alpha), len(X))  # shares of the area
-        of_side = pasted if len(self.image_shape) == 2 else np.sqrt(pasted)
-        heights = np.ones(len(X), dtype=np.int64) if height == 1 else np.rint(height * of_side).astype(np.int64)
-        boxes = random_boxes(self.image_shape, heights, np.rint(width * of_side).astype(np.int64), rng)
+        of_side = pasted if 1 in (height, width) else np.sqrt(pasted)
+        heights, widths = (np.rint(size * of_side).astype(np.int64) for size in (height, width))
+        if height == 1:  # an interval along the other side
+            heights[:] = 1
+        elif width == 1:
+            widths[:] = 1
+        boxes = random_boxes(self.image_shape, heights, widths, rng)
         paste_boxes(X, height, width, boxes, partner)
         area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
         return X, mix_targets(target_batch, target_batch[partner], 1 - area / (height * width))

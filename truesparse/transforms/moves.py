@@ -18,9 +18,9 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.kernels import images as kernels
-from truesparse.runtime.checks import check_number, is_count
+from truesparse.runtime.checks import check_number, checked_image_shape, is_count
 from truesparse.runtime.plugins import plugin
-from truesparse.transforms.batches import checked_shape, height_and_width, writable_images
+from truesparse.transforms.batches import height_and_width, writable_images
 
 _MOST_PADDING = 2**31 - 1  # whose sums are exact in float64
 _FILLS = {"edge": kernels.EDGE, "zeros": kernels.ZEROS, "reflect": kernels.REFLECT}
@@ -31,6 +31,7 @@ class Move(ABC):
 
     changes_targets: ClassVar[bool] = False
     to_pixels: ClassVar[bool] = True  # whether its maps lead from pixels to pixels
+    fill: str | None = None  # how places outside of the image are filled, if it moves them in
     image_shape: tuple[int, ...]
 
     @abstractmethod
@@ -42,10 +43,9 @@ class Move(ABC):
         return move_images(X_batch, [self], rng)
 
     def _check(self):
-        object.__setattr__(self, "image_shape", checked_shape(self.image_shape))
-        fill = getattr(self, "fill", "edge")
-        if not isinstance(fill, str) or fill not in _FILLS:
-            raise ValueError(f"fill={fill!r} must be one of {sorted(_FILLS)}.")
+        object.__setattr__(self, "image_shape", checked_image_shape(self.image_shape, or_series=True))
+        if self.fill is not None and self.fill not in sorted(_FILLS):  # a list, which takes what has no hash
+            raise ValueError(f"fill={self.fill!r} must be one of {sorted(_FILLS)}.")
 
 
 @plugin("batch_transform")
@@ -220,7 +220,7 @@ def can_join(moves: Sequence[Move], other: Any) -> bool:
     """Return whether a transform can be made in one pass with the moves before it: same images, same fill."""
     if not moves or not isinstance(other, Move) or other.image_shape != moves[0].image_shape:
         return False
-    return len({fill for move in (*moves, other) if (fill := getattr(move, "fill", None)) is not None}) <= 1
+    return len({move.fill for move in (*moves, other)} - {None}) <= 1
 
 
 def move_images(X: Any, moves: Sequence[Move], rng: np.random.Generator) -> FloatArray:
@@ -229,8 +229,8 @@ def move_images(X: Any, moves: Sequence[Move], rng: np.random.Generator) -> Floa
     maps = moves[0].draw(len(X), rng)
     for move in moves[1:]:
         maps = maps @ move.draw(len(X), rng)  # (n, 3, 3)
-    fills = [move.fill for move in moves if hasattr(move, "fill")]
-    size, fill = height_and_width(moves[0].image_shape), _FILLS[fills[0] if fills else "edge"]
+    size = height_and_width(moves[0].image_shape)
+    fill = _FILLS[next((move.fill for move in moves if move.fill is not None), "edge")]
     if all(move.to_pixels for move in moves):
         down, right = np.rint(maps[:, :2, 2]).astype(np.int64).T.copy()
         kernels.move_pixels(X, *size, down, right, maps[:, 1, 1] < 0, fill)
