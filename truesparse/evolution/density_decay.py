@@ -11,8 +11,8 @@ A layer that ends with nnz₁ weights begins with nnz₀ = start · nnz₁, at m
 | `Sigmoid` | 1 / (1 + exp(k · (p − ½))), shifted and scaled to run from 1 to 0 | CHTss; Zhang et al., 2025 |
 
 Each update drops the weights that are too many together with those that it replaces, a share of the rest. If that share
-is zero throughout, the training is gradual pruning. nnz₁ is the number that ``epsilon``, ``density`` or the first topology
-give. A layer never gets more weights than it has: a network that is trained further keeps its number.
+is zero throughout, the training is gradual pruning. nnz₁ is the number that ``epsilon``, ``density`` or the first
+topology give. A layer never gets more weights than it has: a network that is trained further keeps its number.
 
 Memory and time of a step follow the number of weights of that step. nnz₁ and nnz₀ depend on parameters and shapes only,
 so that a resumed training needs no state for them.
