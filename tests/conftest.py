@@ -20,7 +20,7 @@ def share_all_work(monkeypatch):
     """Trainings use all of `n_jobs` threads, for however little work."""
     from truesparse.training import sharing, trainer
 
-    monkeypatch.setattr(trainer, "useful_threads", lambda n_params, batch_size, most: most)
+    monkeypatch.setattr(trainer, "useful_threads", lambda n_params, batch_size, most, **_: most)
     monkeypatch.setattr(sharing, "_TRIALS", 10**9)
 
 

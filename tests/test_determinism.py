@@ -20,7 +20,7 @@ import sys
 from sklearn.datasets import load_digits
 from test_determinism import fingerprint
 from truesparse.training import sharing, trainer
-trainer.useful_threads = lambda n_params, batch_size, most: most
+trainer.useful_threads = lambda n_params, batch_size, most, **_: most
 sharing._TRIALS = 10**9
 X, y = load_digits(return_X_y=True)
 for evolution in ("cte", "ctre_sim", "set"):

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array, issparse
 
 from truesparse import SparseMLPClassifier, SparseMLPRegressor
 from truesparse.data import ArraySource, CSRSource, Source, Transformed, array_source
-from truesparse.data.source import Subset, draw_samples, in_batches
+from truesparse.data.source import Subset, draw_samples, in_batches, without_small_end
 from truesparse.evolution import preset
 from truesparse.network.losses import SoftmaxCrossEntropy, Weighted
 from truesparse.network.workspace import BatchShape, Workspace
@@ -114,6 +114,16 @@ def test_batches_are_made_across_the_pieces_of_an_order(rng):
 
     batches = list(InPieces(rng.standard_normal((40, 2))).batches(16, rng))
     assert [batch.tolist() for batch in batches] == [[*range(16)], [*range(16, 32)], [*range(32, 40)]]
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"),
+    [(0, []), (3, [3]), (8, [8]), (9, [5, 4]), (11, [6, 5]), (12, [8, 4]), (17, [8, 5, 4]), (24, [8, 8, 8])],
+)
+def test_no_batch_is_small(n, sizes):
+    batches = list(without_small_end(in_batches(np.arange(n), 8), 8))
+    assert [batch.size for batch in batches] == sizes
+    assert_array_equal(np.concatenate([np.arange(0), *batches]), np.arange(n))
 
 
 def test_in_batches():

@@ -98,7 +98,7 @@ def test_one_thread_for_little_work_whatever_n_jobs_and_none_for_blas_it_does_no
     monkeypatch.setattr(fitted, "asked_threads", lambda n_jobs: asked.append(n_jobs) or 1)
     assert_array_equal(model.predict_proba(X), expected)
     assert not asked
-    monkeypatch.setattr(fitted, "useful_threads", lambda n_params, batch_size, most: most)
+    monkeypatch.setattr(fitted, "useful_threads", lambda n_params, batch_size, most, **_: most)
     assert_array_equal(model.predict_proba(X), expected)
     assert asked == [2]
 

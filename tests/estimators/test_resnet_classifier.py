@@ -14,7 +14,7 @@ from truesparse.callbacks import Checkpoint
 from truesparse.data import ArraySource
 from truesparse.data.source import array_source
 from truesparse.evolution import PRESETS, Constant, Cubic, Given, ImportancePruning, neuron_evolution
-from truesparse.inspection import layer_degrees, layer_flops, layer_summaries, total
+from truesparse.inspection import ConnectivityRecorder, layer_degrees, layer_flops, layer_summaries, total
 from truesparse.topology import LocalFields
 from truesparse.training.inference import forward_all
 from truesparse.transforms import Crop
@@ -53,6 +53,33 @@ def test_images_and_rows_of_pixels_are_the_same(digits, fitted):
     of_source = SparseResNetClassifier((8, 8, 1), **SMALL).fit(ArraySource(rows[:400].astype(np.float32), y[:400]))
     assert_array_equal(of_source.predict_proba(X[400:440]), expected)
     assert fitted.image_shape_ == of_rows.image_shape_ == (8, 8, 1)
+
+
+def test_nested_lists_and_single_images(digits, fitted):
+    X, y = digits
+    assert_array_equal(fitted.predict_proba(X[400:440].tolist()), fitted.predict_proba(X[400:440]))
+    of_lists = SparseResNetClassifier(**SMALL).fit(X[:400].tolist(), y[:400])
+    assert_array_equal(of_lists.predict_proba(X[400:440]), fitted.predict_proba(X[400:440]))
+    for image in (X[0], X[0][..., None]):
+        with pytest.raises(ValueError, match=r"is a single image; pass X\[np.newaxis\]"):
+            fitted.predict(image)
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        fitted.predict(X[:0])
+
+
+def test_a_small_last_batch_shares_the_samples_of_the_one_before(digits):
+    """A step along the gradient of a single image, in the statistics of this image, would undo what was learnt."""
+    X, y = digits
+    sizes = []
+
+    def remembers(X_batch, rng):
+        sizes.append(len(X_batch))
+        return X_batch
+
+    model = SparseResNetClassifier(**SMALL | {"batch_size": 64, "max_iter": 2}, batch_transform=remembers)
+    model.fit(X[:129], y[:129])
+    assert sizes == [64, 33, 32] * 2
+    assert len(model.history_["train_loss"]) == 2
 
 
 def test_channels_are_side_by_side(digits):
@@ -245,16 +272,18 @@ def test_what_it_does_not_have(fitted):
         ({"image_shape": (8, 0, 1)}, r"image_shape=\(8, 0, 1\) must be \(height, width, channels\); all"),
         ({"image_shape": 8}, "'image_shape' parameter .* must be an array-like or None"),
         ({"distribution": [0.1, 0.2]}, "must hold a density for each of the 10 layers"),
-        ({"distribution": [0.1] * 9 + [2]}, r"distribution\[9\]=2.0 must"),
+        ({"distribution": [0.1] * 9 + [2]}, r"distribution\[9\]=2 must"),
         ({"distribution": "erk"}, r"'distribution' parameter .* \['erdos_renyi_kernel', 'uniform'\]"),
         ({"distribution": "uniform", "density": 1e-3}, r"leaves layer 0 of shape \(4, 9\) without a single connection"),
         ({"density": 1e-4}, "leaves a layer without a single connection"),
-        ({"topology_init": "snip"}, "topology_init='snip' is for multilayer perceptrons"),
+        ({"topology_init": "snip"}, "topology_init=SNIP.* is for multilayer perceptrons"),
         ({"topology_init": LocalFields((8, 8, 1), [(8, 8, 2)], 3)}, "topology_init=.* is for multilayer perceptrons"),
         ({"evolution": neuron_evolution(5)}, "neuron_evolution removes features of multilayer perceptrons"),
         ({"evolution": Evolution(unit_pruning=ImportancePruning())}, "channels cannot be removed"),
         ({"evolution": "nothing"}, "'evolution' parameter"),
         ({"max_iter": None}, "'max_iter' parameter"),
+        ({"batch_size": 1}, r"'batch_size' parameter .* int in the range \[2, inf\)"),
+        ({"width": True}, "width=True must be a positive integer"),
     ],
 )
 def test_bad_parameters(parameters, message, digits):
@@ -289,6 +318,49 @@ def test_predictions_of_few_images_share_one_workspace(digits, fitted):
     assert [len(idle) for idle in network._idle_workspaces.values()] == [1]
 
 
+def test_threads_share_the_tiles_of_few_images_too(digits, fitted, monkeypatch):
+    from truesparse.kernels.jit import max_threads, threads
+
+    if max_threads() < 2:
+        pytest.skip("one core")
+    X = digits[0][:70].reshape(70, -1).astype(np.float32)
+    expected, sizes = forward_all(fitted._network, ArraySource(X)), []
+    read = ArraySource.read
+
+    def read_and_note(source, samples, workspace):
+        sizes.append(samples.size)
+        read(source, samples, workspace)
+
+    monkeypatch.setattr(ArraySource, "read", read_and_note)
+    with threads(2):
+        assert_array_equal(forward_all(fitted._network, ArraySource(X)), expected)
+    assert sizes == [70]  # three tiles
+    assert "from batch_size=" in fitted.summary()
+    least = int(fitted.summary().split("from batch_size=")[1].split()[0])
+    assert least > 32
+
+
+def test_what_a_recipe_of_a_residual_network_cannot_have():
+    from truesparse.network.architecture import Architecture
+    from truesparse.network.losses import SoftmaxCrossEntropy
+    from truesparse.training import Recipe
+
+    residual = Architecture((8, 8, 1), 8, 4)
+    for options, message in (
+        ({}, "epsilon=None and density=None: a residual network needs a density"),
+        ({"epsilon": 2.0}, "epsilon=2.0 and density=None"),
+        ({"density": 0.1, "evolution": Evolution(unit_pruning=ImportancePruning())}, "channels cannot be removed"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Recipe(SoftmaxCrossEntropy(), residual=residual, **options)
+
+
+def test_connections_of_pixels_are_not_recorded(digits):
+    X, y = digits
+    with pytest.raises(TypeError, match="holds a convolutional network; this function needs a multilayer perceptron"):
+        SparseResNetClassifier(**SMALL, callbacks=[ConnectivityRecorder()]).fit(X[:50], y[:50])
+
+
 def test_images_of_another_shape_than_the_network_are_refused_without_an_estimator(digits):
     from truesparse.network.architecture import Architecture
     from truesparse.network.losses import SoftmaxCrossEntropy
@@ -296,7 +368,7 @@ def test_images_of_another_shape_than_the_network_are_refused_without_an_estimat
 
     source = ArraySource(digits[0][:5].reshape(5, -1).astype(np.float32))
     recipe = Recipe(SoftmaxCrossEntropy(), residual=Architecture((8, 7, 1), 8, 4), density=0.3)
-    with pytest.raises(ValueError, match=r"image_shape=\(8, 7, 1\) has 56 pixels, but the samples have 64 features"):
+    with pytest.raises(ValueError, match=r"image_shape=\(8, 7, 1\) has 56 values, but the samples have 64 features"):
         new_network(recipe, source, 10, seed=0)
 
 

@@ -39,6 +39,33 @@ def test_nothing_is_left_to_compile_after_the_warmup():
     assert output.strip() == "[]"
 
 
+RESIDUAL_PROGRAM = """
+import numba
+import numpy as np
+import truesparse
+truesparse.warmup(batch_sizes=[], residual=True)
+compiled = []
+numba.core.dispatcher.Dispatcher.compile, compile = (
+    lambda self, signature: (compiled.append(self.py_func.__name__), compile(self, signature))[1],
+    numba.core.dispatcher.Dispatcher.compile,
+)
+X, y = np.random.default_rng(0).standard_normal((300, 8, 8, 3)), np.arange(300) % 3
+for n_jobs in (1, 2):
+    model = truesparse.SparseResNetClassifier(depth=8, width=16, max_iter=1, update_every=1, n_jobs=n_jobs)
+    model.fit(X, y).predict(X)
+print(compiled)
+"""
+
+
+def test_nothing_of_a_residual_network_is_left_to_compile_after_its_warmup():
+    output = subprocess.run(
+        [sys.executable, "-c", RESIDUAL_PROGRAM], env=dict(os.environ), capture_output=True, text=True, check=True
+    ).stdout
+    assert output.strip() == "[]"
+    with pytest.raises(ValueError, match="residual=1 must be True or False"):
+        warming.warmup(residual=1)
+
+
 def test_another_process_compiles():
     processes, problems = [], []
     warming._start([[("float32", 20, False)]], processes, problems)

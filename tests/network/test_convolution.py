@@ -178,7 +178,7 @@ def errors_of(norm, delta, sums, z, statistics, planes):
     for n_threads in threads_for(z.dtype):
         out, made = as_planes(np.zeros_like(z)), norm.backward(as_planes(delta), sums, as_planes(z), statistics, planes)
         room = np.zeros((n_threads, *planes.rolling), z.dtype)
-        below = norm.room_for_sums(as_planes(z), statistics, planes)
+        below = norm.room_for_totals(as_planes(z), statistics, planes)
         with threads(n_threads):
             identity.backward(
                 room, as_planes(z), out, np.empty(TILES * 16 * n_channels, z.dtype), before=made, after=below,
@@ -242,7 +242,7 @@ def test_errors_of_sums_of_which_three_rows_are_kept(size, window, stride, dtype
         for _ in range(2)
     )
     statistics = norm.observe(np.array([[[300.0, 900.0]] * 6]), 100)
-    sums = norm.error_sums(d, norm.room_for_sums(z, statistics, outputs), outputs)
+    sums = norm.error_totals(d, norm.room_for_totals(z, statistics, outputs), outputs)
     of_errors = norm.backward(d, sums, z, statistics, outputs)
     x = as_phases(as_planes(rng.standard_normal((TILES * SAMPLES, 5, *size)).astype(dtype)), layer)
     products, results = np.empty(TILES * 16 * layer.nnz, dtype), []
@@ -267,7 +267,7 @@ def test_the_backward_pass_makes_inputs_again(dtype, rng):
     x, products, results = np.zeros_like(z), np.empty(TILES * 16 * layer.nnz, dtype), []
     norm.forward(norm.of_sums(z, norm.constants(), planes), x, planes)
     for inputs, affine in ((x, None), (z, norm.folded())):
-        out, below = np.zeros_like(z), norm.room_for_sums(z, norm.constants(), planes)
+        out, below = np.zeros_like(z), norm.room_for_totals(z, norm.constants(), planes)
         layer.backward(delta, inputs, out, products, affine=affine, after=below, masks=True)
         results.append(out.tobytes() + layer.data_gradient.tobytes() + below[0].tobytes())
     assert results[0] == results[1]
@@ -294,9 +294,9 @@ def test_batch_norm(size, dtype, rng):
     assert_allclose(as_images(out), np.maximum(affine + residual, 0), **close_in(dtype))
 
     delta = rng.standard_normal(z.shape).astype(dtype)
-    sums = norm.error_sums(as_planes(delta), norm.room_for_sums(as_planes(z), statistics, planes), planes)
+    sums = norm.error_totals(as_planes(delta), norm.room_for_totals(as_planes(z), statistics, planes), planes)
     loose = {"rtol": 1e-3, "atol": 1e-3} if dtype == np.float32 else close_in(dtype)
-    assert_allclose(sums.sum(axis=0), reference.error_sums(delta, z, statistics.mean), **loose)
+    assert_allclose(sums.sum(axis=0), reference.error_totals(delta, z, statistics.mean), **loose)
     out = errors_of(norm, delta, sums, z, statistics, planes)
     of_scale, of_shift, errors = reference.batch_norm_backward(delta.astype(float), z.astype(float), norm.scale, EPS)
     assert_allclose(out, errors, **close_in(dtype))
@@ -316,7 +316,7 @@ def test_running_averages_are_constants_in_prediction(dtype, rng):
     assert_allclose(as_images(out), expected, **close_in(dtype))
     factor, shift = norm.folded()
     assert_allclose(reference.normalise(z, factor, shift, activates=False), expected, **close_in(dtype))
-    sums = norm.error_sums(as_planes(delta), norm.room_for_sums(as_planes(z), norm.constants(), planes), planes)
+    sums = norm.error_totals(as_planes(delta), norm.room_for_totals(as_planes(z), norm.constants(), planes), planes)
     errors = errors_of(norm, delta, sums, z, norm.constants(), planes)
     assert_allclose(errors, factor[:, None, None] * delta, **close_in(dtype))
 

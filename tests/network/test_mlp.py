@@ -195,7 +195,7 @@ def test_a_workspace_is_lent_again_unless_it_is_large_or_an_error_came(rng, monk
     network.keep_units([np.arange(9) < 5, np.arange(8) < 4])
     with network.lent_workspace(32) as smaller:
         assert smaller.a.shape[0] == 5 + 4 + 3 + 6
-    monkeypatch.setattr("truesparse.network.mlp._LARGEST_IDLE", 0)
+    monkeypatch.setattr(MLP, "_largest_idle", 0)
     with network.lent_workspace(16) as large:
         pass
     with network.lent_workspace(16) as another:

@@ -10,6 +10,7 @@ from residual import images_for, network_of, read
 
 from truesparse.kernels.jit import threads
 from truesparse.network.architecture import Architecture
+from truesparse.network.image_workspace import ImageWorkspace
 from truesparse.network.resnet import ResNet
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern, Rewiring
@@ -112,7 +113,7 @@ def test_batches_that_fill_tiles(image_shape, dtype, monkeypatch):
     for stores in (True, False):
         network, n = network_of(image_shape, dtype=dtype), 64
         if stores:
-            monkeypatch.setattr(ResNet, "fills_tiles", lambda network, workspace: False)
+            monkeypatch.setattr(ImageWorkspace, "fills_tiles", False)
         workspace, X = network.workspace(n), images_for(network, n)
         for size in (37, n):  # the first batch leaves numbers behind
             read(workspace, X[:size])

@@ -99,7 +99,6 @@ def test_layers_without_connections_and_with_all_of_them(tmp_path, density):
         np.zeros(35),
         np.zeros((2, 34)),
         np.zeros((2, 5, 7, 1)),
-        np.zeros((2, 7, 5)),
         np.zeros((1, 2, 7, 5, 1)),
         np.full((2, 35), np.nan),
         np.full((2, 7, 5, 1), np.inf),
@@ -108,8 +107,15 @@ def test_layers_without_connections_and_with_all_of_them(tmp_path, density):
 )
 def test_a_wrong_input_is_refused(tmp_path, X):
     model = exported(network_of((7, 5, 1)), ANIMALS, tmp_path)
-    with pytest.raises(ValueError, match=r"X must hold finite numbers, \(n_samples, 35\) or \(n_samples, 7, 5, 1\)"):
+    allowed = r"one of the shapes \[\[7, 5, 1\], \[35\], \[7, 5\]\]; the shape of X is"
+    with pytest.raises(ValueError, match=f"{allowed}|X holds NaN or infinity"):
         model.predict(X)
+
+
+def test_images_of_one_channel_need_none(tmp_path):
+    model = exported(network_of((7, 5, 1)), ANIMALS, tmp_path)
+    X = np.random.default_rng(0).standard_normal((4, 7, 5))
+    assert_array_equal(model.predict_proba(X), model.predict_proba(X.reshape(4, 35)))
 
 
 PROGRAM = """

@@ -208,6 +208,15 @@ def test_outputs_of_a_residual_network(torch, image_shape, depth, dtype):
     assert not module.training
 
 
+def test_a_residual_network_takes_images_too_but_not_with_channels_first(torch):
+    network = network_of((7, 5, 3))
+    module, x = residual_module(network), torch.randn(4, 7, 5, 3)
+    with torch.no_grad():
+        assert torch.equal(module(x), module(x.reshape(4, -1)))
+    with pytest.raises(ValueError, match=r"x must be \(n, \*\(7, 5, 3\)\) or \(n, n_features\), got \(4, 3, 7, 5\)"):
+        module(x.permute(0, 3, 1, 2))
+
+
 def test_heads_of_a_residual_network(torch):
     network = network_of()
     X = images_for(network, 20)

@@ -115,11 +115,13 @@ def test_a_core_that_becomes_busy_and_free_again_is_noticed():
         assert pace.n_threads() == expected
 
 
+@pytest.mark.parametrize("tile", [1, 32])
 @pytest.mark.parametrize("n_params", [1, 7_000, 33_000, 60_000, 70_000, 10**6, 10**8])
-def test_the_least_batch_is_the_first_that_is_worth_several_threads(n_params):
-    least = least_batch(n_params)
-    assert useful_threads(n_params, least, most=4) == 4
-    assert least == 1 or useful_threads(n_params, least - 1, most=4) == 1
+def test_the_least_batch_is_the_first_that_is_worth_several_threads(n_params, tile):
+    least = least_batch(n_params, tile=tile)
+    assert useful_threads(n_params, least, most=4, tile=tile) == 4
+    assert least == 1 or useful_threads(n_params, least - 1, most=4, tile=tile) == 1
+    assert tile == 1 or least > tile  # a tile is not shared
 
 
 def test_an_overflow_is_an_error_that_names_its_step(compiled_calls):

@@ -327,6 +327,19 @@ def in_batches(samples: IndexArray, batch_size: int) -> Iterator[IndexArray]:
         yield samples[start : start + batch_size]
 
 
+def without_small_end(batches: Iterator[IndexArray], batch_size: int) -> Iterator[IndexArray]:
+    """Yield batches; where the last has less than half of `batch_size` samples, the last two share theirs equally."""
+    held: IndexArray = next(batches, np.empty(0, dtype=np.int64))
+    for batch in batches:
+        if 2 * batch.size < batch_size:
+            both = np.concatenate([held, batch])
+            held, batch = both[: -(-both.size // 2)], both[-(-both.size // 2) :]
+        yield held
+        held = batch
+    if held.size:
+        yield held
+
+
 def draw_samples(n_samples: int, n_wanted: int | None, rng: np.random.Generator) -> IndexArray:
     """Draw `n_wanted` distinct samples in increasing order; all for None or a large number."""
     if n_wanted is None or n_wanted >= n_samples:

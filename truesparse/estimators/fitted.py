@@ -80,7 +80,7 @@ class FittedSparseNetwork(InputChecks, Parameters):
                 )
             return made
 
-        gain = useful_threads(network.work, min(X.shape[0], BATCH), most=2) > 1
+        gain = useful_threads(network.work, min(X.shape[0], BATCH), most=2, tile=network.tile) > 1
         n_threads = asked_threads(plain(self.n_jobs)) if gain else 1
         with threads(n_threads, uses_blas=not network.is_batch_invariant):
             return forward_all(network, array_source(X), of_finite)
@@ -97,7 +97,8 @@ class FittedSparseNetwork(InputChecks, Parameters):
             f"Trained in {progress.step:,} steps with {progress.weight_steps / max(1, progress.step):,.0f} weights on "
             f"average: {progress.weight_steps:,} weights × steps."
         )
-        worth = f"Several threads (n_jobs) speed up training from batch_size={least_batch(network.work):,} on."
+        least = least_batch(network.work, tile=network.tile)
+        worth = f"Several threads (n_jobs) speed up training from batch_size={least:,} on."
         flops = f"A prediction takes {total(layer_flops(network)).inference:,} operations for each sample."
         return "\n".join([as_text(layer_rows(network)), flops, trained, worth])
 

@@ -6,8 +6,7 @@ from numbers import Real
 from typing import Any
 
 from truesparse.estimators import epochs
-from truesparse.evolution import SNIP, Evolution, preset, suited_settings
-from truesparse.evolution.input_removal import NeuronGrow
+from truesparse.evolution import Evolution, preset, suited_settings
 from truesparse.network.architecture import Architecture
 from truesparse.network.initial_weights import FanIn
 from truesparse.network.losses import Loss
@@ -64,23 +63,13 @@ def make_residual_recipe(parameters: Mapping[str, Any], loss: Loss, image_shape:
         given["weight_init"] = FanIn(1.0)
     distribution = given["distribution"]
     if not isinstance(distribution, str):
-        distribution = tuple(float(share) for share in distribution)
         for layer, share in enumerate(distribution):
             check_number(f"distribution[{layer}]", share, 0, 1, without=0)
-    evolution = given["evolution"]
-    if getattr(evolution, "unit_pruning", None) is not None:
-        raise ValueError("unit_pruning removes units of multilayer perceptrons; channels cannot be removed.")
-    if isinstance(getattr(evolution, "grow", None), NeuronGrow):
-        raise ValueError("neuron_evolution removes features of multilayer perceptrons; pixels share weights.")
+        distribution = tuple(map(float, distribution))
     if hasattr(resolve("topology", given["topology_init"]), "counts"):
         given["density"] = None  # it says itself how many weights there are
-    recipe = make_recipe(given, loss)
-    if isinstance(recipe.topology, SNIP) or hasattr(recipe.topology, "hidden_layer_sizes"):
-        raise ValueError(
-            f"topology_init={given['topology_init']!r} is for multilayer perceptrons; 'balanced' is allowed here."
-        )
     architecture = Architecture(image_shape, plain(given["depth"]), plain(given["width"]))
-    return replace(recipe, residual=architecture, distribution=distribution)
+    return replace(make_recipe(given, loss), residual=architecture, distribution=distribution)
 
 
 def hidden_sizes(hidden_layer_sizes: Any, topology: Any) -> list[int]:

@@ -55,8 +55,8 @@ class SparseResNetClassifier(BaseClassifier):
     alpha : float, default=5e-4
         Strength of the L2 penalty on the weights.
     batch_size : int, default=128
-        Images in a training step. Batch norms take mean and variance of a batch; the last one of an epoch is smaller
-        where the number of images is no multiple.
+        Images in a training step, at least 2. Batch norms take mean and variance of a batch, to which few images do
+        harm: where the last one of an epoch would have less than half of these, the last two share theirs equally.
     learning_rate : {"cosine", "linear", "constant", …} or object, default="cosine"
         How the learning rate changes.
     learning_rate_init : float, default=0.1
@@ -122,6 +122,7 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
         "image_shape": ["array-like", None],
         "depth": [Interval(Integral, 8, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],  # of one image, batch norm would leave nothing
         "density": [Interval(Real, 0, 1, closed="right")],
         "distribution": [Choice("erdos_renyi_kernel", "uniform"), "array-like"],
         "evolution": [Named("method"), Evolution, None],
@@ -254,7 +255,8 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
         """Return (height, width, channels), as given or of an array of images."""
         given = self.image_shape
         if given is None:
-            shape = np.shape(X)[1:] if isinstance(X, np.ndarray) else ()
+            X = _as_array(X)
+            shape = X.shape[1:] if isinstance(X, np.ndarray) else ()
             if len(shape) not in (2, 3):
                 raise ValueError(
                     "image_shape=None: X must then be an array (n, height, width, channels) or (n, height, width). For "
@@ -266,12 +268,18 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
 
     def _as_rows(self, X):
         """Return images as rows of pixels; other data as they are."""
-        if not isinstance(X, np.ndarray) or X.ndim < 3:
+        X = _as_array(X)
+        taken = self._shape_of_images()
+        if not isinstance(X, np.ndarray) or X.ndim < 2 or X.shape[1:] == (np.prod(taken),):
+            return X
+        if X.shape in (taken, taken[:2]):
+            raise ValueError(f"X of shape {X.shape} is a single image; pass X[np.newaxis].")
+        if X.ndim == 2:
             return X
         shape = X.shape[1:] if X.ndim > 3 else (*X.shape[1:], 1)
-        if shape != self._shape_of_images():
-            raise ValueError(f"X holds images of shape {X.shape[1:]}, but the network takes {self._shape_of_images()}.")
-        return X.reshape(len(X), -1)
+        if shape != taken:
+            raise ValueError(f"X holds images of shape {X.shape[1:]}, but the network takes {taken}.")
+        return X.reshape(len(X), np.prod(taken))
 
     def _checked(self, X, *y, **options):
         refuse_source(X)
@@ -287,5 +295,11 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
         return tags
 
 
+def _as_array(X):
+    """Return nested lists and arrays of other libraries that hold images as an array of NumPy; others as they are."""
+    is_nested = isinstance(X, list | tuple) and np.ndim(X[:1]) > 2
+    return np.asarray(X) if is_nested or (hasattr(X, "__array__") and getattr(X, "ndim", 0) > 2) else X
+
+
 def _plain(distribution):
-    return distribution if isinstance(distribution, str) else [float(share) for share in distribution]
+    return distribution if isinstance(distribution, str) else list(map(float, distribution))

@@ -12,19 +12,21 @@ from joblib import cpu_count
 from scipy.sparse import csr_array
 
 from truesparse.estimators.classifier import SparseMLPClassifier
-from truesparse.runtime.checks import plain
+from truesparse.estimators.resnet_classifier import SparseResNetClassifier
+from truesparse.runtime.checks import check_flag, plain
 from truesparse.training.sharing import useful_threads
 
 _PATIENCE = 2.0  # seconds; if the kernels are on the disk already, nothing takes as long, and no process is started
 
 
-def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
+def warmup(*, batch_sizes=(32,), dtypes=("float32",), residual=False) -> None:
     """Compile the kernels, so that the first fit does not wait for them.
 
     Kernels are compiled for each dtype, width of the batch, and one thread or several, and kept on disk
     (``NUMBA_CACHE_DIR``): this costs many seconds once and little from then on. If there are several cores, other
     Python processes compile a part of them. Call it while an image is built or a server starts. Batches of up to 16,
-    32, 64, 112 and 128 samples share a width.
+    32, 64, 112 and 128 samples share a width. `residual` compiles those of `SparseResNetClassifier` as well, which are
+    the same for all batches.
 
     Warns
     -----
@@ -36,7 +38,9 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",)) -> None:
     >>> import truesparse
     >>> truesparse.warmup(batch_sizes=[100])
     """
+    check_flag("residual", residual)
     jobs = plain(list(product(dtypes, batch_sizes, (False, True))))
+    jobs += [(dtype, None, False) for dtype in plain(list(dtypes)) if residual]
     n_processes = max(1, min(cpu_count(), len(jobs)))
     own, *others = (jobs[first::n_processes] for first in range(n_processes))
     processes: list[subprocess.Popen] = []
@@ -86,6 +90,9 @@ def _start(shares, processes, problems):
 def _compile(jobs):
     """Train and predict with each dtype and batch size, on dense or on sparse data."""
     for dtype, batch_size, is_sparse in jobs:  # which share few kernels
+        if batch_size is None:
+            _compile_convolutions(dtype)
+            continue
         rng = np.random.default_rng(0)
         # More samples than numbers in a sketch, and features enough for a full first layer on BLAS.
         X = rng.standard_normal((max(2 * batch_size, 200), 64))
@@ -105,3 +112,15 @@ def _compile(jobs):
                 model.fit(data, y)
             for n_samples in (2**10, 2**12):  # few samples and many are computed by other kernels
                 model.predict(data[np.arange(n_samples) % len(y)])
+
+
+def _compile_convolutions(dtype):
+    """Train and predict with a small residual network, on one thread and on two."""
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 8, 8, 1)), np.arange(200) % 2
+    for n_jobs in (1, 2):
+        model = SparseResNetClassifier(
+            depth=8, width=16, batch_size=100, update_every=1, max_iter=1, random_state=0, n_jobs=n_jobs, dtype=dtype
+        )
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            model.fit(X, y).predict(X)

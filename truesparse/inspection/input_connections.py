@@ -209,7 +209,7 @@ class ConnectivityRecorder:
 
     def on_train_begin(self, network: MLP) -> None:
         """Keep the connections until the first epoch ends."""
-        self._first = _connections(network)
+        self._first = _connections(network_of(network))
 
     def on_epoch_end(self, network: MLP, record: EpochRecord) -> None:
         """Record the connections if this epoch is due."""

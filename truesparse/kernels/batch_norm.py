@@ -104,13 +104,13 @@ def normalise(of_sums, out, row_step, n_rows, n_runs, n_tiles, width):
 
 
 @parallel
-def error_sums(of_sums, delta, row_step, n_rows, n_runs, width):
+def error_totals(room, delta, row_step, n_rows, n_runs, width):
     """Compute Σ δ and Σ δ (z − mean) of each channel of all tiles.
 
     Parameters
     ----------
-    of_sums : tuple of
-        sums : (n_tiles, n_channels, 2), overwritten
+    room : tuple of
+        totals : (n_tiles, n_channels, 2), overwritten
         z : planes, as a vector
         means : (n_channels,)
         size, plane, first : int, as for `normalise_part`
@@ -118,9 +118,9 @@ def error_sums(of_sums, delta, row_step, n_rows, n_runs, width):
     row_step : int, entries from one row to the next
     n_rows, n_runs : int, rows, and runs of lanes in each
     """
-    sums, z, means, size, plane, first = of_sums
-    for tile in prange(sums.shape[0]):
-        sums[tile] = 0
+    totals, z, means, size, plane, first = room
+    for tile in prange(totals.shape[0]):
+        totals[tile] = 0
         for row in range(n_rows):
             for channel in range(means.size):
                 added, products = full(z.dtype.type(0), width), full(z.dtype.type(0), width)
@@ -130,5 +130,5 @@ def error_sums(of_sums, delta, row_step, n_rows, n_runs, width):
                     d = load(delta, at, width)
                     added = plus(added, d)
                     products = add_product(d, plus(load(z, at, width), below), products)
-                sums[tile, channel, 0] += total(added)
-                sums[tile, channel, 1] += total(products)
+                totals[tile, channel, 0] += total(added)
+                totals[tile, channel, 1] += total(products)

@@ -36,9 +36,9 @@ _RUNS = 2  # of lanes at a time, of all channels: as many as the first-level cac
 
 @inner
 def _convolve_runs(
-    data, offsets, indptr, bias, x, added_planes, out, out_starts, x_at, out_at, first, last, activates, sums, width
+    data, offsets, indptr, bias, x, added_planes, out, out_starts, x_at, out_at, first, last, activates, totals, width
 ):
-    """Compute some runs of one row of places, of all output planes, and add Σ z and Σ z² of each to the sums."""
+    """Compute some runs of one row of places, of all output planes, and add Σ z and Σ z² of each to the totals."""
     n_lanes = len(width) * CHUNK
     for channel in range(indptr.size - 1):
         start, stop, b = np.uintp(indptr[channel]), np.uintp(indptr[channel + 1]), bias[channel]
@@ -53,8 +53,8 @@ def _convolve_runs(
             if added_planes.size > 0:
                 z = plus(z, load(added_planes, place, width))
             store(out, place, relu(z) if activates else z)
-        sums[channel, 0] += total(added)
-        sums[channel, 1] += total(squared)
+        totals[channel, 0] += total(added)
+        totals[channel, 1] += total(squared)
 
 
 @inner
@@ -68,7 +68,7 @@ def _clear_borders(planes, layout, row, n_rows, n_channels, n_runs, width):
 
 @parallel
 def convolve(
-    before, data, offsets, indptr, bias, x, added_planes, out, out_starts, steps, n_rows, n_runs, activates, sums,
+    before, data, offsets, indptr, bias, x, added_planes, out, out_starts, steps, n_rows, n_runs, activates, totals,
     width, n_parts,
 ):  # fmt: skip
     """Compute z of all places of all tiles.
@@ -88,15 +88,15 @@ def convolve(
         next, from one row
     n_rows, n_runs : int, rows of places, and runs of lanes in each
     activates : bool, whether a rectifier follows
-    sums : (n_tiles, n_channels, 2), overwritten by Σ z and Σ z²
+    totals : (n_tiles, n_channels, 2), overwritten by Σ z and Σ z²
     n_parts : int, how many threads share the tiles
     """
     x_tile, x_plane, x_row, out_tile, out_row = steps
-    n_tiles, n_turns = sums.shape[0], offsets.shape[0]
+    n_tiles, n_turns = totals.shape[0], offsets.shape[0]
     rolls = n_turns > 1
     for part in prange(n_parts):
         for tile in range(part * n_tiles // n_parts, (part + 1) * n_tiles // n_parts):
-            sums[tile] = 0
+            totals[tile] = 0
             x_start = (part if rolls else tile) * x_tile
             layout = x_start, x_plane, x_row, before[-1] - x_row, x_plane // x_row  # the first place is at [1, 1]
             for row in range(n_rows):
@@ -108,7 +108,7 @@ def convolve(
                 for first in range(0, n_runs, _RUNS):
                     _convolve_runs(
                         data, offsets[row % n_turns], indptr, bias, x, added_planes, out, out_starts, x_at,
-                        tile * out_tile + row * out_row, first, min(first + _RUNS, n_runs), activates, sums[tile],
+                        tile * out_tile + row * out_row, first, min(first + _RUNS, n_runs), activates, totals[tile],
                         width,
                     )  # fmt: skip
 
@@ -129,8 +129,8 @@ def _backward_row(
     after, tile, data, slots, offsets, indptr, delta, delta_start, x, scale, shift, out, starts, start, n_runs, adds,
     masks, products, width,
 ):  # fmt: skip
-    """Compute the errors of one row of places of all input planes, and add its shares of the gradient and of sums."""
-    n_lanes, (sums, z, means) = len(width) * CHUNK, after
+    """Compute the errors of one row of places of all input planes, and add its shares of the gradient and of totals."""
+    n_lanes, (totals, z, means) = len(width) * CHUNK, after
     for plane in range(indptr.size - 1):
         first, last = indptr[plane], indptr[plane + 1]
         added, deviations = full(out.dtype.type(0), width), full(out.dtype.type(0), width)
@@ -144,12 +144,12 @@ def _backward_row(
             d = where_above_zero(d, a) if masks else d
             if out.size > 0:
                 store(out, at, d)
-            if sums.size > 0:
+            if totals.size > 0:
                 added = plus(added, d)
                 deviations = add_product(d, plus(load(z, at, width), full(-means[plane], width)), deviations)
-        if sums.size > 0:
-            sums[tile, plane, 0] += total(added)
-            sums[tile, plane, 1] += total(deviations)
+        if totals.size > 0:
+            totals[tile, plane, 0] += total(added)
+            totals[tile, plane, 1] += total(deviations)
 
 
 @parallel
@@ -162,8 +162,9 @@ def convolve_backward(
     Parameters
     ----------
     before : ``of_errors`` of `errors_part`, of which `delta` is made; with δ of size 0, it is there already
-    after : tuple of sums, (n_tiles, n_planes, 2), overwritten by Σ d and Σ d (z − mean) of the errors d of the inputs;
-        and z, laid out as x, and means, (n_planes,), of the batch norm below; with sums of size 0, there is none
+    after : tuple of totals, (n_tiles, n_planes, 2), overwritten by Σ d and Σ d (z − mean) of the errors d of the
+        inputs; and z, laid out as x, and means, (n_planes,), of the batch norm below; there is none with totals of
+        size 0
     data, slots : (nnz,): weights, and their numbers by input plane
     offsets, indptr : (1, nnz), (n_planes + 1,): where the first run of an input plane finds the errors that it went
         into; (3, nnz) if delta rolls, as for `convolve`

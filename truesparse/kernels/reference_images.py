@@ -135,7 +135,7 @@ def normalise(z, scale, shift, residual=0.0, *, activates):
     return np.maximum(made, 0) if activates else made
 
 
-def error_sums(delta, z, means):
+def error_totals(delta, z, means):
     """Return Σ δ and Σ δ (z − mean) of each channel, (n_channels, 2)."""
     products = delta * (z - means[:, None, None])
     return np.stack([delta.sum(axis=(0, 2, 3)), products.sum(axis=(0, 2, 3))], axis=1)

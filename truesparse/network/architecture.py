@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from truesparse.runtime.checks import check_count
+
 N_STAGES = 3
 
 
@@ -38,7 +40,7 @@ class Architecture:
     Raises
     ------
     ValueError
-        If `depth` is no such number, or the image has fewer than 4 rows or columns.
+        If `depth` is no such number, `width` no positive integer, or the image has fewer than 4 rows or columns.
     """
 
     image_shape: tuple[int, int, int]
@@ -46,6 +48,7 @@ class Architecture:
     width: int
 
     def __post_init__(self):
+        check_count("width", self.width)
         if self.depth < 8 or (self.depth - 2) % (2 * N_STAGES):
             near = max(8, 6 * round((self.depth - 2) / 6) + 2)
             raise ValueError(f"depth={self.depth!r} must be 6 n + 2, such as 8, 14, 20, 32 or 44; {near} is nearest.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from truesparse._typing import FloatArray
-from truesparse.kernels.batch_norm import error_sums, normalise
+from truesparse.kernels.batch_norm import error_totals, normalise
 from truesparse.network.planes import Planes
 
 EPS = 1e-5  # added to variances
@@ -43,12 +43,12 @@ class BatchNorm:
         """Return the running averages."""
         return Statistics(self.mean.astype(np.float64), 1 / np.sqrt(self.variance.astype(np.float64) + EPS), 0)
 
-    def observe(self, sums: FloatArray, n: int) -> Statistics:
+    def observe(self, totals: FloatArray, n: int) -> Statistics:
         """Return the statistics of a batch of n values a channel from Σ z and Σ z², (…, n_channels, 2); keep averages.
 
         The running variance is that of the values, with n − 1.
         """
-        added, squared = sums.astype(np.float64).sum(axis=tuple(range(sums.ndim - 2))).T
+        added, squared = totals.astype(np.float64).sum(axis=tuple(range(totals.ndim - 2))).T
         mean = added / n
         variance = np.maximum(squared / n - mean**2, 0)
         self.mean += MOMENTUM * (mean - self.mean)
@@ -84,22 +84,22 @@ class BatchNorm:
         """Write what the arguments of `of_sums` describe into `out`."""
         normalise(of_sums, out.reshape(-1), planes.row, *planes.runs[:2], len(out), planes.runs[2])
 
-    def room_for_sums(self, z: FloatArray, statistics: Statistics, planes: Planes) -> tuple:
+    def room_for_totals(self, z: FloatArray, statistics: Statistics, planes: Planes) -> tuple:
         """Return the arguments of kernels that compute Σ δ and Σ δ (z − mean), of which the first is room for these."""
-        sums = np.empty((len(z), planes.channels, 2), dtype=z.dtype)
-        return sums, z.reshape(-1), statistics.mean.astype(z.dtype), planes.size, planes.plane, planes.first
+        totals = np.empty((len(z), planes.channels, 2), dtype=z.dtype)
+        return totals, z.reshape(-1), statistics.mean.astype(z.dtype), planes.size, planes.plane, planes.first
 
-    def error_sums(self, delta: FloatArray, room: tuple, planes: Planes) -> FloatArray:
-        """Fill the `room_for_sums`, and return it."""
-        error_sums(room, delta.reshape(-1), planes.row, *planes.runs)
+    def error_totals(self, delta: FloatArray, room: tuple, planes: Planes) -> FloatArray:
+        """Fill the `room_for_totals`, and return it."""
+        error_totals(room, delta.reshape(-1), planes.row, *planes.runs)
         return room[0]
 
     def backward(
-        self, delta: FloatArray, sums: FloatArray, z: FloatArray, statistics: Statistics, planes: Planes
+        self, delta: FloatArray, totals: FloatArray, z: FloatArray, statistics: Statistics, planes: Planes
     ) -> tuple:
-        """Fill the gradients of γ and β from `error_sums`; return the arguments of kernels that make ∂L/∂z of δ."""
+        """Fill the gradients of γ and β from `error_totals`; return the arguments of kernels that make ∂L/∂z of δ."""
         mean, inverse, n = statistics.mean, statistics.inverse, statistics.n
-        shift_gradient, products = sums.astype(np.float64).sum(axis=0).T
+        shift_gradient, products = totals.astype(np.float64).sum(axis=0).T
         scale_gradient = products * inverse
         self.shift_gradient[:], self.scale_gradient[:] = shift_gradient, scale_gradient
         p = self.scale * inverse

@@ -97,15 +97,15 @@ class SparseConv2d(SparseLinear):
         """
         n_tiles, samples, nothing = out.shape[0], out.shape[-1], out[:0].reshape(-1)
         index, planes = self.index(samples), self.outputs(samples)
-        sums = np.empty((n_tiles, planes.channels, 2), dtype=out.dtype)
+        totals = np.empty((n_tiles, planes.channels, 2), dtype=out.dtype)
         convolve(
             (*6 * (nothing,), True, 0, 0, 0) if before is None else before,
             self.data if data is None else data, index.rolling_offsets if rolls else index.offsets,
             index.indptr, bias, x.reshape(-1), nothing if added is None else added.reshape(-1), out.reshape(-1),
-            planes.starts, (*_steps(x), planes.size, planes.row), *planes.runs[:2], activates, sums, planes.runs[2],
+            planes.starts, (*_steps(x), planes.size, planes.row), *planes.runs[:2], activates, totals, planes.runs[2],
             min(current_threads(), n_tiles),
         )  # fmt: skip
-        return sums
+        return totals
 
     def backward(
         self,
@@ -132,7 +132,7 @@ class SparseConv2d(SparseLinear):
             With them, `x` are sums z, of which the inputs are relu(scale · z + shift); only with a stride of 1.
         before : of `BatchNorm.backward`
             With it, `delta` is made first, tile by tile.
-        after : `BatchNorm.room_for_sums`
+        after : `BatchNorm.room_for_totals`
             Of the batch norm below, filled from `out`; only with a stride of 1.
         adds, masks : bool
             Whether `out` already holds errors; whether the inputs are outputs of a rectifier, so that errors become

@@ -24,6 +24,16 @@ class ImageWorkspace(Workspace):
         self.statistics: dict[int, object] = {}  # of the batch norms, by layer
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the features, the outputs and all planes."""
+        return super().nbytes + sum(planes.nbytes for planes in self._planes.values())
+
+    @property
+    def fills_tiles(self) -> bool:
+        """Whether the batch fills its tiles. If not, planes that are made of sums are not zero behind it."""
+        return self.batch % SAMPLES == 0
+
+    @property
     def tiles(self) -> int:
         """Number of tiles that this batch takes."""
         return n_tiles(self.batch)

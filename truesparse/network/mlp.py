@@ -5,9 +5,7 @@ and the moments of an optimiser have the same layout, and rewiring a layer reord
 `truesparse.network.passes` has the forward and the backward pass.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -25,8 +23,6 @@ from truesparse.topology import Pattern
 # Full layers with fewer units on a side are faster on our kernels, which share them among threads.
 _FEWEST_UNITS_FOR_BLAS = 64
 _MADE_BY_BIND = {"gradient", "activation_params", "passes", "_idle_workspaces"}
-_MOST_IDLE = 4  # workspaces of a kind that are kept, one for each thread that predicts
-_LARGEST_IDLE = 2**24  # bytes of a workspace that is kept
 
 
 class MLP(Network):
@@ -102,22 +98,6 @@ class MLP(Network):
             self.layer_sizes, batch_size, self.dtype, dense_inputs=dense_inputs, saves=self._saves, shape=shape
         )
 
-    @contextmanager
-    def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Iterator[Workspace]:
-        """Lend a `workspace` to a ``with`` block; afterwards it is kept for the next one, unless it is large.
-
-        Several threads can predict at a time, each with a workspace of its own.
-        """
-        idle = self._idle_workspaces.setdefault((batch_size, dense_inputs), deque(maxlen=_MOST_IDLE))
-        try:
-            workspace = idle.pop()
-        except IndexError:
-            workspace = self.workspace(batch_size, dense_inputs=dense_inputs)
-        yield workspace  # one that an error leaves behind with infinite numbers is not kept
-        if workspace.a.nbytes <= _LARGEST_IDLE:
-            workspace.sparse_inputs = None
-            idle.append(workspace)
-
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
         """Return the bytes of the arrays that training with such batches needs."""
         return Workspace.bytes_needed(
@@ -179,7 +159,7 @@ class MLP(Network):
 
     def _bind(self) -> None:
         """Give the layers, the activations and the passes their views of the parameters and of a new gradient."""
-        self._idle_workspaces: dict[tuple[int, bool], deque[Workspace]] = {}
+        self._idle_workspaces = {}
         self.gradient = np.zeros_like(self.params)
         for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
             layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])

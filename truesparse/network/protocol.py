@@ -1,8 +1,9 @@
 """The `Network` protocol: the members that training, signals, storage and estimators rely on."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import ClassVar, Protocol
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Rewiring
 
+_MOST_IDLE = 4  # workspaces of a size that are kept, one for each thread that predicts
+
 
 class Network(Protocol):
     """Parameters in one flat vector, layers with patterns, a forward and a backward pass."""
@@ -22,7 +25,12 @@ class Network(Protocol):
     n_weights: int
     layers: list[Layer]
     shares_weights: ClassVar[bool] = False  # between places, as convolutions do
+    normalises_batches: ClassVar[bool] = False  # by the statistics of each, which those of few samples distort
+    tile: ClassVar[int] = 1  # samples that one thread works on; kernels are the same for any number of tiles
     dropout: float  # the probability with which a hidden unit is silenced during training
+
+    _largest_idle: ClassVar[int] = 2**24  # bytes of a workspace that is kept
+    _idle_workspaces: dict[tuple[int, bool], deque[Any]]
 
     @property
     def layer_sizes(self) -> list[int]:
@@ -31,8 +39,22 @@ class Network(Protocol):
     def workspace(self, batch_size: int, *, dense_inputs: bool = True, shape: BatchShape | None = None) -> Workspace:
         """Return the arrays for batches of at most so many samples, by default of the smallest shape."""
 
-    def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> AbstractContextManager[Workspace]:
-        """Return a context with such arrays, which may be kept from one to the next."""
+    @contextmanager
+    def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Iterator[Any]:
+        """Lend a `workspace` to a ``with`` block; afterwards it is kept for the next one, unless it is large.
+
+        Several threads can predict at a time, each with a workspace of its own.
+        """
+        size = self.tile * -(-batch_size // self.tile)
+        idle = self._idle_workspaces.setdefault((size, dense_inputs), deque(maxlen=_MOST_IDLE))
+        try:
+            workspace = idle.pop()
+        except IndexError:
+            workspace = self.workspace(size, dense_inputs=dense_inputs)
+        yield workspace  # one that an error leaves behind with infinite numbers is not kept
+        if workspace.nbytes <= self._largest_idle:
+            workspace.sparse_inputs = None
+            idle.append(workspace)
 
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
         """Return the bytes of the arrays that training with such batches needs."""

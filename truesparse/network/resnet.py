@@ -12,9 +12,7 @@ last layer, then the scales γ, then the running means and variances. The gradie
 moves them.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -33,7 +31,6 @@ from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Pattern
 
 _MADE_BY_BIND = {"gradient", "norms", "_below", "_added", "_idle_workspaces"}
-_LARGEST_IDLE = 2**28  # bytes of planes of a workspace that is kept
 
 
 class ResNet(Network):
@@ -53,6 +50,9 @@ class ResNet(Network):
     """
 
     shares_weights = True
+    normalises_batches = True
+    tile = SAMPLES
+    _largest_idle = 2**28
     dropout = 0.0
 
     def __init__(self, architecture: Architecture, patterns: Sequence[Pattern], *, dtype=np.float32):
@@ -109,19 +109,6 @@ class ResNet(Network):
             raise ValueError("Images must be dense arrays: a convolutional network takes no sparse matrix.")
         return ImageWorkspace(self.architecture.image_shape, self.layer_sizes[-1], batch_size, self.dtype, shape=shape)
 
-    @contextmanager
-    def lent_workspace(self, batch_size: int, *, dense_inputs: bool = True) -> Iterator[ImageWorkspace]:
-        """Lend a `workspace` to a ``with`` block; afterwards it is kept for the next one."""
-        size = SAMPLES * n_tiles(batch_size)  # planes are in whole tiles
-        idle = self._idle_workspaces.setdefault((size, dense_inputs), deque(maxlen=1))
-        try:
-            workspace = idle.pop()
-        except IndexError:
-            workspace = self.workspace(size, dense_inputs=dense_inputs)
-        yield workspace
-        if sum(planes.nbytes for planes in workspace._planes.values()) <= _LARGEST_IDLE:
-            idle.append(workspace)
-
     def bytes_needed(self, batch_size: int, *, dense_inputs: bool = True) -> int:
         """Return the bytes of the arrays that training with such batches needs: planes, and products of gradients."""
         per_tile = sum(int(np.prod(shape)) for _, shape in self._planes_of_training())
@@ -168,11 +155,6 @@ class ResNet(Network):
             self._sums(workspace, block.second, keeps)
         return self._outputs(workspace, self._made(workspace, self.blocks[-1].second))
 
-    @staticmethod
-    def fills_tiles(workspace) -> bool:
-        """Whether a batch fills its tiles. If not, planes that are made of sums are not zero behind the batch."""
-        return workspace.batch % SAMPLES == 0
-
     @property
     def share_of_place(self):
         """Share of one place in the mean over all places of the last block, a number of the network's dtype."""
@@ -192,16 +174,16 @@ class ResNet(Network):
         planes, of_sums, rolls = layer.outputs(SAMPLES), None, False
         if x is None:
             below = self._below[index]
-            if not self.fills_tiles(workspace):
+            if not workspace.fills_tiles:
                 x = self._made(workspace, below)
             else:
                 of_sums, rolls = self._of_sums(workspace, below), not self._is_stored(below)
                 rolling = layer.inputs(SAMPLES).rolling
                 x = workspace.planes("rolling", rolling) if rolls else self.planes_of(workspace, below)
         z = workspace.planes(("z", index), planes.shape)
-        sums = layer.sums(x, z, bias=self._no_bias[: planes.channels], before=of_sums, rolls=rolls)
+        totals = layer.sums(x, z, bias=self._no_bias[: planes.channels], before=of_sums, rolls=rolls)
         n = workspace.batch * planes.height * planes.width
-        workspace.statistics[index] = norm.observe(sums, n) if keeps else norm.constants()
+        workspace.statistics[index] = norm.observe(totals, n) if keeps else norm.constants()
 
     def _of_sums(self, workspace, index) -> tuple:
         """Return how kernels make a layer's outputs, after batch norm, residual and rectifier, of its sums."""
@@ -267,10 +249,10 @@ class ResNet(Network):
         """
         products = workspace.room(16 * workspace.tiles * max(layer.nnz for layer in self.layers))
         errors = Errors(self, workspace, products, watch)
-        d, sums = errors.of_last_block()
+        d, totals = errors.of_last_block()
         for number in reversed(range(len(self.blocks))):
-            d, sums = errors.of_block(number, d, sums)
-        errors.of_first_layer(d, sums)
+            d, totals = errors.of_block(number, d, totals)
+        errors.of_first_layer(d, totals)
 
     def inputs_of(self, workspace, index: int) -> FloatArray:
         """Return the planes that a layer has read, not divided into phases; those inside of blocks are made again.
@@ -303,7 +285,7 @@ class ResNet(Network):
         raise ValueError("unit_pruning cannot remove channels of a convolutional network.")
 
     def _bind(self) -> None:
-        self._idle_workspaces: dict[tuple[int, bool], deque[ImageWorkspace]] = {}
+        self._idle_workspaces = {}
         self.gradient = np.zeros_like(self.params)
         for layer, weights, biases in zip(self.layers, self.weight_slices(), self.bias_slices(), strict=True):
             layer.bind(self.params[weights], self.params[biases], self.gradient[weights], self.gradient[biases])

@@ -2,7 +2,7 @@
 
 In blocks without a projection, each step is one call of a kernel for a layer: the errors d of its batch norm's outputs
 become those of its sums, these the errors of its inputs and the gradient of its weights, and of the errors of the
-inputs the batch norm below needs two sums. A stride of 2 divides these steps.
+inputs the batch norm below needs two totals. A stride of 2 divides these steps.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Errors:
     watch: Watch | None = None
 
     def of_last_block(self) -> tuple[FloatArray, FloatArray]:
-        """Return the errors of the last block's outputs, before the rectifier, and the sums of its batch norm."""
+        """Return the errors of the last block's outputs, before the rectifier, and the totals of its batch norm."""
         network, workspace = self.network, self.workspace
         last, second = network.layers[-1], network.blocks[-1].second
         dz = workspace.output_errors(workspace.planes("dz", last.outputs(SAMPLES).shape))
@@ -50,66 +50,66 @@ class Errors:
             d_pooled.reshape(-1), h.reshape(-1), d.reshape(-1), len(h) * h.shape[1], h.shape[2:4],
             network.share_of_place, width_of(SAMPLES),
         )  # fmt: skip
-        return d, self._sums(second, d)
+        return d, self._totals(second, d)
 
-    def of_block(self, number: int, d: FloatArray, sums: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the errors of a block's inputs, before the rectifier, and the sums of the batch norm below."""
+    def of_block(self, number: int, d: FloatArray, totals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the errors of a block's inputs, before the rectifier, and the totals of the batch norm below."""
         network, workspace = self.network, self.workspace
         block, below = network.blocks[number], network.blocks[number - 1].second if number else 0
         d_inner = workspace.planes("d inner", network.layers[block.first].outputs(SAMPLES).shape)
         h = network.inputs_of(workspace, block.first)
         if block.projection is None:
-            sums = self._second_layer(block, d, sums, d_inner)
-            sums = self._layer(block.first, d_inner, sums, h, d, below=below, adds=True, masks=True)
-            return d, sums  # the errors of the identity were there already
+            totals = self._second_layer(block, d, totals, d_inner)
+            totals = self._layer(block.first, d_inner, totals, h, d, below=below, adds=True, masks=True)
+            return d, totals  # the errors of the identity were there already
         planes = network.layers[block.first].inputs(SAMPLES)
         phases = workspace.planes(("phases", block.first), planes.phases.shape)
         d_phases = workspace.planes("d phases", planes.phases.shape)
-        self._layer(block.projection, d, self._sums(block.projection, d), phases, d_phases)
-        sums = self._second_layer(block, d, sums, d_inner)
-        self._layer(block.first, d_inner, sums, phases, d_phases, adds=True)
+        self._layer(block.projection, d, self._totals(block.projection, d), phases, d_phases)
+        totals = self._second_layer(block, d, totals, d_inner)
+        self._layer(block.first, d_inner, totals, phases, d_phases, adds=True)
         d = workspace.planes("d", planes.shape)
         merge_phases(
             d_phases.reshape(-1), h.reshape(-1), d.reshape(-1), len(h) * planes.channels, planes.shape[1:3],
             planes.phases.shape[1:3], width_of(SAMPLES),
         )  # fmt: skip
-        return d, self._sums(below, d)
+        return d, self._totals(below, d)
 
-    def of_first_layer(self, d: FloatArray, sums: FloatArray) -> None:
+    def of_first_layer(self, d: FloatArray, totals: FloatArray) -> None:
         """Fill the gradient of the first layer."""
         x = self.network.inputs_of(self.workspace, 0)
-        self._layer(0, d, sums, x, None)
+        self._layer(0, d, totals, x, None)
 
-    def _second_layer(self, block, d, sums, out):
-        """Compute the errors of the first layer's outputs, `out`; return the sums of its batch norm."""
+    def _second_layer(self, block, d, totals, out):
+        """Compute the errors of the first layer's outputs, `out`; return the totals of its batch norm."""
         network, workspace, first = self.network, self.workspace, block.first
         x, affine = network.planes_of(workspace, first), None
-        if network.fills_tiles(workspace):  # the outputs were not stored, and are made again
+        if workspace.fills_tiles:  # the outputs were not stored, and are made again
             x, affine = network.sums_of(workspace, first), network.norms[first].affine(workspace.statistics[first])
-        return self._layer(block.second, d, sums, x, out, affine=affine, below=first, masks=True)
+        return self._layer(block.second, d, totals, x, out, affine=affine, below=first, masks=True)
 
-    def _layer(self, index, d, sums, x, out, *, affine=None, below=None, adds=False, masks=False):
-        """Compute the errors of a layer's inputs; return the sums of the batch norm `below`."""
+    def _layer(self, index, d, totals, x, out, *, affine=None, below=None, adds=False, masks=False):
+        """Compute the errors of a layer's inputs; return the totals of the batch norm `below`."""
         layer, norm, workspace = self.network.layers[index], self.network.norms[index], self.workspace
         planes = layer.outputs(SAMPLES)
         z = self.network.sums_of(workspace, index)
         rolls = self.watch is None
         delta = workspace.planes("rolling", planes.rolling) if rolls else workspace.planes("dz", planes.shape)
-        of_sums = None if below is None else self._arguments_of_sums(below)
+        room = None if below is None else self._room_for_totals(below)
         layer.backward(
-            delta, x, out, self.products, affine=affine, adds=adds, masks=masks, rolls=rolls, after=of_sums,
-            before=norm.backward(d, sums, z, workspace.statistics[index], planes),
+            delta, x, out, self.products, affine=affine, adds=adds, masks=masks, rolls=rolls, after=room,
+            before=norm.backward(d, totals, z, workspace.statistics[index], planes),
         )  # fmt: skip
         if self.watch is not None:
             self.watch(index, delta)
-        return None if of_sums is None else of_sums[0]
+        return None if room is None else room[0]
 
-    def _sums(self, index, d):
-        """Return the sums of a layer's batch norm for the errors of its outputs."""
+    def _totals(self, index, d):
+        """Return the totals of a layer's batch norm for the errors of its outputs."""
         planes = self.network.layers[index].outputs(SAMPLES)
-        return self.network.norms[index].error_sums(d, self._arguments_of_sums(index), planes)
+        return self.network.norms[index].error_totals(d, self._room_for_totals(index), planes)
 
-    def _arguments_of_sums(self, index):
+    def _room_for_totals(self, index):
         planes = self.network.layers[index].outputs(SAMPLES)
         z = self.network.sums_of(self.workspace, index)
-        return self.network.norms[index].room_for_sums(z, self.workspace.statistics[index], planes)
+        return self.network.norms[index].room_for_totals(z, self.workspace.statistics[index], planes)

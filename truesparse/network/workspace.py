@@ -113,6 +113,11 @@ class Workspace:
             activations += sum(layer_sizes[1:-1]) * shape.stride * size
         return activations + scratch * shape.n_tiles * shape.n_lanes * size
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the activations."""
+        return self.a.nbytes
+
     def begin(self, batch: int) -> None:
         """Prepare for a batch, whose inputs a source then puts into `features` or `sparse_inputs`."""
         if batch > self._batch_size:

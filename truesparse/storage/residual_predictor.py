@@ -50,10 +50,11 @@ class Predictor:
     def _forward(self, X):
         """Return the sums and the predictions, (n_samples, n_outputs) each."""
         X, shape = np.asarray(X, dtype=self.arrays["bias_0"].dtype), self.arrays["image_shape"].tolist()
-        n_features = int(np.prod(shape))
-        if list(X.shape[1:]) not in (shape, [n_features]) or not np.isfinite(X).all():
-            allowed = f"(n_samples, {n_features}) or (n_samples, {', '.join(map(str, shape))})"
-            raise ValueError(f"X must hold finite numbers, {allowed}; its shape is {X.shape}.")
+        shapes = [shape, [int(np.prod(shape))]] + [shape[:2]] * (shape[2] == 1)  # of a sample
+        if list(X.shape[1:]) not in shapes:
+            raise ValueError(f"Samples of X must have one of the shapes {shapes}; the shape of X is {X.shape}.")
+        if not np.isfinite(X).all():
+            raise ValueError("X holds NaN or infinity; only finite numbers are allowed.")
         images = X.reshape(-1, *shape).transpose(3, 1, 2, 0)  # (channels, height, width, n_samples)
         starts = range(0, max(1, len(X)), SAMPLES)
         z = np.concatenate([self._outputs(images[..., start : start + SAMPLES]) for start in starts], axis=1)

@@ -79,7 +79,7 @@ ACTIVATION_MODULES: dict[str, Callable[[np.ndarray], nn.Module]] = {
 
 
 class Images(nn.Module):
-    """Images, (n, channels, height, width), of the rows of features, (n, height · width · channels)."""
+    """Images, (n, channels, height, width), of rows of features, (n, height · width · channels), or channels last."""
 
     def __init__(self, image_shape: tuple[int, int, int]):
         super().__init__()
@@ -88,7 +88,11 @@ class Images(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the images."""
-        return x.unflatten(1, self.image_shape).permute(0, 3, 1, 2)
+        if x.ndim == 2:
+            x = x.unflatten(1, self.image_shape)
+        elif tuple(x.shape[1:]) != self.image_shape:
+            raise ValueError(f"x must be (n, *{self.image_shape}) or (n, n_features), got {tuple(x.shape)}.")
+        return x.permute(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         """Return the text that printing the module adds."""

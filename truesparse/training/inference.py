@@ -7,10 +7,12 @@ import numpy as np
 
 from truesparse._typing import FloatArray
 from truesparse.data.source import Source, alone
+from truesparse.kernels.jit import current_threads
 from truesparse.network.protocol import Network
 
 BATCH = 112  # samples of a batch, if there are many
 _MANY = 2**12  # samples from which on it is worth the compilation of kernels for larger batches
+_TILES = 4  # of a batch of a network whose kernels are the same for any number of tiles
 _LARGE = 2**24  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
 
 
@@ -31,12 +33,20 @@ def forward_all(network: Network, source: Source, of: Of | None = None) -> np.nd
     return source.compute(partial(_forward_all, network, of))
 
 
+def _batch_size(network, n_samples, dense_inputs):
+    invariant = network.is_batch_invariant
+    if network.tile > 1:  # as many tiles for each thread
+        n_threads = current_threads()
+        n_tiles = min(n_threads * -(-_TILES // n_threads), -(-n_samples // network.tile))
+        return network.tile * max(1, n_tiles)
+    size = 32 if invariant and n_samples < _MANY else BATCH
+    is_large = invariant and n_samples < size and network.bytes_needed(size, dense_inputs=dense_inputs) > _LARGE
+    return n_samples if is_large else size
+
+
 def _forward_all(network: Network, of: Of | None, source: Source) -> np.ndarray:
     n_samples, dense_inputs, invariant = source.n_samples, not source.is_sparse, network.is_batch_invariant
-    batch_size = 32 if invariant and n_samples < _MANY else BATCH
-    if invariant and n_samples < batch_size and network.bytes_needed(batch_size, dense_inputs=dense_inputs) > _LARGE:
-        batch_size = n_samples
-    out = None
+    batch_size, out = _batch_size(network, n_samples, dense_inputs), None
     with network.lent_workspace(batch_size, dense_inputs=dense_inputs) as workspace:
         for samples in filter(len, source.in_order(batch_size)):
             filled = samples if invariant else np.pad(samples, (0, batch_size - samples.size), mode="edge")

@@ -11,8 +11,9 @@ from truesparse.data.transformed import BatchTransform
 from truesparse.evolution.density_decay import WeightCounts
 from truesparse.evolution.evolve import Evolution
 from truesparse.evolution.first import Balanced, FirstTopology, final_counts, first_patterns, first_weights
+from truesparse.evolution.input_removal import NeuronGrow
 from truesparse.evolution.rules import pairs_allowed
-from truesparse.evolution.snip import DenseStart
+from truesparse.evolution.snip import SNIP, DenseStart
 from truesparse.network.activations import Activation, PiecewiseLinear
 from truesparse.network.architecture import Architecture
 from truesparse.network.initial_weights import FanIn, Initializer
@@ -78,6 +79,22 @@ class Recipe:
     def __post_init__(self):
         for part in fields(self):
             object.__setattr__(self, part.name, plain(getattr(self, part.name)))
+        if self.residual is not None:
+            self._check_residual()
+
+    def _check_residual(self):
+        """Refuse what a network of convolutions cannot do."""
+        if getattr(self.evolution, "unit_pruning", None) is not None:
+            raise ValueError("unit_pruning removes units of multilayer perceptrons; channels cannot be removed.")
+        if isinstance(getattr(self.evolution, "grow", None), NeuronGrow):
+            raise ValueError("neuron_evolution removes features of multilayer perceptrons; pixels share weights.")
+        if isinstance(self.topology, SNIP) or hasattr(self.topology, "hidden_layer_sizes"):
+            raise ValueError(f"topology_init={self.topology!r} is for multilayer perceptrons; choose 'balanced'.")
+        if self.epsilon is not None or (self.density is None and not hasattr(self.topology, "counts")):
+            raise ValueError(
+                f"epsilon={self.epsilon!r} and density={self.density!r}: a residual network needs a density, and has "
+                "no epsilon."
+            )
 
 
 def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) -> Any:
@@ -94,7 +111,7 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
     else:
         if source.n_features != (n := math.prod(recipe.residual.image_shape)):
             raise ValueError(
-                f"image_shape={recipe.residual.image_shape} has {n} pixels, but the samples have {source.n_features} "
+                f"image_shape={recipe.residual.image_shape} has {n} values, but the samples have {source.n_features} "
                 "features."
             )
         shapes = recipe.residual.shapes(n_outputs)

@@ -31,16 +31,20 @@ _EVERY = 200  # parts of an epoch after which the slower number of threads is tr
 STEPS_OF_TRIAL = 5
 
 
-def useful_threads(n_params: int, batch_size: int, most: int) -> int:
-    """Return how many of `most` threads make a training fastest: one or all."""
+def useful_threads(n_params: int, batch_size: int, most: int, *, tile: int = 1) -> int:
+    """Return how many of `most` threads make a training fastest: one or all; a `tile` of samples is not shared."""
     least = _LEAST_WORK if batch_size > PART else _LEAST_WORK_BY_ROWS
-    return most if n_params * batch_size >= least else 1
+    return most if batch_size >= _fewest(tile) and n_params * batch_size >= least else 1
 
 
-def least_batch(n_params: int) -> int:
+def least_batch(n_params: int, *, tile: int = 1) -> int:
     """Return the smallest batch size from which several threads make a training faster."""
-    by_rows = -(-_LEAST_WORK_BY_ROWS // n_params)
+    by_rows = max(_fewest(tile), -(-_LEAST_WORK_BY_ROWS // n_params))
     return by_rows if by_rows <= PART else max(PART + 1, -(-_LEAST_WORK // n_params))
+
+
+def _fewest(tile):
+    return tile + 1 if tile > 1 else 1
 
 
 def shares_rows(n_params: int, batch_size: int, n_threads: int) -> bool:

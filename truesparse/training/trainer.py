@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from truesparse._typing import IndexArray
-from truesparse.data.source import Source, alone, released
+from truesparse.data.source import Source, alone, released, without_small_end
 from truesparse.data.transformed import Transformed
 from truesparse.evolution.evolve import Due, Evolution, due_update, evolve, initialise_grown
 from truesparse.evolution.signals import Signals
@@ -119,7 +119,7 @@ class Trainer:
         needed = self.network.bytes_needed(self._largest_part, dense_inputs=not self.source.is_sparse)
         check_memory(self._batch_size, needed)
         sources = [self.source] if self.validation is None else [self.source, self.validation.source]
-        useful = useful_threads(self.network.work, self._largest_part, current_threads())
+        useful = useful_threads(self.network.work, self._largest_part, current_threads(), tile=self.network.tile)
         with threads(useful), released(*sources):
             self._train(start)
 
@@ -201,7 +201,9 @@ class Trainer:
             sums.replaced += self._evolve()
             with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
                 if self._compiled is None:
-                    n = min(self._batch_size, self.source.n_samples - sums.n_seen)  # of the batch, over all processes
+                    n = samples.size  # of the batch, over all processes
+                    if self._reduce is not alone:
+                        n = min(self._batch_size, self.source.n_samples - sums.n_seen)
                     sums.add(n * self._forward_backward(samples, n), n, self._step())
                     self._check_finite("training loss", math.isfinite(sums.summed_loss))
                 else:
@@ -216,7 +218,8 @@ class Trainer:
         """
         if self._compiled is None:
             size = self._batch_size
-            yield from self.source.runs(size, 1, rng, n_seen) if n_seen else self.source.batches(size, rng)
+            batches = self.source.runs(size, 1, rng, n_seen) if n_seen else self.source.batches(size, rng)
+            yield from without_small_end(batches, size) if self.network.normalises_batches else batches
             return
         for samples in self.source.runs(self._batch_size, self._compiled.most, rng, n_seen):
             while samples.size:
