@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cifar10 import _printed, _rows_after
+from _epochs import printed, rows_after
 
 from truesparse.network.architecture import Architecture
 
@@ -38,8 +38,8 @@ def train_dense(run, model, data, *, csv_path):
     n_steps = model.max_iter * math.ceil(len(X) / size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / n_steps)) / 2)
     y, started = torch.from_numpy(y.astype(np.int64)), time.perf_counter()
-    with _rows_after(csv_path, run, model.random_state, 0) as (_, write):
-        add_row = _printed(write, run, model.random_state, model.n_jobs)
+    with rows_after(csv_path, run, model.random_state, 0) as (_, write):
+        add_row = printed(write, run, model.random_state, model.n_jobs)
         for epoch in range(1, model.max_iter + 1):
             losses, begun = [], time.perf_counter()
             network.train()

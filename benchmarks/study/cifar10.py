@@ -19,16 +19,15 @@ is what such a network can be expected to reach on other images. --table has bot
 
 import argparse
 import csv
-import os
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from _cifar10_runs import IMAGE, RUNS
 from _cifar10_tables import plot, print_table
+from _epochs import printed, rows_after
 
 from truesparse import Evolution, SparseMLPClassifier, load
 from truesparse.callbacks import Checkpoint
@@ -38,25 +37,9 @@ from truesparse.inspection import ConnectivityRecorder, ReceptiveFieldDisplay
 from truesparse.training.inference import forward_all
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
-from _provenance import commit, machine
+from _provenance import machine
 
 CHECKPOINT_EVERY = 10  # epochs
-
-COLUMNS = (
-    "run",
-    "seed",
-    "epoch",
-    "test_accuracy",
-    "train_loss",
-    "learning_rate",
-    "weights",
-    "edges_replaced",
-    "seconds_of_training",
-    "seconds_total",
-    "threads",
-    "machine",
-    "commit",
-)
 
 
 def is_missing(name):
@@ -96,12 +79,16 @@ def train(run, model, data, *, csv_path, checkpoint=None, structure=None, pictur
     X, y, X_test, y_test = data
     resumed = checkpoint is not None and Path(checkpoint).exists()
     done = load(checkpoint).n_iter_ if resumed else 0
+    if resumed and (structure or pictures):
+        raise ValueError(
+            f"checkpoint={checkpoint}: what a training was at first is not in it; remove it to begin anew."
+        )
     if resumed:
         print(f"{run}: goes on after epoch {done}", flush=True)
     print(machine())
     epochs, seed = model.max_iter, model.random_state
-    with _rows_after(csv_path, run, seed, done) as (seconds, write):
-        watching = _TestAccuracy(X_test, y_test, _printed(write, run, seed, model.n_jobs), seconds)
+    with rows_after(csv_path, run, seed, done) as (seconds, write):
+        watching = _TestAccuracy(X_test, y_test, printed(write, run, seed, model.n_jobs), seconds)
         others = [Checkpoint(checkpoint, CHECKPOINT_EVERY)] if checkpoint else []
         others += [Structure(structure, run, seed)] if structure else []
         film = ConnectivityRecorder(max(1, epochs // 50))
@@ -110,18 +97,6 @@ def train(run, model, data, *, csv_path, checkpoint=None, structure=None, pictur
         model.fit(X, y, resume_from=checkpoint if resumed else None)
         if pictures:
             film.save_gif(Path(pictures) / "input_connections.gif", by="strength", image_shape=IMAGE)
-
-
-def _printed(write, run, seed, threads):
-    """A function that completes a row, writes and prints it."""
-    fixed = {"run": run, "seed": seed, "threads": threads, "machine": machine(), "commit": commit()}
-
-    def add_row(row):
-        row = fixed | row
-        write(row)
-        print("  ".join(f"{name} {row[name]}" for name in COLUMNS[:10]), flush=True)
-
-    return add_row
 
 
 class _TestAccuracy:
@@ -213,50 +188,16 @@ def anneal(path, run, parameters, data, *, epochs, threads, csv_path):
     """Go on with the network of a checkpoint while learning rate and drop fraction fall to zero; a row per epoch."""
     X, y, X_test, y_test = data
     model, run = load(path), f"{run}_annealed"
-    with _rows_after(csv_path, run, model.random_state, 0) as (_, write):
+    with rows_after(csv_path, run, model.random_state, 0) as (_, write):
         evolution = parameters["evolution"]
         schedule = CosineAnnealing(evolution.schedule.drop_fraction, update_every=evolution.schedule.update_every)
-        watching = _TestAccuracy(X_test, y_test, _printed(write, run, model.random_state, threads), 0.0)
+        watching = _TestAccuracy(X_test, y_test, printed(write, run, model.random_state, threads), 0.0)
         model.set_params(
             warm_start=True, max_iter=epochs, n_iter_no_change=np.inf, learning_rate="cosine", n_jobs=threads,
             evolution=replace(evolution, schedule=schedule), solver=parameters["solver"],
             batch_transform=parameters["batch_transform"], callbacks=[watching],
         )  # fmt: skip
         model.fit(X, y)
-
-
-@contextmanager
-def _rows_after(path, run, seed, done):
-    """Seconds that the run had taken at epoch `done`, and a function that adds a row to a CSV file.
-
-    This run's rows after that epoch are dropped from the file first.
-    """
-    if path is None:
-        yield 0.0, lambda row: None
-        return
-    kept, seconds = [], 0.0
-    if Path(path).exists():
-        with open(path, newline="") as file:
-            for row in csv.DictReader(file):
-                whole = None not in row.values()  # the last one may not be, after a kill
-                own = (row["run"], row["seed"]) == (run, str(seed))
-                if whole and not (own and int(row["epoch"]) > done):
-                    kept.append(row)
-                    seconds = float(row["seconds_total"]) if own else seconds
-    unfinished = f"{path}.unfinished"
-    with open(unfinished, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(kept)
-    os.replace(unfinished, path)
-    with open(path, "a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-
-        def add(row):
-            writer.writerow(row)
-            file.flush()
-
-        yield seconds, add
 
 
 def main():

@@ -49,7 +49,8 @@ class SparseResNetClassifier(BaseClassifier):
         The first topology, as for `SparseMLPClassifier`. ``"full"`` and a `truesparse.evolution.Given` say themselves
         how many weights there are, so that `density` and `distribution` have no part.
     weight_init : {"fan_in", "dense", "glorot"} or object, default=None
-        First weights. None means uniform in ±sqrt(6 / n), where n counts the channel's own connections.
+        First weights. None means uniform in ±sqrt(6 / n), where n counts the channel's own connections:
+        ``FanIn(1.0)``, twice those of ``"fan_in"``.
     solver : {"adam", "sgd"} or object, default="sgd"
         ``"sgd"`` has Nesterov momentum 0.9.
     alpha : float, default=5e-4

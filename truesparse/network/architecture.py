@@ -8,7 +8,7 @@ from truesparse.runtime.checks import check_count
 N_STAGES = 3
 
 
-class Convolution(NamedTuple):
+class ConvolutionShape(NamedTuple):
     """Shape (channels out, columns), input image, window and stride of a layer."""
 
     shape: tuple[int, int]
@@ -62,10 +62,10 @@ class Architecture:
         """Return the shapes (channels out, columns) of the layers of a network with so many outputs."""
         return [convolution.shape for convolution in self.layers(n_outputs)[0]]
 
-    def layers(self, n_outputs: int) -> tuple[list[Convolution], list[Block]]:
+    def layers(self, n_outputs: int) -> tuple[list[ConvolutionShape], list[Block]]:
         """Return the layers in order, and the blocks that they form."""
         height, width, channels = self.image_shape
-        size, layers, blocks = (height, width), [Convolution((self.width, 9 * channels), (height, width))], []
+        size, layers, blocks = (height, width), [ConvolutionShape((self.width, 9 * channels), (height, width))], []
         channels = self.width
         for stage in range(N_STAGES):
             out = self.width * 2**stage
@@ -73,9 +73,12 @@ class Architecture:
                 stride = 2 if stage and not number else 1
                 halved = (-(-size[0] // stride), -(-size[1] // stride))
                 first = len(layers)
-                layers += [Convolution((out, 9 * channels), size, 3, stride), Convolution((out, 9 * out), halved)]
+                layers += [
+                    ConvolutionShape((out, 9 * channels), size, 3, stride),
+                    ConvolutionShape((out, 9 * out), halved),
+                ]
                 if stride > 1:
-                    layers.append(Convolution((out, channels), size, 1, stride))
+                    layers.append(ConvolutionShape((out, channels), size, 1, stride))
                 blocks.append(Block(first, first + 1, first + 2 if stride > 1 else None))
                 size, channels = halved, out
-        return [*layers, Convolution((n_outputs, channels), (1, 1), 1)], blocks
+        return [*layers, ConvolutionShape((n_outputs, channels), (1, 1), 1)], blocks
