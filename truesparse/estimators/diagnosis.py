@@ -47,7 +47,8 @@ def failure(trainer: Trainer, kept: EpochRecord, names: Sequence[str] | None) ->
         or unscaled
         or _too_large_steps(trainer, constant)
         or _too_few_epochs(trainer)
-        or "More epochs (max_iter), a lower learning_rate_init, more weights (epsilon) or other features may help."
+        or "More epochs (max_iter), a lower learning_rate_init, "
+        f"more weights ({'density' if images else 'epsilon'}) or other features may help."
     )
     degree = "no" if reached >= constant else "hardly"
     return (
@@ -62,7 +63,7 @@ def loss_of_constant(loss: Loss, target: Target, n_outputs: int, dtype: np.dtype
     Examples
     --------
     >>> import numpy as np
-        >>> from truesparse.estimators.diagnosis import loss_of_constant
+    >>> from truesparse.estimators.diagnosis import loss_of_constant
     >>> from truesparse.network.losses import SquaredError
     >>> round(loss_of_constant(SquaredError(), np.array([[1.0], [3.0]]), 1, np.dtype("float64")), 6)  # z = 2
     0.5

@@ -130,8 +130,8 @@ class Given:
         given = [pattern.shape for pattern in self.patterns]
         if given != list(shapes):
             raise ValueError(
-                f"topology_init has matrices of shapes {given}, but the layers (fan_out, fan_in) are {list(shapes)}; "
-                "hidden_layer_sizes must fit, and the first matrix has a column per feature."
+                f"topology_init has matrices of shapes {given}, but the layers (fan_out, fan_in) are {list(shapes)}. "
+                "Sizes of layers must fit, and the first matrix has a column per feature, or per place of a window."
             )
         if epsilon is not None or density is not None:
             raise ValueError(
