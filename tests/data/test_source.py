@@ -121,7 +121,11 @@ def test_batches_are_made_across_the_pieces_of_an_order(rng):
     [(0, []), (3, [3]), (8, [8]), (9, [5, 4]), (11, [6, 5]), (12, [8, 4]), (17, [8, 5, 4]), (24, [8, 8, 8])],
 )
 def test_no_batch_is_small(n, sizes):
-    batches = list(without_small_end(in_batches(np.arange(n), 8), 8))
+    drawn, batches = [], []
+    for batch in without_small_end((drawn.append(batch.size) or batch for batch in in_batches(np.arange(n), 8)), 8, n):
+        batches.append(batch)
+        ahead = sum(drawn) - sum(batch.size for batch in batches)
+        assert ahead == (sizes[-1] if sum(drawn) == n and len(batches) < len(sizes) else 0)
     assert [batch.size for batch in batches] == sizes
     assert_array_equal(np.concatenate([np.arange(0), *batches]), np.arange(n))
 

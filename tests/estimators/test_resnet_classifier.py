@@ -65,6 +65,8 @@ def test_nested_lists_and_single_images(digits, fitted):
             fitted.predict(image)
     with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
         fitted.predict(X[:0])
+    with pytest.raises(ValueError, match="X must hold images of one shape"):
+        fitted.predict([X[0].tolist(), X[1, :5].tolist()])
 
 
 def test_a_small_last_batch_shares_the_samples_of_the_one_before(digits):
@@ -255,6 +257,19 @@ def test_labels(digits):
     assert model.predict(X[300:310]).shape == (10, 2)
 
 
+def test_masked_images_are_refused(digits, fitted):
+    X = np.ma.masked_array(digits[0][:10], mask=digits[0][:10] > 0)
+    for call in (fitted.predict, lambda X: SparseResNetClassifier(**SMALL).fit(X, digits[1][:10])):
+        with pytest.raises(ValueError, match="X has masked entries"):
+            call(X)
+
+
+def test_a_single_image_is_not_trained_on(digits):
+    X, y = digits
+    with pytest.raises(ValueError, match="X holds a single image; batch norm needs two or more"):
+        SparseResNetClassifier(**SMALL).partial_fit(X[:1], y[:1], classes=range(10))
+
+
 def test_what_it_does_not_have(fitted):
     for name in ("feature_importances_", "activation_params_"):
         with pytest.raises(AttributeError, match=name):
@@ -282,7 +297,7 @@ def test_what_it_does_not_have(fitted):
         ({"evolution": Evolution(unit_pruning=ImportancePruning())}, "channels cannot be removed"),
         ({"evolution": "nothing"}, "'evolution' parameter"),
         ({"max_iter": None}, "'max_iter' parameter"),
-        ({"batch_size": 1}, r"'batch_size' parameter .* int in the range \[2, inf\)"),
+        ({"batch_size": 1}, r"'batch_size' parameter .* int in the range \[3, inf\)"),
         ({"width": True}, "width=True must be a positive integer"),
     ],
 )
@@ -313,31 +328,27 @@ def test_sparse_images_are_refused_after_a_prediction_of_dense_ones(digits, fitt
 def test_predictions_of_few_images_share_one_workspace(digits, fitted):
     images = digits[0]
     network = pickle.loads(pickle.dumps(fitted._network))
-    for n in (1, 2, 31, 32):
+    for n in (1, 2, 31, 32, 40, 100):
         forward_all(network, ArraySource(images[:n].reshape(n, -1).astype(np.float32)))
     assert [len(idle) for idle in network._idle_workspaces.values()] == [1]
 
 
-def test_threads_share_the_tiles_of_few_images_too(digits, fitted, monkeypatch):
-    from truesparse.kernels.jit import max_threads, threads
-
-    if max_threads() < 2:
-        pytest.skip("one core")
-    X = digits[0][:70].reshape(70, -1).astype(np.float32)
-    expected, sizes = forward_all(fitted._network, ArraySource(X)), []
-    read = ArraySource.read
+@pytest.mark.parametrize(("n_threads", "tiles"), [(1, 4), (2, 4), (3, 6), (8, 8), (64, 16)])
+def test_predictions_have_as_many_tiles_for_each_thread(n_threads, tiles, digits, fitted, monkeypatch):
+    network, sizes, read = fitted._network, [], ArraySource.read
 
     def read_and_note(source, samples, workspace):
         sizes.append(samples.size)
         read(source, samples, workspace)
 
+    X = np.tile(digits[0][:100].reshape(100, -1), (6, 1)).astype(np.float32)
+    expected = forward_all(network, ArraySource(X))
     monkeypatch.setattr(ArraySource, "read", read_and_note)
-    with threads(2):
-        assert_array_equal(forward_all(fitted._network, ArraySource(X)), expected)
-    assert sizes == [70]  # three tiles
-    assert "from batch_size=" in fitted.summary()
+    monkeypatch.setattr("truesparse.training.inference.current_threads", lambda: n_threads)
+    assert_array_equal(forward_all(network, ArraySource(X)), expected)
+    assert sizes[0] == 32 * tiles
     least = int(fitted.summary().split("from batch_size=")[1].split()[0])
-    assert least > 32
+    assert least > 32  # a tile is for one thread
 
 
 def test_what_a_recipe_of_a_residual_network_cannot_have():

@@ -8,17 +8,21 @@ import pytest
 
 warming = importlib.import_module("truesparse.estimators.warmup")  # the package's attribute is the function
 
-PROGRAM = """
+# Kernels keep the method that compiles them when they are made, so it is replaced before.
+WATCHED = """
 import numba
-from scipy.sparse import csr_array
-from sklearn.datasets import load_digits
-import truesparse
-truesparse.warmup(batch_sizes=[20])
 compiled = []
 numba.core.dispatcher.Dispatcher.compile, compile = (
     lambda self, signature: (compiled.append(self.py_func.__name__), compile(self, signature))[1],
     numba.core.dispatcher.Dispatcher.compile,
 )
+import truesparse
+"""
+PROGRAM = """
+from scipy.sparse import csr_array
+from sklearn.datasets import load_digits
+truesparse.warmup(batch_sizes=[20])
+compiled.clear()
 X, y = load_digits(return_X_y=True)
 for data, evolution in ((X / 16, "cte"), (csr_array(X), "set")):
     for solver, n_jobs in (("adam", 1), ("adam", 2), ("sgd", 1), ("sgd", 2)):
@@ -34,32 +38,34 @@ print(compiled)
 
 def test_nothing_is_left_to_compile_after_the_warmup():
     output = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=dict(os.environ), capture_output=True, text=True, check=True
+        [sys.executable, "-c", WATCHED + PROGRAM], env=dict(os.environ), capture_output=True, text=True, check=True
     ).stdout
     assert output.strip() == "[]"
 
 
 RESIDUAL_PROGRAM = """
-import numba
 import numpy as np
-import truesparse
 truesparse.warmup(batch_sizes=[], residual=True)
-compiled = []
-numba.core.dispatcher.Dispatcher.compile, compile = (
-    lambda self, signature: (compiled.append(self.py_func.__name__), compile(self, signature))[1],
-    numba.core.dispatcher.Dispatcher.compile,
-)
+compiled.clear()
 X, y = np.random.default_rng(0).standard_normal((300, 8, 8, 3)), np.arange(300) % 3
 for n_jobs in (1, 2):
-    model = truesparse.SparseResNetClassifier(depth=8, width=16, max_iter=1, update_every=1, n_jobs=n_jobs)
-    model.fit(X, y).predict(X)
+    for evolution, solver, early_stopping in (("rigl", "sgd", False), ("set", "adam", True)):
+        model = truesparse.SparseResNetClassifier(
+            depth=8, width=16, max_iter=1, update_every=1, n_jobs=n_jobs, evolution=evolution, solver=solver,
+            early_stopping=early_stopping,
+        )
+        model.fit(X, y).predict(X)
 print(compiled)
 """
 
 
 def test_nothing_of_a_residual_network_is_left_to_compile_after_its_warmup():
     output = subprocess.run(
-        [sys.executable, "-c", RESIDUAL_PROGRAM], env=dict(os.environ), capture_output=True, text=True, check=True
+        [sys.executable, "-c", WATCHED + RESIDUAL_PROGRAM],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert output.strip() == "[]"
     with pytest.raises(ValueError, match="residual=1 must be True or False"):
@@ -68,7 +74,7 @@ def test_nothing_of_a_residual_network_is_left_to_compile_after_its_warmup():
 
 def test_another_process_compiles():
     processes, problems = [], []
-    warming._start([[("float32", 20, False)]], processes, problems)
+    warming._start([[("float32", 20, "dense")]], processes, problems)
     assert [process.wait() for process in processes] == [0]
     assert problems == []
 
@@ -88,13 +94,13 @@ def test_this_process_compiles_all_and_says_so_if_no_other_can_be_started(execut
     monkeypatch.setattr(sys, "executable", executable)
     with pytest.warns(RuntimeWarning, match="not Python|could be started"):
         warming.warmup()
-    assert compiled == [("float32", 32, False), ("float32", 32, True)]
+    assert compiled == [("float32", 32, "dense"), ("float32", 32, "sparse")]
 
 
 def test_this_process_compiles_what_another_one_failed_to(compiled):
     with pytest.warns(RuntimeWarning, match="ended with status 1"):
         warming.warmup(dtypes=["float33"])
-    assert compiled == [("float33", 32, False), ("float33", 32, True)]
+    assert compiled == [("float33", 32, "dense"), ("float33", 32, "sparse")]
 
 
 def test_other_processes_end_if_this_one_fails(compiled, monkeypatch):

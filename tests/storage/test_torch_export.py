@@ -213,6 +213,9 @@ def test_a_residual_network_takes_images_too_but_not_with_channels_first(torch):
     module, x = residual_module(network), torch.randn(4, 7, 5, 3)
     with torch.no_grad():
         assert torch.equal(module(x), module(x.reshape(4, -1)))
+    grey, x_grey = residual_module(network_of((7, 5, 1))), torch.randn(4, 7, 5)
+    with torch.no_grad():
+        assert torch.equal(grey(x_grey), grey(x_grey.reshape(4, -1)))
     with pytest.raises(ValueError, match=r"x must be \(n, \*\(7, 5, 3\)\) or \(n, n_features\), got \(4, 3, 7, 5\)"):
         module(x.permute(0, 3, 1, 2))
 

@@ -256,6 +256,7 @@ def test_compose_applies_one_after_the_other(rng):
         (lambda: MixUp(0), "alpha"),
         (lambda: CutMix(SHAPE, -1), "alpha"),
         (lambda: CutMix(None), "image_shape"),
+        (lambda: Crop(SHAPE, 2, fill=None), "fill"),
         (lambda: FeatureMask(1.1), "share"),
         (lambda: FeatureMask(fill="zero"), "fill"),
         (lambda: GaussianNoise(-1), "scale"),

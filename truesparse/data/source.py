@@ -327,17 +327,18 @@ def in_batches(samples: IndexArray, batch_size: int) -> Iterator[IndexArray]:
         yield samples[start : start + batch_size]
 
 
-def without_small_end(batches: Iterator[IndexArray], batch_size: int) -> Iterator[IndexArray]:
-    """Yield batches; where the last has less than half of `batch_size` samples, the last two share theirs equally."""
-    held: IndexArray = next(batches, np.empty(0, dtype=np.int64))
+def without_small_end(batches: Iterator[IndexArray], batch_size: int, n_samples: int) -> Iterator[IndexArray]:
+    """Yield batches of `n_samples` in all; the last two share theirs equally where the last is less than half full.
+
+    No batch is read ahead but the last one of these, so that a source knows which samples are still needed.
+    """
     for batch in batches:
-        if 2 * batch.size < batch_size:
-            both = np.concatenate([held, batch])
-            held, batch = both[: -(-both.size // 2)], both[-(-both.size // 2) :]
-        yield held
-        held = batch
-    if held.size:
-        yield held
+        n_samples -= batch.size
+        if 0 < 2 * n_samples < batch_size:
+            both = np.concatenate([batch, next(batches)])
+            yield from np.split(both, [-(-both.size // 2)])
+            return
+        yield batch
 
 
 def draw_samples(n_samples: int, n_wanted: int | None, rng: np.random.Generator) -> IndexArray:

@@ -56,7 +56,7 @@ class SparseResNetClassifier(BaseClassifier):
     alpha : float, default=5e-4
         Strength of the L2 penalty on the weights.
     batch_size : int, default=128
-        Images in a training step, at least 2. Batch norms take mean and variance of a batch, to which few images do
+        Images in a training step, at least 3. Batch norms take mean and variance of a batch, to which few images do
         harm: where the last one of an epoch would have less than half of these, the last two share theirs equally.
     learning_rate : {"cosine", "linear", "constant", …} or object, default="cosine"
         How the learning rate changes.
@@ -123,7 +123,7 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
         "image_shape": ["array-like", None],
         "depth": [Interval(Integral, 8, None, closed="left")],
         "width": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],  # of one image, batch norm would leave nothing
+        "batch_size": [Interval(Integral, 3, None, closed="left")],  # of 2, an odd number would leave a single image
         "density": [Interval(Real, 0, 1, closed="right")],
         "distribution": [Choice("erdos_renyi_kernel", "uniform"), "array-like"],
         "evolution": [Named("method"), Evolution, None],
@@ -240,6 +240,8 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
                 f"the shape {self._shape_of_images()}."
             )
         samples = super()._all_samples(suffix, X, y, sample_weight, classes, first=first)
+        if not suffix and samples.size < 2:
+            raise ValueError("X holds a single image; batch norm needs two or more.")
         shape = self._shape_of_images()
         if self.n_features_in_ != np.prod(shape):
             raise ValueError(
@@ -273,7 +275,7 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
         taken = self._shape_of_images()
         if not isinstance(X, np.ndarray) or X.ndim < 2 or X.shape[1:] == (np.prod(taken),):
             return X
-        if X.shape in (taken, taken[:2]):
+        if X.shape == taken or (*X.shape, 1) == taken:
             raise ValueError(f"X of shape {X.shape} is a single image; pass X[np.newaxis].")
         if X.ndim == 2:
             return X
@@ -297,9 +299,15 @@ density_, weight_steps_, n_parameters_, n_outputs_, out_activation_, n_features_
 
 
 def _as_array(X):
-    """Return nested lists and arrays of other libraries that hold images as an array of NumPy; others as they are."""
-    is_nested = isinstance(X, list | tuple) and np.ndim(X[:1]) > 2
-    return np.asarray(X) if is_nested or (hasattr(X, "__array__") and getattr(X, "ndim", 0) > 2) else X
+    """Return nested lists, and arrays of other libraries that hold images, as an array of NumPy; others as they are."""
+    if isinstance(X, np.ndarray):
+        return X
+    if isinstance(X, list | tuple):
+        try:
+            return np.asarray(X)
+        except ValueError as error:
+            raise ValueError(f"X must hold images of one shape: {error}") from error
+    return np.asarray(X) if hasattr(X, "__array__") and getattr(X, "ndim", 0) > 2 else X
 
 
 def _plain(distribution):

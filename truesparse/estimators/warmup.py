@@ -39,8 +39,9 @@ def warmup(*, batch_sizes=(32,), dtypes=("float32",), residual=False) -> None:
     >>> truesparse.warmup(batch_sizes=[100])
     """
     check_flag("residual", residual)
-    jobs = plain(list(product(dtypes, batch_sizes, (False, True))))
-    jobs += [(dtype, None, False) for dtype in plain(list(dtypes)) if residual]
+    dtypes = plain(list(dtypes))
+    jobs = list(product(dtypes, plain(list(batch_sizes)), ("dense", "sparse")))
+    jobs += [(dtype, None, "images") for dtype in dtypes if residual]
     n_processes = max(1, min(cpu_count(), len(jobs)))
     own, *others = (jobs[first::n_processes] for first in range(n_processes))
     processes: list[subprocess.Popen] = []
@@ -88,9 +89,9 @@ def _start(shares, processes, problems):
 
 
 def _compile(jobs):
-    """Train and predict with each dtype and batch size, on dense or on sparse data."""
-    for dtype, batch_size, is_sparse in jobs:  # which share few kernels
-        if batch_size is None:
+    """Train and predict with each dtype and batch size, on dense or sparse data or images."""
+    for dtype, batch_size, kind in jobs:  # which share few kernels
+        if kind == "images":
             _compile_convolutions(dtype)
             continue
         rng = np.random.default_rng(0)
@@ -98,7 +99,7 @@ def _compile(jobs):
         X = rng.standard_normal((max(2 * batch_size, 200), 64))
         y = np.arange(len(X)) % 2
         # Of dense data, all steps of a solver are one kernel, which knows every solver.
-        data, evolution, solvers = (csr_array(X), "set", ("sgd", "adam")) if is_sparse else (X, "cte", ("adam",))
+        data, evolution, solvers = (csr_array(X), "set", ("sgd", "adam")) if kind == "sparse" else (X, "cte", ("adam",))
         for solver, n_jobs in product(solvers, (1, 2)):
             width, density = 300, 0.02
             if n_jobs > 1:  # smaller networks leave the work to one thread
@@ -118,9 +119,10 @@ def _compile_convolutions(dtype):
     """Train and predict with a small residual network, on one thread and on two."""
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((200, 8, 8, 1)), np.arange(200) % 2
-    for n_jobs in (1, 2):
+    for n_jobs, (evolution, solver) in product((1, 2), (("rigl", "sgd"), ("set", "adam"))):
         model = SparseResNetClassifier(
-            depth=8, width=16, batch_size=100, update_every=1, max_iter=1, random_state=0, n_jobs=n_jobs, dtype=dtype
-        )
+            depth=8, width=16, batch_size=100, evolution=evolution, solver=solver, update_every=1, early_stopping=True,
+            max_iter=1, random_state=0, n_jobs=n_jobs, dtype=dtype,
+        )  # fmt: skip
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             model.fit(X, y).predict(X)

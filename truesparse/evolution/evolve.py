@@ -60,8 +60,8 @@ class Evolution:
         Values of grown weights: zero; drawn like the network's first weights, times this factor; or drawn by an
         initializer of their own (see `truesparse.network.initial_weights`).
     within : Within, optional
-        Restricts growth to some pairs, such as those of a `Given` topology. They must be more than the first topology
-        connects: otherwise nothing can be grown.
+        Restricts growth to some pairs, such as those of a `Given` topology. Unless `density` makes room, they must be
+        more than the first topology connects: otherwise nothing can be grown.
     unit_pruning : ImportancePruning, optional
         Removes unimportant hidden units, so that the network gets narrower and has fewer weights.
     density : DensityDecay, optional

@@ -14,8 +14,6 @@ from truesparse.network.workspace import BatchShape, Workspace
 from truesparse.runtime.random_streams import Draws
 from truesparse.topology import Rewiring
 
-_MOST_IDLE = 4  # workspaces of a size that are kept, one for each thread that predicts
-
 
 class Network(Protocol):
     """Parameters in one flat vector, layers with patterns, a forward and a backward pass."""
@@ -29,7 +27,8 @@ class Network(Protocol):
     tile: ClassVar[int] = 1  # samples that one thread works on; kernels are the same for any number of tiles
     dropout: float  # the probability with which a hidden unit is silenced during training
 
-    _largest_idle: ClassVar[int] = 2**24  # bytes of a workspace that is kept
+    _most_idle: ClassVar[int] = 4  # workspaces of a size that are kept, one for each thread that predicts
+    _largest_idle: ClassVar[int] = 2**24  # bytes of each
     _idle_workspaces: dict[tuple[int, bool], deque[Any]]
 
     @property
@@ -46,7 +45,7 @@ class Network(Protocol):
         Several threads can predict at a time, each with a workspace of its own.
         """
         size = self.tile * -(-batch_size // self.tile)
-        idle = self._idle_workspaces.setdefault((size, dense_inputs), deque(maxlen=_MOST_IDLE))
+        idle = self._idle_workspaces.setdefault((size, dense_inputs), deque(maxlen=self._most_idle))
         try:
             workspace = idle.pop()
         except IndexError:

@@ -52,7 +52,7 @@ class ResNet(Network):
     shares_weights = True
     normalises_batches = True
     tile = SAMPLES
-    _largest_idle = 2**28
+    _most_idle, _largest_idle = 1, 2**28
     dropout = 0.0
 
     def __init__(self, architecture: Architecture, patterns: Sequence[Pattern], *, dtype=np.float32):

@@ -79,7 +79,10 @@ ACTIVATION_MODULES: dict[str, Callable[[np.ndarray], nn.Module]] = {
 
 
 class Images(nn.Module):
-    """Images, (n, channels, height, width), of rows of features, (n, height · width · channels), or channels last."""
+    """Images, (n, channels, height, width), of rows of features, (n, height · width · channels), or of channels last.
+
+    A single channel may be left out: (n, height, width).
+    """
 
     def __init__(self, image_shape: tuple[int, int, int]):
         super().__init__()
@@ -90,7 +93,9 @@ class Images(nn.Module):
         """Return the images."""
         if x.ndim == 2:
             x = x.unflatten(1, self.image_shape)
-        elif tuple(x.shape[1:]) != self.image_shape:
+        elif x.ndim == 3 and self.image_shape[2] == 1:
+            x = x.unsqueeze(-1)
+        if tuple(x.shape[1:]) != self.image_shape:
             raise ValueError(f"x must be (n, *{self.image_shape}) or (n, n_features), got {tuple(x.shape)}.")
         return x.permute(0, 3, 1, 2)
 

@@ -12,7 +12,7 @@ from truesparse.network.protocol import Network
 
 BATCH = 112  # samples of a batch, if there are many
 _MANY = 2**12  # samples from which on it is worth the compilation of kernels for larger batches
-_TILES = 4  # of a batch of a network whose kernels are the same for any number of tiles
+_TILES, _MOST_TILES = 4, 16  # of a batch of a network whose kernels are the same for any number of tiles
 _LARGE = 2**24  # bytes of a workspace above which few samples get a smaller one, whose kernels may need compilation
 
 
@@ -27,18 +27,18 @@ def forward_all(network: Network, source: Source, of: Of | None = None) -> np.nd
 
     A sample's result has the same bytes in every batch, because our kernels give the same for every batch size. So the
     batches are as large as those of most trainings, for which the kernels are compiled already, or if there are many
-    samples as large as is fastest. BLAS may give other bytes for another size: a network with BLAS layers always gets
-    batches of one size, and the last one is filled up with its last sample.
+    samples as large as is fastest. Those of a network with tiles have as many of them for each thread. BLAS may give
+    other bytes for another size: a network with BLAS layers always gets batches of one size, and the last one is filled
+    up with its last sample.
     """
     return source.compute(partial(_forward_all, network, of))
 
 
 def _batch_size(network, n_samples, dense_inputs):
     invariant = network.is_batch_invariant
-    if network.tile > 1:  # as many tiles for each thread
-        n_threads = current_threads()
-        n_tiles = min(n_threads * -(-_TILES // n_threads), -(-n_samples // network.tile))
-        return network.tile * max(1, n_tiles)
+    if network.tile > 1:  # always the same, so that all predictions share a workspace, of which few use all
+        n_threads = min(_MOST_TILES, current_threads())
+        return network.tile * n_threads * -(-_TILES // n_threads)  # as many tiles for each thread
     size = 32 if invariant and n_samples < _MANY else BATCH
     is_large = invariant and n_samples < size and network.bytes_needed(size, dense_inputs=dense_inputs) > _LARGE
     return n_samples if is_large else size

@@ -44,7 +44,8 @@ class Recipe:
         and `dropout` have no part, and `distribution` says how `density` is spread over the layers, see
         `truesparse.topology.density.convolution_counts`.
     epsilon, density : float, optional
-        At most one of the two. Without both, `epsilon` is 1.
+        At most one of the two. Without both, `epsilon` is 1; a residual network has a `density`, unless `topology` or
+        a sequence as `distribution` says how many weights there are.
     alpha : float
         Strength of the L2 penalty ``alpha / 2 * sum(weights**2)``, which is added to the mean loss of each batch.
         Biases are not penalised. (scikit-learn's MLPs divide the penalty by the batch size.)
@@ -90,7 +91,8 @@ class Recipe:
             raise ValueError("neuron_evolution removes features of multilayer perceptrons; pixels share weights.")
         if isinstance(self.topology, SNIP) or hasattr(self.topology, "hidden_layer_sizes"):
             raise ValueError(f"topology_init={self.topology!r} is for multilayer perceptrons; choose 'balanced'.")
-        if self.epsilon is not None or (self.density is None and not hasattr(self.topology, "counts")):
+        counts = hasattr(self.topology, "counts") or not isinstance(self.distribution, str)
+        if self.epsilon is not None or (self.density is None and not counts):
             raise ValueError(
                 f"epsilon={self.epsilon!r} and density={self.density!r}: a residual network needs a density, and has "
                 "no epsilon."
@@ -118,9 +120,6 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
     counts = weight_counts(recipe, shapes)
     if counts is not None:
         check_start(counts, dtype.itemsize)
-    elif recipe.evolution is not None:
-        for index, shape in enumerate(shapes):  # refused now, and not at the first update
-            pairs_allowed(recipe.evolution.within, index, shape)
     patterns = first_patterns(
         rule, shapes, epsilon=recipe.epsilon, density=recipe.density, streams=streams, signals=signals,
         counts=None if counts is None else counts.first, sizes=_final_counts(recipe, shapes),
@@ -135,7 +134,17 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
         network = ResNet(recipe.residual, patterns, dtype=dtype)
     for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
         layer.data[:] = first_weights(rule, index, pattern, initializer, streams("weights", index))
+    _check_within(recipe.evolution, network)
     return network
+
+
+def _check_within(evolution, network):
+    """Refuse now, and not at the first update, pairs that do not fit a layer."""
+    if evolution is None or getattr(evolution.schedule, "drop_fraction", 1) == 0:
+        return
+    for index, layer in enumerate(network.layers):
+        if layer.can_change:
+            pairs_allowed(evolution.within, index, layer.shape)
 
 
 def weight_counts(recipe: Recipe, shapes: list[tuple[int, int]]) -> WeightCounts | None:

@@ -10,6 +10,8 @@ which one thread makes some hundred thousand products. Whatever is chosen, the r
 | any, and more than 2²² parameters | | the rows: a gradient for each tile would take too much memory |
 | any | fewer | nothing: one thread does all the work |
 
+A convolutional network shares tiles of 32 samples in any case, so that one tile is for one thread.
+
 On a machine whose cores are busy with something else, threads wait for each other, and a step can take ten times as
 long as on one thread. So a training also measures which is faster, and keeps measuring (`Pace`).
 """

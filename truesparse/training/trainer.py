@@ -74,6 +74,8 @@ class Trainer:
         validation: Validation | None = None,
         callbacks: Sequence[Callback] = (),
     ):
+        if network.normalises_batches and source.reduce is not alone:
+            raise ValueError(f"source={source!r}: several processes cannot share the batches of a batch norm.")
         self.network, self.recipe, self.source, self.validation = network, recipe, source, validation
         self.callbacks, self.streams = callbacks, RandomStreams(seed)
         self.stop_requested = False
@@ -202,7 +204,7 @@ class Trainer:
             with self._pace.timed(max(1, -(-samples.size // self._batch_size))):
                 if self._compiled is None:
                     n = samples.size  # of the batch, over all processes
-                    if self._reduce is not alone:
+                    if not self.network.normalises_batches:
                         n = min(self._batch_size, self.source.n_samples - sums.n_seen)
                     sums.add(n * self._forward_backward(samples, n), n, self._step())
                     self._check_finite("training loss", math.isfinite(sums.summed_loss))
@@ -219,7 +221,9 @@ class Trainer:
         if self._compiled is None:
             size = self._batch_size
             batches = self.source.runs(size, 1, rng, n_seen) if n_seen else self.source.batches(size, rng)
-            yield from without_small_end(batches, size) if self.network.normalises_batches else batches
+            if self.network.normalises_batches:
+                batches = without_small_end(batches, size, self.source.n_samples - n_seen)
+            yield from batches
             return
         for samples in self.source.runs(self._batch_size, self._compiled.most, rng, n_seen):
             while samples.size:

@@ -11,7 +11,7 @@ them, others interpolate bilinearly.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,7 +44,8 @@ class Move(ABC):
 
     def _check(self):
         object.__setattr__(self, "image_shape", checked_image_shape(self.image_shape, or_series=True))
-        if self.fill is not None and self.fill not in sorted(_FILLS):  # a list, which takes what has no hash
+        has_fill = any(field.name == "fill" for field in fields(self))  # type: ignore[arg-type]
+        if has_fill and self.fill not in sorted(_FILLS):  # a list, which takes what has no hash
             raise ValueError(f"fill={self.fill!r} must be one of {sorted(_FILLS)}.")
 
 
