@@ -430,4 +430,4 @@ def test_warmup(monkeypatch):
     monkeypatch.setattr(module, "_compile", seen.extend)
     monkeypatch.setattr(module, "cpu_count", lambda: 1)
     truesparse.warmup(batch_sizes=np.array([100], dtype=np.int8), dtypes=np.array(["float64"]))
-    assert [list(map(type, job)) for job in seen] == [[str, int, bool]] * 2
+    assert [list(map(type, job)) for job in seen] == [[str, int, str]] * 2
