@@ -241,8 +241,8 @@ def test_residual_layers_without_connections_and_with_all_of_them(torch, density
 
 def test_a_wrong_number_of_features_is_refused(torch):
     module = residual_module(network_of((7, 5, 1)))
-    for shape in ((2, 34), (2, 1, 7, 5)):
-        with pytest.raises(RuntimeError):
+    for shape in ((2, 34), (2, 1, 7, 5), (2, 5, 7)):
+        with pytest.raises(ValueError, match=r"x must be \(n, \*\(7, 5, 1\)\) or \(n, n_features\)"):
             module(torch.zeros(shape))
 
 

@@ -13,6 +13,7 @@ try:
 except ImportError as error:
     raise ImportError("to_torch needs PyTorch, the package torch, which cannot be imported.") from error
 
+import math
 from collections.abc import Callable, Sequence
 from functools import singledispatch
 
@@ -91,7 +92,7 @@ class Images(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the images."""
-        if x.ndim == 2:
+        if x.ndim == 2 and x.shape[1] == math.prod(self.image_shape):
             x = x.unflatten(1, self.image_shape)
         elif x.ndim == 3 and self.image_shape[2] == 1:
             x = x.unsqueeze(-1)
