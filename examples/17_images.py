@@ -47,7 +47,8 @@ for name, model in models.items():
     print(f"{name:<8} {n_weights:,} weights, test accuracy {model.score(X_test, y_test):.3f}", flush=True)
 
 # %%
-# What some units of the second hidden layer see, through all connections below them:
+# What some units of the second hidden layer see, through all connections below them. Black squares are units that the
+# pruning has left no connection:
 
 try:
     import matplotlib.pyplot as plt

@@ -101,7 +101,7 @@ def plot(path, png):
         accuracy = next(float(row["test_accuracy"]) for row in rows if row["method"] == name)
         ax.plot(*np.array(own).T, label=f"{name}: test accuracy {100 * accuracy:.1f} %")
     ax.set(xlabel="epoch", ylabel="weights near the middle of their unit, %", ylim=(0, 105), title="CIFAR-10")
-    ax.legend(loc="center right")
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.9))
     figure.savefig(png, dpi=100)
     print(f"The picture is in {png}.")
 
