@@ -150,23 +150,18 @@ def protocol(image_shape, maps, **changes):
     } | changes
 
 
-def ours_in_protocol(image_shape, maps, start=8, **changes):
-    """Settings of ours for that network: weights that are pruned from `start` times as many, on a random topology."""
+def ours_in_protocol(image_shape, maps, **changes):
+    """Settings of ours for that network: weights that are pruned from eight times as many, on a random topology."""
     shapes, counts = layers_of_protocol(image_shape, maps)
     same = ("solver", "learning_rate", "learning_rate_init", "activation", "alpha", "label_smoothing", "batch_size")
     ours = {
         "topology_init": "balanced",
         "density": sum(counts) / sum(map(math.prod, shapes)),
-        "evolution": pruning(start),
+        "evolution": pruning(8),
         "drop_fraction": None,
         "update_every": None,
     }
     return protocol(image_shape, maps, **({name: LOCAL[name] for name in same} | ours | changes))
-
-
-def half_in_protocol(image_shape, maps):
-    """The same from half of all pairs."""
-    return ours_in_protocol(image_shape, maps, start=50)
 
 
 def local_in_protocol(image_shape, maps):
@@ -212,7 +207,6 @@ for _suffix, _data, _shape, _maps in (
     for _name, _settings in (
         ("cht", protocol),
         ("ours_as_cht", ours_in_protocol),
-        ("half_as_cht", half_in_protocol),
         ("local_as_cht", local_in_protocol),
     ):
         RUNS[_name + _suffix] = Run(partial(_settings, _shape, _maps), data=_data)
