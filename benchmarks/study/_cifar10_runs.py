@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from truesparse import Evolution
+from truesparse import Evolution, preset
 from truesparse.evolution import OMP, Constant, CosineAnnealing, Cubic, Given, Magnitude, Random, SignedMagnitude
 from truesparse.network.activations import AllReLU
 from truesparse.network.initial_weights import FanIn
@@ -150,6 +150,19 @@ def protocol(image_shape, maps, **changes):
     } | changes
 
 
+def granet_in_protocol(image_shape, maps, start=8):
+    """These settings, but growth by the gradient and `start` times as many weights at first (GraNet; Liu et al., 2021).
+
+    A share that falls to zero is replaced, until the decay ends.
+    """
+    shapes, counts = layers_of_protocol(image_shape, maps)
+    schedule = CosineAnnealing(drop_fraction=0.3, update_every="epoch")
+    evolution = replace(preset("rigl"), schedule=schedule, density=Cubic(start=start))
+    density = sum(counts) / sum(map(math.prod, shapes))
+    fixed = {"drop_fraction": None, "update_every": None, "topology_init": "balanced"}
+    return protocol(image_shape, maps, evolution=evolution, density=density, **fixed)
+
+
 def ours_in_protocol(image_shape, maps, **changes):
     """Settings of ours for that network: weights that are pruned from eight times as many, on a random topology."""
     shapes, counts = layers_of_protocol(image_shape, maps)
@@ -206,6 +219,8 @@ for _suffix, _data, _shape, _maps in (
 ):
     for _name, _settings in (
         ("cht", protocol),
+        ("granet_as_cht", granet_in_protocol),
+        ("granet_24_as_cht", partial(granet_in_protocol, start=24)),
         ("ours_as_cht", ours_in_protocol),
         ("local_as_cht", local_in_protocol),
     ):
