@@ -150,31 +150,33 @@ def protocol(image_shape, maps, **changes):
     } | changes
 
 
+def decaying_in_protocol(image_shape, maps, evolution, **changes):
+    """These settings, but with an evolution whose density decays to the protocol's, on a random topology."""
+    shapes, counts = layers_of_protocol(image_shape, maps)
+    decaying = {
+        "topology_init": "balanced",
+        "density": sum(counts) / sum(map(math.prod, shapes)),
+        "evolution": evolution,
+        "drop_fraction": None,
+        "update_every": None,
+    }
+    return protocol(image_shape, maps, **(decaying | changes))
+
+
 def granet_in_protocol(image_shape, maps, start=8):
-    """These settings, but growth by the gradient and `start` times as many weights at first (GraNet; Liu et al., 2021).
+    """Growth by the gradient, and `start` times as many weights at first (GraNet; Liu et al., 2021).
 
     A share that falls to zero is replaced, until the decay ends.
     """
-    shapes, counts = layers_of_protocol(image_shape, maps)
     schedule = CosineAnnealing(drop_fraction=0.3, update_every="epoch")
     evolution = replace(preset("rigl"), schedule=schedule, density=Cubic(start=start))
-    density = sum(counts) / sum(map(math.prod, shapes))
-    fixed = {"drop_fraction": None, "update_every": None, "topology_init": "balanced"}
-    return protocol(image_shape, maps, evolution=evolution, density=density, **fixed)
+    return decaying_in_protocol(image_shape, maps, evolution)
 
 
 def ours_in_protocol(image_shape, maps, **changes):
     """Settings of ours for that network: weights that are pruned from eight times as many, on a random topology."""
-    shapes, counts = layers_of_protocol(image_shape, maps)
     same = ("solver", "learning_rate", "learning_rate_init", "activation", "alpha", "label_smoothing", "batch_size")
-    ours = {
-        "topology_init": "balanced",
-        "density": sum(counts) / sum(map(math.prod, shapes)),
-        "evolution": pruning(8),
-        "drop_fraction": None,
-        "update_every": None,
-    }
-    return protocol(image_shape, maps, **({name: LOCAL[name] for name in same} | ours | changes))
+    return decaying_in_protocol(image_shape, maps, pruning(8), **({name: LOCAL[name] for name in same} | changes))
 
 
 def local_in_protocol(image_shape, maps):

@@ -273,7 +273,7 @@ class BaseSparseNetwork(CallbackSupportMixin, FittedSparseNetwork):
 
     def _warn_if_topology_never_changed(self, trainer, records):
         evolution = trainer.recipe.evolution
-        evolves = evolution is not None and getattr(evolution.schedule, "drop_fraction", 1) != 0
+        evolves = evolution is not None and evolution.replaces
         can_change = evolves and any(layer.can_change for layer in trainer.network.layers)
         settings = self._given(TIMING)
         if not can_change or any(sum(record.edges_replaced) for record in records):

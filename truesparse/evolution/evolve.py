@@ -119,6 +119,11 @@ class Evolution:
             if self.unit_pruning is not None:
                 raise ValueError("unit_pruning and density cannot be combined: both say how many weights there are.")
 
+    @property
+    def replaces(self) -> bool:
+        """Whether the schedule ever replaces connections, as far as can be seen from its drop fraction."""
+        return getattr(self.schedule, "drop_fraction", 1) != 0
+
 
 def due_fraction(schedule: Schedule, step: int, epoch_step: int, total_steps: int) -> float:
     """Return the share of weights that a schedule replaces; raise a ValueError if it is no number in [0, 1]."""

@@ -44,12 +44,11 @@ class Network(Protocol):
 
         Several threads can predict at a time, each with a workspace of its own.
         """
-        size = self.tile * -(-batch_size // self.tile)
-        idle = self._idle_workspaces.setdefault((size, dense_inputs), deque(maxlen=self._most_idle))
+        idle = self._idle_workspaces.setdefault((batch_size, dense_inputs), deque(maxlen=self._most_idle))
         try:
             workspace = idle.pop()
         except IndexError:
-            workspace = self.workspace(size, dense_inputs=dense_inputs)
+            workspace = self.workspace(batch_size, dense_inputs=dense_inputs)
         yield workspace  # one that an error leaves behind with infinite numbers is not kept
         if workspace.nbytes <= self._largest_idle:
             workspace.sparse_inputs = None

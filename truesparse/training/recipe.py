@@ -134,13 +134,14 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
         network = ResNet(recipe.residual, patterns, dtype=dtype)
     for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
         layer.data[:] = first_weights(rule, index, pattern, initializer, streams("weights", index))
-    _check_within(recipe.evolution, network)
+    if counts is None:  # which are of pairs that have been checked
+        _check_within(recipe.evolution, network)
     return network
 
 
 def _check_within(evolution, network):
     """Refuse now, and not at the first update, pairs that do not fit a layer."""
-    if evolution is None or getattr(evolution.schedule, "drop_fraction", 1) == 0:
+    if evolution is None or not evolution.replaces:
         return
     for index, layer in enumerate(network.layers):
         if layer.can_change:
