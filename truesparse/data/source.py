@@ -328,9 +328,9 @@ def in_batches(samples: IndexArray, batch_size: int) -> Iterator[IndexArray]:
 
 
 def without_small_end(batches: Iterator[IndexArray], batch_size: int, n_samples: int) -> Iterator[IndexArray]:
-    """Yield batches of `n_samples` in all; the last two share theirs equally where the last is less than half full.
+    """Yield batches of `n_samples` in all; if the last one is less than half full, the last two share theirs equally.
 
-    No batch is read ahead but the last one of these, so that a source knows which samples are still needed.
+    Only a small last batch is read ahead: a source of chunks keeps the samples of the batch that it has yielded last.
     """
     for batch in batches:
         n_samples -= batch.size

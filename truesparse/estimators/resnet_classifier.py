@@ -56,8 +56,8 @@ class SparseResNetClassifier(BaseClassifier):
     alpha : float, default=5e-4
         Strength of the L2 penalty on the weights.
     batch_size : int, default=128
-        Images in a training step, at least 3. Batch norms take mean and variance of a batch, to which few images do
-        harm: where the last one of an epoch would have less than half of these, the last two share theirs equally.
+        Images in a training step, at least 3. Batch norms take mean and variance of a batch, which are poor for few
+        images: if the last batch of an epoch would be less than half full, the last two share their images equally.
     learning_rate : {"cosine", "linear", "constant", …} or object, default="cosine"
         How the learning rate changes.
     learning_rate_init : float, default=0.1

@@ -23,7 +23,7 @@ class Network(Protocol):
     n_weights: int
     layers: list[Layer]
     shares_weights: ClassVar[bool] = False  # between places, as convolutions do
-    normalises_batches: ClassVar[bool] = False  # by the statistics of each, which those of few samples distort
+    normalises_batches: ClassVar[bool] = False  # with mean and variance of each batch, as batch norms do
     tile: ClassVar[int] = 1  # samples that one thread works on; kernels are the same for any number of tiles
     dropout: float  # the probability with which a hidden unit is silenced during training
 

@@ -134,7 +134,7 @@ def new_network(recipe: Recipe, source: Source, n_outputs: int, *, seed: int) ->
         network = ResNet(recipe.residual, patterns, dtype=dtype)
     for index, (layer, pattern) in enumerate(zip(network.layers, patterns, strict=True)):
         layer.data[:] = first_weights(rule, index, pattern, initializer, streams("weights", index))
-    if counts is None:  # which are of pairs that have been checked
+    if counts is None:  # a density that decays has checked the pairs already
         _check_within(recipe.evolution, network)
     return network
 
