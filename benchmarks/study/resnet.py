@@ -6,10 +6,10 @@ python benchmarks/study/resnet.py [--method ours] [--density 0.1] [--epochs 60] 
 python benchmarks/study/resnet.py --table FILE.csv ...
 
 All methods have the same settings: batches of 128, SGD with Nesterov momentum 0.9, a learning rate of 0.1 that falls
-along a cosine, L2 on the weights, crops of a picture padded by 4 and flips. "ours" begins with `--start` times as many
-weights, of which the smallest go along a cubic until three quarters of the training, and grows none. Densities are
-spread over the layers as by Erdős–Rényi-kernel. "torch" is the dense network, trained by PyTorch
-(pip install "truesparse[benchmark]").
+along a cosine, L2 on the weights, crops of a picture padded by 4 and flips. Densities are spread over the layers as by
+Erdős–Rényi-kernel. "ours" begins with `--start` times as many weights, at most as many as there are pairs. The smallest
+go along a cubic until three quarters of the training, and none are grown. "torch" is the dense network, trained by
+PyTorch (pip install "truesparse[benchmark]").
 
 A run that was killed goes on from its checkpoint when the same command is given again. With --validation, 5,000
 training images take the place of the test images: settings were chosen by them. The table has the test accuracy of the
@@ -32,10 +32,9 @@ SHAPES = {"cifar10": (32, 32, 3), "fashion_mnist": (28, 28, 1), "mnist": (28, 28
 def model_of(arguments):
     """Return the estimator of a run."""
     shape, method = SHAPES[arguments.data], arguments.method
-    start = min(arguments.start, 1 / arguments.density)
-    if method == "ours" and start > 1:
+    if method == "ours" and arguments.start > 1:
         schedule = Constant(drop_fraction=0.0, update_every=arguments.update_every)
-        evolution = Evolution(schedule=schedule, density=Cubic(start=start, end=0.75))
+        evolution = Evolution(schedule=schedule, density=Cubic(start=arguments.start, end=0.75))
     else:
         evolution = preset("static" if method in ("ours", "torch") else method)
     return SparseResNetClassifier(
@@ -58,7 +57,7 @@ def main():
     parser.add_argument("--density", type=float, default=0.1)
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--start", type=float, default=4.0, help="times as many weights at first, for ours")
+    parser.add_argument("--start", type=float, default=10.0, help="times as many weights at first, for ours")
     parser.add_argument("--update-every", type=int, default=200, help="steps, for ours")
     parser.add_argument("--alpha", type=float, default=5e-4)
     parser.add_argument("--epochs", type=int, default=60)
@@ -84,7 +83,10 @@ def main():
             parser.error("--checkpoint: PyTorch's training writes none.")
         arguments.density = 1.0
     images = load_images(arguments.data, n_images, by_channel=True, validation=arguments.validation)
+    arguments.start = min(arguments.start, 1 / arguments.density)
     name = f"{arguments.method}, {arguments.depth} layers, width {arguments.width}, density {arguments.density:g}"
+    name += f", {arguments.epochs} epochs"
+    name += f", {arguments.start:.3g} times as many at first" if arguments.method == "ours" else ""
     name += "" if arguments.data == "cifar10" else f", {arguments.data}"
     name += ", validation" if arguments.validation else ""
     if arguments.method == "torch":
