@@ -82,8 +82,8 @@ def main():
         if arguments.checkpoint:
             parser.error("--checkpoint: PyTorch's training writes none.")
         arguments.density = 1.0
-    images = load_images(arguments.data, n_images, by_channel=True, validation=arguments.validation)
     arguments.start = min(arguments.start, 1 / arguments.density)
+    images = load_images(arguments.data, n_images, by_channel=True, validation=arguments.validation)
     name = f"{arguments.method}, {arguments.depth} layers, width {arguments.width}, density {arguments.density:g}"
     name += f", {arguments.epochs} epochs"
     name += f", {arguments.start:.3g} times as many at first" if arguments.method == "ours" else ""
