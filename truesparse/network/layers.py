@@ -4,6 +4,7 @@ A layer owns no parameters: `bind` gives it views of the network's flat vectors 
 compute many sparse layers in one call (`truesparse.network.passes`), so only full layers have methods for products.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from truesparse._typing import FloatArray
 from truesparse.topology import Pattern
 
 
-class Layer:
+class Layer(ABC):
     """W · x + b of `shape` (fan_out, fan_in) with `nnz` weights, which are views of the network's vectors.
 
     Attributes
@@ -53,9 +54,9 @@ class Layer:
         self.version += 1
 
     @property
+    @abstractmethod
     def weight(self) -> Any:
         """W, (fan_out, fan_in), as array or ``csr_array``; its entries are the parameters, not a copy."""
-        raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         views = ("data", "bias", "data_gradient", "bias_gradient")

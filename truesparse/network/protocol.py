@@ -81,7 +81,6 @@ class Network(Protocol):
 
     def bytes_beside_weights(self) -> list[int]:
         """Return the bytes of what each layer has besides weights and biases, such as learnt slopes."""
-        raise NotImplementedError
 
     @property
     def work(self) -> int:
@@ -132,7 +131,6 @@ class Network(Protocol):
 
     def _bind(self) -> None:
         """Give the layers their views of the parameters and of a new gradient."""
-        raise NotImplementedError
 
     def snapshot(self, *vectors: FloatArray) -> tuple[list, list[FloatArray]]:
         """Return the patterns, and copies of the parameters and of other vectors of the same layout."""
