@@ -1,15 +1,14 @@
 """Sparse residual networks on images: accuracy after every epoch, by method, density, depth and width.
 
-python benchmarks/study/resnet.py [--method ours] [--density 0.1] [--epochs 60] [--depth 20] [--width 16]
-                            [--data cifar10] [--seed 0] [--threads 2] [--csv FILE] [--checkpoint FILE] [--validation]
-                            [--quick]
+python benchmarks/study/resnet.py [--method ours] [--density 0.1] [--distribution erdos_renyi_kernel] [--epochs 60]
+                            [--depth 20] [--width 16] [--data cifar10] [--seed 0] [--threads 2] [--csv FILE]
+                            [--checkpoint FILE] [--validation] [--quick]
 python benchmarks/study/resnet.py --table FILE.csv ...
 
 All methods have the same settings: batches of 128, SGD with Nesterov momentum 0.9, a learning rate of 0.1 that falls
-along a cosine, L2 on the weights, crops of a picture padded by 4 and flips. Densities are spread over the layers as by
-Erdős–Rényi-kernel. "ours" begins with `--start` times as many weights, at most as many as there are pairs. The smallest
-go along a cubic until three quarters of the training, and none are grown. "torch" is the dense network, trained by
-PyTorch (pip install "truesparse[benchmark]").
+along a cosine, L2 on the weights, crops of a picture padded by 4 and flips. "ours" begins with `--start` times as many
+weights, at most as many as there are pairs. The smallest go along a cubic until three quarters of the training, and
+none are grown. "torch" is the dense network, trained by PyTorch (pip install "truesparse[benchmark]").
 
 A run that was killed goes on from its checkpoint when the same command is given again. With --validation, 5,000
 training images take the place of the test images: settings were chosen by them. The table has the test accuracy of the
@@ -42,6 +41,7 @@ def model_of(arguments):
         depth=arguments.depth,
         width=arguments.width,
         density=arguments.density,
+        distribution=arguments.distribution,
         evolution=evolution,
         alpha=arguments.alpha,
         batch_transform=Compose([Crop(shape, padding=4, fill="zeros"), Flip(shape)]),
@@ -55,6 +55,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", choices=METHODS, default="ours")
     parser.add_argument("--density", type=float, default=0.1)
+    parser.add_argument("--distribution", choices=("erdos_renyi_kernel", "uniform"), default="erdos_renyi_kernel")
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--start", type=float, default=10.0, help="times as many weights at first, for ours")
@@ -85,6 +86,7 @@ def main():
     arguments.start = min(arguments.start, 1 / arguments.density)
     images = load_images(arguments.data, n_images, by_channel=True, validation=arguments.validation)
     name = f"{arguments.method}, {arguments.depth} layers, width {arguments.width}, density {arguments.density:g}"
+    name += ", uniform" if arguments.distribution == "uniform" else ""
     name += f", {arguments.epochs} epochs"
     name += f", {arguments.start:.3g} times as many at first" if arguments.method == "ours" else ""
     name += "" if arguments.data == "cifar10" else f", {arguments.data}"
