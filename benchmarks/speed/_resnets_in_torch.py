@@ -1,7 +1,14 @@
-"""The network of `_resnets.py` in PyTorch: with dense weights, and with the sparse convolutions of SparseProp."""
+"""The network of `_resnets.py` in PyTorch: its steps, dense or with SparseProp's convolutions, and its training."""
 
+import math
+import time
+
+import numpy as np
 import torch
-from torch.nn.functional import relu
+from _resnets import resnet_of
+from torch.nn.functional import cross_entropy, relu
+
+from truesparse.network.architecture import Architecture
 
 
 def dense_steps(network, batch):
@@ -13,6 +20,46 @@ def dense_steps(network, batch):
 def sparseprop_steps(network, batch):
     """Return the step of a copy whose layers, but for the first and the last one, are SparseProp's."""
     return {"SparseProp": _step_of(TorchResNet(network, sparse_for=len(batch.images)), batch)}
+
+
+def dense_epochs(model, X, y, n_classes):
+    """Train a dense network with the parameters of an estimator; yield it after every epoch.
+
+    Beside it come its number of weights, the learning rate, the mean loss of the epoch and its seconds. First weights
+    and the order of the images are drawn by other generators than in the estimator.
+    """
+    torch.set_num_threads(model.n_jobs)
+    torch.manual_seed(model.random_state)
+    rng = np.random.default_rng(model.random_state)
+    architecture = Architecture(model.image_shape, model.depth, model.width)
+    network = TorchResNet(resnet_of(architecture, n_classes, 1.0, seed=model.random_state))
+    network = network.to(memory_format=torch.channels_last)
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim == 1]  # of batch norms, and biases
+    groups = [{"params": weights, "weight_decay": model.alpha}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.SGD(groups, lr=model.learning_rate_init, momentum=0.9, nesterov=True)
+    size = model.batch_size
+    n_steps = model.max_iter * math.ceil(len(X) / size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / n_steps)) / 2)
+    y, n_weights = torch.from_numpy(y.astype(np.int64)), sum(p.numel() for p in weights)
+    for _ in range(model.max_iter):
+        losses, begun = [], time.perf_counter()
+        network.train()
+        for batch in np.array_split(rng.permutation(len(X)), np.arange(size, len(X), size)):
+            z = network(images_of(model.batch_transform(X[batch], rng), model.image_shape))
+            loss = cross_entropy(z, y[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item() * len(batch))
+        seconds = time.perf_counter() - begun
+        yield network, n_weights, schedule.get_last_lr()[0], sum(losses) / len(X), seconds
+
+
+def images_of(x, image_shape):
+    """Return rows of pixels as images (n, channels, height, width) in PyTorch's faster format."""
+    return torch.from_numpy(x.reshape(-1, *image_shape)).permute(0, 3, 1, 2)
 
 
 class TorchResNet(torch.nn.Module):

@@ -1,20 +1,23 @@
 """How fast are sparse convolutions, and up to which density are they faster than dense ones?
 
-Three questions, each a table (`--only` picks one):
+Four questions, each a table (`--only` picks one):
 
 - `kernels`: GF/s of the forward pass of `SparseConv2d` (two operations per stored weight, place and sample) and of its
   backward pass (four: the gradients of weights and inputs), for layers of the three stages of a ResNet-20, beside sgemm
   of 512 × 512 × 512. Windows of 3 × 3, one tile of 32 samples, one thread;
 - `step`: milliseconds of a forward and a backward pass of a whole ResNet-20 with 128 images of 32 × 32 × 3, beside
   PyTorch with dense weights; where ours stops being faster is the break-even density;
-- `sparseprop`: the same beside the sparse convolutions of SparseProp (Nikdan et al., ICML 2023).
+- `sparseprop`: the same beside the sparse convolutions of SparseProp (Nikdan et al., ICML 2023);
+- `epoch`: seconds of an epoch of `SparseResNetClassifier.fit` at its defaults, and with the same density in all layers,
+  beside the same training of a dense network in PyTorch: crops and flips, loss, backward pass and update. It is the
+  second of two epochs of 12,800 images of noise, times 50,000 / 12,800.
 
-The first and the last layer are full, and all others have the density of the row. A step is the two passes and nothing
-else: no reading of data, no loss, no update. PyTorch gets its images in two memory formats, and the faster one counts.
-SparseProp chooses the faster of its two forms for each layer. An epoch has 50,000 images.
+For steps, the first and the last layer are full, and all others have the density of the row. A step is the two passes
+and nothing else: no reading of data, no loss, no update. There PyTorch gets its images in two memory formats, and the
+faster one counts. SparseProp chooses the faster of its two forms for each layer. An epoch has 50,000 images.
 
 All contenders take turns in one process. Each figure is a median over rounds, and a ratio is the median of the rounds'
-ratios. A round takes the fastest of the calls for `kernels`, and the mean of the others for steps.
+ratios. A round takes the fastest of the calls for `kernels`, and the mean of the calls for steps.
 
     python benchmarks/speed/convolutions.py [--only step] [--threads 2] [--rounds 7] [--csv PREFIX] [--quick]
 
@@ -23,17 +26,20 @@ Needs torch (pip install "truesparse[benchmark]") and sparseprop; what is not in
 
 import argparse
 import sys
+import warnings
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from truesparse import SparseResNetClassifier
 from truesparse.kernels.jit import threads
 from truesparse.network.architecture import Architecture
 from truesparse.network.convolution import SparseConv2d
 from truesparse.network.image_workspace import SAMPLES, ImageWorkspace
 from truesparse.topology import Pattern
+from truesparse.transforms import Compose, Crop, Flip
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # what all benchmarks share
 from _resnets import Batch, resnet_of, step_of
@@ -157,17 +163,63 @@ def compare_with_sparseprop(arguments, csv):
         compare_steps(arguments, csv, sparseprop_steps)
 
 
+def compare_epochs(arguments, csv):
+    try:
+        from _resnets_in_torch import dense_epochs
+    except ImportError as error:
+        print(f"-- torch: left out, it cannot be imported ({error})", flush=True)
+        dense_epochs = None
+    rng, shape, n = np.random.default_rng(0), (32, 32, 3), 128 if arguments.quick else 12_800
+    X, y = rng.standard_normal((n, np.prod(shape)), dtype=np.float32), rng.integers(N_OUTPUTS, size=n)
+    columns = {"distribution": 18, "weights": 7, "threads": 7, "epoch, s": 8, "torch, epoch, s": 15, "ratio": 6,
+               "ratio, range": 14}  # fmt: skip
+    table = Table(columns, csv)
+    for distribution in ("erdos_renyi_kernel", "uniform"):
+        model = SparseResNetClassifier(
+            shape,
+            depth=8 if arguments.quick else 20,
+            distribution=distribution,
+            batch_transform=Compose([Crop(shape, padding=4, fill="zeros"), Flip(shape)]),
+            max_iter=2,
+            random_state=0,
+            n_jobs=arguments.threads,
+        )
+        contenders = {OURS: lambda _, model=model: model.fit(X, y).history_["seconds"][-1] * EPOCH / n}
+        if dense_epochs:
+            contenders["torch"] = lambda _, model=model: (
+                [seconds for *_, seconds in dense_epochs(model, X, y, N_OUTPUTS)][-1] * EPOCH / n
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # nothing can be learnt from noise
+            times = take_turns(contenders, arguments.rounds)
+        row = {
+            "distribution": distribution,
+            "weights": sum(model.history_["nnz"][-1]),
+            "threads": arguments.threads,
+            "epoch, s": f"{np.median(times[OURS]):.1f}",
+        }
+        if dense_epochs:
+            ratios = times["torch"] / times[OURS]
+            row |= {
+                "torch, epoch, s": f"{np.median(times['torch']):.1f}",
+                "ratio": f"{np.median(ratios):.2f}",
+                "ratio, range": f"{ratios.min():.2f} to {ratios.max():.2f}",
+            }
+        table.row(**dict.fromkeys(columns, "") | row)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=["kernels", "step", "sparseprop"])
-    parser.add_argument("--threads", type=int, default=2, help="of steps")
+    parser.add_argument("--only", choices=["kernels", "step", "sparseprop", "epoch"])
+    parser.add_argument("--threads", type=int, default=2, help="of steps and epochs")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--csv", metavar="PREFIX", help="writes PREFIX_kernels.csv and so on")
     parser.add_argument("--quick", action="store_true", help="one layer, a small network, two rounds")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.rounds = 2
-    questions = {"kernels": compare_kernels, "step": compare_with_dense, "sparseprop": compare_with_sparseprop}
+    questions = {"kernels": compare_kernels, "step": compare_with_dense, "sparseprop": compare_with_sparseprop,
+                 "epoch": compare_epochs}  # fmt: skip
     for name, compare in questions.items():
         if arguments.only in (None, name):
             compare(arguments, arguments.csv and f"{arguments.csv}_{name}.csv")
