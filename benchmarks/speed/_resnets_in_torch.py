@@ -29,7 +29,6 @@ def dense_epochs(model, X, y, n_classes):
     and the order of the images are drawn by other generators than in the estimator.
     """
     torch.set_num_threads(model.n_jobs)
-    torch.manual_seed(model.random_state)
     rng = np.random.default_rng(model.random_state)
     architecture = Architecture(model.image_shape, model.depth, model.width)
     network = TorchResNet(resnet_of(architecture, n_classes, 1.0, seed=model.random_state))

@@ -131,11 +131,15 @@ def compare_steps(arguments, csv, others):
                 "other": other,
                 "other, ms": f"{np.median(theirs) * 1e3:.1f}",
                 "other epoch, s": f"{np.median(theirs) * -(-EPOCH // size):.1f}",
-                "ratio": f"{ratios[-1]:.2f}",
-                "ratio, range": f"{(theirs / ours).min():.2f} to {(theirs / ours).max():.2f}",
+                **ratio_cells(theirs / ours),
             }
         table.row(**dict.fromkeys(columns, "") | row)
     return ratios
+
+
+def ratio_cells(ratios):
+    """Return the median and the range of the rounds' ratios as cells of a row."""
+    return {"ratio": f"{np.median(ratios):.2f}", "ratio, range": f"{ratios.min():.2f} to {ratios.max():.2f}"}
 
 
 def densities_of(arguments):
@@ -199,11 +203,9 @@ def compare_epochs(arguments, csv):
             "epoch, s": f"{np.median(times[OURS]):.1f}",
         }
         if dense_epochs:
-            ratios = times["torch"] / times[OURS]
             row |= {
                 "torch, epoch, s": f"{np.median(times['torch']):.1f}",
-                "ratio": f"{np.median(ratios):.2f}",
-                "ratio, range": f"{ratios.min():.2f} to {ratios.max():.2f}",
+                **ratio_cells(times["torch"] / times[OURS]),
             }
         table.row(**dict.fromkeys(columns, "") | row)
 

@@ -6,9 +6,10 @@ python benchmarks/study/resnet.py [--method ours] [--density 0.1] [--distributio
 python benchmarks/study/resnet.py --table FILE.csv ...
 
 All methods have the same settings: batches of 128, SGD with Nesterov momentum 0.9, a learning rate of 0.1 that falls
-along a cosine, L2 on the weights, crops of a picture padded by 4 and flips. "ours" begins with `--start` times as many
-weights, at most as many as there are pairs. The smallest go along a cubic until three quarters of the training, and
-none are grown. "torch" is the dense network, trained by PyTorch (pip install "truesparse[benchmark]").
+along a cosine, L2 on the weights, crops of a picture padded by 4 and flips. Densities are spread over the layers as by
+Erdős–Rényi-kernel; with `--distribution uniform` all layers have the same one. "ours" begins with `--start` times as
+many weights, at most as many as there are pairs. The smallest go along a cubic until three quarters of the training,
+and none are grown. "torch" is the dense network, trained by PyTorch (pip install "truesparse[benchmark]").
 
 A run that was killed goes on from its checkpoint when the same command is given again. With --validation, 5,000
 training images take the place of the test images: settings were chosen by them. The table has the test accuracy of the
