@@ -187,9 +187,8 @@ def test_two_windows_and_a_chunk_are_in_memory(form, tmp_path, rng):
     peak, after = memory(source)
     whole = vstack([sparse] * n) if form == "csr" else np.tile(X, (n, 1))
     peak_of_arrays, after_arrays = memory(whole, np.tile(y, n))
-    windows = 12 if form == "csr" else 6
-    chunk = {"npy": 0, "npz": 0, "arrays": 1, "csr": 3}[form]  # read, maybe when training needs least
-    assert windows - 1.2 < peak - peak_of_arrays < windows + chunk + 0.5
+    windows = {"npy": 6, "npz": 6, "arrays": 7, "csr": 15}[form]
+    assert windows - 1.2 < peak - peak_of_arrays < windows + 0.5
     assert after - after_arrays < 0.2
 
 
